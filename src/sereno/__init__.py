@@ -1,0 +1,1 @@
+"""sereno: fill the clouds in satellite images of the sea."""

@@ -1,0 +1,205 @@
+"""The configuration of a run: frozen dataclasses, read from and written to TOML, validated."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from sereno.errors import InputError
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ClimatologyConfig:
+    """The daily climatology that anomalies are taken from."""
+
+    harmonics: int = Field(default=2, ge=0, le=6)
+    """Harmonics of the year: 1 annual, 2 semi-annual. Short records use fewer."""
+    trend: bool = True
+    """Fit a linear trend where the record spans at least five years."""
+    neighbours: float = Field(default=2.0, gt=0)
+    """Standard deviation, in cells, of the neighbourhood that a poorly observed pixel leans on."""
+    strength: float = Field(default=20.0, gt=0)
+    """How many observations the neighbourhood counts for."""
+    recent_days: int = Field(default=15, ge=0)
+    """Half-width, in days, of the recent mean of the basin that is added to the climatology; 0 leaves it out."""
+    file: str | None = None
+    """Read the climatology from this file (dims `time`, `dayofyear` or `month`) instead of fitting it."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Climatology:
+    """Predict no anomaly at all: the yardstick of every other method."""
+
+    method: Literal["climatology"] = "climatology"
+    window: int = Field(default=15, ge=1)
+    """Days, centred on the target, within which an observation counts as support."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Interpolation:
+    """Nearest past and future day in time, then normalised convolution in space."""
+
+    method: Literal["interpolation"] = "interpolation"
+    window: int = Field(default=15, ge=1)
+    """Days, centred on the target, from which observations are taken; an odd number."""
+    time_scale: float | None = Field(default=None, gt=0)
+    """e-folding time, in days, of the weight of an observation; tuned on withheld pixels where not given."""
+    space_scale: float | None = Field(default=None, gt=0)
+    """Standard deviation, in km, of the finest convolution; tuned on withheld pixels where not given."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ConvLSTM:
+    """The reference's deep network: two ConvLSTM layers over the window, then two convolutions."""
+
+    method: Literal["convlstm"] = "convlstm"
+    window: int = Field(default=15, ge=3)
+    """Days in the sequence, an odd number; the target is the central one."""
+    hidden: int = Field(default=32, ge=1)
+    """Channels of each ConvLSTM layer."""
+    kernel: int = Field(default=5, ge=1)
+    """Side of the ConvLSTM kernels, an odd number of cells."""
+    layers: int = Field(default=2, ge=1)
+    """Number of ConvLSTM layers."""
+    head: int = Field(default=64, ge=1)
+    """Channels of the first plain convolution."""
+    dilation: int = Field(default=2, ge=1)
+    """Dilation of the first plain convolution."""
+    tile: tuple[int, int] = (64, 64)
+    """Cells (lat, lon) of the crops trained on, and of the tiles a large map is cut into."""
+    halo: int = Field(default=16, ge=0)
+    """Cells of context round each tile of a large map."""
+    batch_size: int = Field(default=4, ge=1)
+    """Windows in a training step."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Step size of Adam."""
+    max_epochs: int = Field(default=100, ge=1)
+    """Epochs at most."""
+    patience: int = Field(default=10, ge=1)
+    """Epochs without a better validation loss before training stops."""
+    steps_per_epoch: int = Field(default=200, ge=1)
+    """Training steps between two looks at the validation loss."""
+    validation_windows: int = Field(default=64, ge=1)
+    """Fixed windows that the validation loss is taken on."""
+    hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
+    """Share of windows whose central day is wholly hidden (1 is the reference); the rest lose a cloud's worth."""
+
+
+MethodConfig = Annotated[Climatology | Interpolation | ConvLSTM, Field(discriminator="method")]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class RunConfig:
+    """Everything that makes a run what it is; saved beside every output."""
+
+    model: MethodConfig
+    climatology: ClimatologyConfig = Field(default_factory=ClimatologyConfig)
+    variable: str | None = None
+    """Variable to read; found by the lexicon of product layouts where not given."""
+    water: str | None = None
+    """File whose mask tells sea from land."""
+    quality_level: int = Field(default=4, ge=0, le=5)
+    """Lowest GHRSST quality level that counts as an observation."""
+    train: str | None = None
+    """Training period as A:B, both days included; the whole record where not given."""
+    valid: str | None = None
+    """Validation period as A:B; must keep a window's distance from `train`."""
+    max_minutes: float | None = Field(default=None, gt=0)
+    """Stop training after so many minutes with the best weights so far."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of everything random."""
+
+
+_ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
+
+
+def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> RunConfig:
+    """Validate a nested mapping into a `RunConfig`.
+
+    Raises
+    ------
+    InputError
+        Lists every fault: unknown keys with their path and the nearest known key, values of the wrong kind
+        or out of range.
+    """
+    try:
+        return _ADAPTER.validate_python(values)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_fault(dict(item))}" for item in error.errors())
+        raise InputError(f"{origin}:\n{faults}") from None
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read a TOML run file into a plain mapping, not yet validated, so that overrides can be merged first."""
+    try:
+        with open(path, "rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+
+
+def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """Return `values` with `key.path=value` assignments laid over it; values are read as TOML, else as text."""
+    merged: dict[str, Any] = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not path.strip():
+            raise InputError(f"--set {assignment}: write it as key=value, for example model.hidden=64")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        *parents, last = path.strip().split(".")
+        node = merged
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise InputError(f"--set {assignment}: {parent!r} is a value, not a table")
+        node[last] = value
+    return merged
+
+
+def as_mapping(config: RunConfig) -> dict[str, Any]:
+    """Return the configuration as a nested mapping without unset values, ready for TOML or JSON."""
+    mapping: dict[str, Any] = _ADAPTER.dump_python(config, mode="json", exclude_none=True)
+    return mapping
+
+
+def to_toml(config: RunConfig) -> str:
+    """Return the configuration as a TOML document that `read_config` reads back."""
+    return tomli_w.dumps(as_mapping(config))
+
+
+def _fault(error: dict[str, Any]) -> str:
+    """Tell one validation error in a line: the path, what is wrong, what was probably meant."""
+    location = [str(part) for part in error["loc"]]
+    tags = {cls.__dataclass_fields__["method"].default for cls in (Climatology, Interpolation, ConvLSTM)}
+    path = ".".join(part for part in location if part not in tags)
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = _known_keys(location)
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{path}: unknown key; {meant}"
+    return f"{path}: {error['msg']} (got {error['input']!r})"
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    """List the keys of the table that the last part of `location` was written in."""
+    tables: dict[str, type] = {"climatology": ClimatologyConfig}
+    owner: type = RunConfig
+    if location[0] == "model" and len(location) > 2:
+        owner = {"climatology": Climatology, "interpolation": Interpolation, "convlstm": ConvLSTM}[location[1]]
+    elif len(location) > 1:
+        owner = tables.get(location[0], RunConfig)
+    return [field.name for field in dataclasses.fields(owner)]

@@ -1,0 +1,183 @@
+"""The Cube: an `xarray.Dataset` that meets a schema; names, masks and validation.
+
+Dims ``(time, lat, lon)``; ``lat`` and ``lon`` ascending; time daily and unique. The field (``sst`` in kelvin
+unless it says otherwise) is float32, NaN where missing; an optional ``<field>_error`` holds its standard
+deviation; ``water(lat, lon)`` is a static boolean mask. ``attrs["field"]`` names the field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sereno.errors import InputError
+
+DIMS = ("time", "lat", "lon")
+LAND, MISSING, OBSERVED = -1, 0, 1
+"""Values of `state`."""
+FILLED, BEYOND_SUPPORT = 2, 3
+"""Further values of an analysis's `source`: filled, and filled with nothing seen there within the window."""
+KELVIN = 273.15
+PLAUSIBLE_KELVIN = (268.0, 318.0)
+"""Bounds of a believable sea surface temperature; the median of an image must lie between them."""
+
+
+def make_cube(
+    values: Any,  # noqa: ANN401  anything array-like, lazy or not
+    *,
+    time: Any,  # noqa: ANN401
+    lat: Any,  # noqa: ANN401
+    lon: Any,  # noqa: ANN401
+    water: Any,  # noqa: ANN401
+    field: str = "sst",
+    units: str = "kelvin",
+    extra: dict[str, Any] | None = None,
+) -> xr.Dataset:
+    """Build a cube from arrays.
+
+    Parameters
+    ----------
+    values
+        The field, shape (time, lat, lon), NaN where missing.
+    time, lat, lon
+        Coordinates: datetime64 days, degrees north, degrees east, all ascending.
+    water
+        Boolean mask, shape (lat, lon), true over water.
+    extra
+        Further variables of shape (time, lat, lon), such as ``sst_error``, ``sst_withheld`` or ``truth``.
+    """
+    data = {field: (DIMS, values, {"units": units}), "water": (("lat", "lon"), np.asarray(water, dtype=bool))}
+    data |= {name: (DIMS, array, {"units": units}) for name, array in (extra or {}).items()}
+    return xr.Dataset(
+        data,
+        coords={
+            "time": pd.DatetimeIndex(time).as_unit("ns"),
+            "lat": ("lat", np.asarray(lat), {"units": "degrees_north", "standard_name": "latitude"}),
+            "lon": ("lon", np.asarray(lon), {"units": "degrees_east", "standard_name": "longitude"}),
+        },
+        attrs={"field": field},
+    )
+
+
+def field_name(cube: xr.Dataset) -> str:
+    """Return the name of the cube's field, for example ``sst``."""
+    return str(cube.attrs["field"])
+
+
+def field_of(cube: xr.Dataset) -> xr.DataArray:
+    """Return the cube's field."""
+    return cube[field_name(cube)]
+
+
+def state(cube: xr.Dataset) -> xr.DataArray:
+    """Return the derived state, int8 (time, lat, lon): −1 land, 0 missing, 1 observed."""
+    observed = field_of(cube).notnull() & cube["water"]
+    values = observed.astype("int8").where(cube["water"], LAND)
+    return values.astype("int8").transpose(*DIMS).rename("state")
+
+
+def violations(cube: xr.Dataset) -> list[str]:
+    """List everything in which a dataset falls short of the schema; an empty list means a valid cube."""
+    name = cube.attrs.get("field")
+    if name is None or name not in cube:
+        return [f"attribute 'field' must name the variable to reconstruct (it says {name!r})"]
+    found = [f"no coordinate {dim!r}" for dim in DIMS if dim not in cube.coords]
+    if cube[name].dims != DIMS:
+        found.append(f"{name}: dimensions are {cube[name].dims}, they must be {DIMS}")
+    if not np.issubdtype(cube[name].dtype, np.floating):
+        found.append(f"{name}: type is {cube[name].dtype}, it must be a float with NaN where missing")
+    if "water" not in cube:
+        found.append("no mask 'water' of dims (lat, lon)")
+    elif cube["water"].dims != ("lat", "lon") or cube["water"].dtype != bool:
+        found.append(f"water: must be bool of dims (lat, lon), not {cube['water'].dtype} {cube['water'].dims}")
+    elif not bool(cube["water"].any()):
+        found.append("water: not one water pixel")
+    found += [
+        f"{dim}: must ascend"
+        for dim in ("lat", "lon")
+        if dim in cube.coords and cube[dim].size > 1 and not bool((cube[dim].diff(dim) > 0).all())
+    ]
+    if "lat" in cube.coords and bool((abs(cube["lat"]) > 90).any()):
+        found.append("lat: outside -90 to 90 degrees")
+    if "lon" in cube.coords and bool((abs(cube["lon"]) > 180).any()):
+        found.append("lon: outside -180 to 180 degrees")
+    if "time" in cube.coords:
+        found += _time_violations(cube["time"].values)
+    return found
+
+
+def validate(cube: xr.Dataset) -> xr.Dataset:
+    """Return the cube if it meets the schema.
+
+    Raises
+    ------
+    InputError
+        With the list of all violations at once.
+    """
+    found = violations(cube)
+    if found:
+        raise InputError("not a valid cube:\n" + "\n".join(f"  {line}" for line in found))
+    return cube
+
+
+def parse_period(text: str) -> slice:
+    """Read ``A:B`` (days or months, either end may be left out) as a slice of time, both ends included.
+
+    Raises
+    ------
+    InputError
+        If an end is not a date or the period is upside down.
+    """
+    first, colon, last = text.partition(":")
+    try:
+        start, _ = (pd.Period(first), None) if first else (None, None)
+        end = pd.Period(last) if last else (start if not colon else None)
+    except ValueError:
+        raise InputError(f"period {text!r}: write it as 2013-01-01:2016-12-31, 2013:2016 or one day") from None
+    if start is not None and end is not None and start.start_time > end.end_time:
+        raise InputError(f"period {text!r}: its end comes before its start")
+    return slice(
+        None if start is None else str(start.start_time.date()), None if end is None else str(end.end_time.date())
+    )
+
+
+def select_period(cube: xr.Dataset, period: str | None) -> xr.Dataset:
+    """Return the days of a cube within ``A:B``.
+
+    Raises
+    ------
+    InputError
+        If the cube has no day in the period.
+    """
+    if period is None:
+        return cube
+    chosen = cube.sel(time=parse_period(period))
+    if chosen.sizes["time"] == 0:
+        raise InputError(f"period {period!r} holds no day of the input, which spans {span(cube)}")
+    return chosen
+
+
+def span(cube: xr.Dataset) -> str:
+    """Return the first and last day of a cube as ``A:B``."""
+    first, last = (str(value)[:10] for value in cube["time"].values[[0, -1]])
+    return f"{first}:{last}"
+
+
+def _time_violations(time: np.ndarray) -> list[str]:
+    if not np.issubdtype(time.dtype, np.datetime64):
+        return [f"time: type is {time.dtype}, it must be datetime64"]
+    if time.size == 0:
+        return ["time: not one day"]
+    step = np.diff(time.astype("datetime64[D]")).astype(int)
+    found = []
+    if (step == 0).any():
+        days = np.unique(time.astype("datetime64[D]")[1:][step == 0])
+        found.append(f"time: two images of the same day: {', '.join(map(str, days[:5]))}")
+    if (step < 0).any():
+        found.append("time: must ascend")
+    if (step > 1).any():
+        found.append("time: days are missing between the first and the last; insert them as empty images")
+    return found

@@ -1,0 +1,1 @@
+"""Methods of reconstruction, one module each, behind the protocol of `sereno.methods`."""
