@@ -20,9 +20,8 @@ LAND, MISSING, OBSERVED = -1, 0, 1
 """Values of `state`."""
 FILLED, BEYOND_SUPPORT = 2, 3
 """Further values of an analysis's `source`: filled, and filled with nothing seen there within the window."""
-KELVIN = 273.15
-PLAUSIBLE_KELVIN = (268.0, 318.0)
-"""Bounds of a believable sea surface temperature; the median of an image must lie between them."""
+BLOCK_CELLS = 2**22
+"""Cells of a block of days at most, where one day alone does not exceed it: the grain of all lazy work."""
 
 
 def make_cube(
@@ -70,6 +69,11 @@ def field_name(cube: xr.Dataset) -> str:
 def field_of(cube: xr.Dataset) -> xr.DataArray:
     """Return the cube's field."""
     return cube[field_name(cube)]
+
+
+def days_per_block(cells: int) -> int:
+    """Return how many days of a map of `cells` cells are worked on at once."""
+    return max(1, BLOCK_CELLS // cells)
 
 
 def state(cube: xr.Dataset) -> xr.DataArray:

@@ -1,0 +1,201 @@
+"""Clouds as gaps: coverage, and the withholding of observations under real clouds of other days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from sereno.climatology import leap_day_of_year
+from sereno.cube import DIMS, field_of
+from sereno.errors import InputError
+
+SEASON_DAYS = 45
+"""A donor's clouds come from within so many days of the year, and from another year, where there is one."""
+HIDDEN_SHARE = (0.05, 0.95)
+"""A donor must hide at least and at most this share of what the day shows."""
+SMALLEST_COVERAGE = 0.1
+"""A day is scored only where at least this share of the water was observed."""
+_TRIES = 20
+
+
+def coverage(cube: xr.Dataset) -> xr.DataArray:
+    """Return the share of water observed on each day, (time,), in memory."""
+    seen = (field_of(cube).notnull() & cube["water"]).sum(("lat", "lon"))
+    return (seen / cube["water"].sum()).compute().rename("coverage")
+
+
+def withhold(
+    cube: xr.Dataset, *, protocol: str, days: slice | None = None, share: float = 0.25, seed: int = 0
+) -> xr.DataArray:
+    """Choose days to score and, on them, the observations to withhold.
+
+    Parameters
+    ----------
+    cube
+        The cube; its observations are looked at only for whether they are there.
+    protocol
+        ``clouds``: the real clouds of another day (same season, another year where the record has one) are laid
+        over each scored day. ``hidden-day``: the whole day is withheld.
+    days
+        Period whose days may be scored; donors come from it too.
+    share
+        Share of the eligible days that are scored, at least four where there are four.
+    seed
+        Seed of the choice.
+
+    Returns
+    -------
+    xr.DataArray
+        bool (time, lat, lon) over the scored days alone: true where an observation is withheld.
+
+    Raises
+    ------
+    InputError
+        If no day of the period can be scored.
+    """
+    if protocol not in ("clouds", "hidden-day"):
+        raise InputError(f"unknown protocol {protocol!r}: choose clouds or hidden-day")
+    part = cube if days is None else cube.sel(time=days)
+    if part.sizes["time"] == 0:
+        raise InputError("the period to score holds no day of the input")
+    rng = np.random.default_rng(seed)
+    clear = coverage(part).values
+    eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
+    count = min(len(eligible), max(4, round(share * len(eligible))))
+    hidden: list[np.ndarray] = []
+    chosen: list[int] = []
+    for index in rng.permutation(eligible):
+        if len(chosen) == count:
+            break
+        mask = _observed(part, index)
+        if protocol == "clouds":
+            mask = mask & _donor_clouds(part, index, mask, clear, rng)
+        if mask.any():
+            hidden.append(mask)
+            chosen.append(int(index))
+    if not chosen:
+        raise InputError(
+            "nothing to score: no day of the period shows enough of the sea to lay another day's clouds over it"
+            if protocol == "clouds"
+            else f"nothing to score: no day of the period shows {SMALLEST_COVERAGE:.0%} of the sea"
+        )
+    order = np.argsort(chosen)
+    return xr.DataArray(
+        np.stack(hidden)[order],
+        dims=DIMS,
+        coords={"time": part["time"].values[np.array(chosen)[order]], "lat": cube["lat"], "lon": cube["lon"]},
+        name="withheld",
+    )
+
+
+def hide(cube: xr.Dataset, withheld: xr.DataArray) -> xr.Dataset:
+    """Return the cube's field and water without the withheld observations: all that a method may see.
+
+    Everything else the cube carries (``truth``, ``sst_withheld``) is left behind.
+    """
+    field = field_of(cube)
+    full = withheld.reindex(time=cube["time"], fill_value=False).chunk(
+        time=1 if field.chunks is None else field.chunks[0]
+    )
+    visible = field.where(~full)
+    return visible_part(cube).assign({str(field.name): visible.assign_attrs(field.attrs)})
+
+
+def visible_part(cube: xr.Dataset) -> xr.Dataset:
+    """Return the cube with nothing but its field, the error of it, and the water mask."""
+    name = str(cube.attrs["field"])
+    return cube[[n for n in (name, f"{name}_error", "water") if n in cube]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A window of a cube whose central day has lost a cloud's worth of observations.
+
+    Attributes
+    ----------
+    values
+        float32 (window, lat, lon), NaN where missing or withheld.
+    withheld
+        float32 (lat, lon): the withheld observations, NaN elsewhere.
+    rows, columns
+        Where the window lies on the cube's grid.
+    """
+
+    values: np.ndarray
+    withheld: np.ndarray
+    rows: slice
+    columns: slice
+
+
+def samples(cube: xr.Dataset, *, window: int, count: int, seed: int = 0, side: int = 256) -> Iterator[Sample]:
+    """Draw windows with withheld observations from a training cube, to tune and to calibrate on.
+
+    Parameters
+    ----------
+    cube
+        The training cube.
+    window
+        Days in the window, odd; beyond the record they are empty.
+    count
+        Samples at most. Days and places differ from one to the next; a large grid is cut to `side` cells.
+    """
+    rng = np.random.default_rng(seed)
+    field, water = field_of(cube), cube["water"].values
+    clear = coverage(cube).values
+    eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
+    half = window // 2
+    for index in rng.permutation(eligible)[:count]:
+        rows, columns = (_cut(size, side, rng) for size in water.shape)
+        first, last = int(index) - half, int(index) + half + 1
+        seen = field.isel(time=slice(max(first, 0), last), lat=rows, lon=columns).values.astype(np.float32)
+        seen = np.where(water[rows, columns], seen, np.float32(np.nan))
+        pad = (max(-first, 0), max(last - field.sizes["time"], 0))
+        values = np.pad(seen, (pad, (0, 0), (0, 0)), constant_values=np.nan)
+        here = np.isfinite(values[half])
+        hidden = here & _donor_clouds(cube, int(index), here, clear, rng, rows=rows, columns=columns)
+        if hidden.any():
+            target = np.where(hidden, values[half], np.float32(np.nan))
+            values[half][hidden] = np.nan
+            yield Sample(values, target, rows, columns)
+
+
+def _cut(size: int, side: int, rng: np.random.Generator) -> slice:
+    start = int(rng.integers(0, max(size - side, 0) + 1))
+    return slice(start, min(start + side, size))
+
+
+def _observed(cube: xr.Dataset, index: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+    """Return where a day was observed, bool (lat, lon)."""
+    part = cube.isel(time=int(index), lat=rows, lon=columns)
+    return np.asarray((field_of(part).notnull() & part["water"]).values)
+
+
+def _donor_clouds(
+    cube: xr.Dataset,
+    index: int,
+    observed: np.ndarray,
+    clear: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    rows: slice = slice(None),
+    columns: slice = slice(None),
+) -> np.ndarray:
+    """Return where another day was not observed, bool (lat, lon), for a donor that hides enough but not all.
+
+    All false where no donor does.
+    """
+    time = cube["time"].values
+    years = time.astype("datetime64[Y]")
+    apart = np.abs(leap_day_of_year(time) - leap_day_of_year(time[index : index + 1]))
+    same_season = np.minimum(apart, 366 - apart) <= SEASON_DAYS
+    partly = (clear > 0) & (np.arange(len(time)) != index)
+    pools = (partly & same_season & (years != years[index]), partly & same_season, partly)
+    pool = next((np.flatnonzero(p) for p in pools if p.sum() >= 3), np.flatnonzero(partly))
+    for donor in rng.permutation(pool)[:_TRIES]:
+        clouds = ~_observed(cube, int(donor), rows, columns)
+        if HIDDEN_SHARE[0] <= clouds[observed].mean() <= HIDDEN_SHARE[1]:
+            return clouds
+    return np.zeros_like(observed)

@@ -1,0 +1,287 @@
+"""Files to cube: open, recognise, bring to the schema, lay the days in order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sereno.coast import land_mask
+from sereno.cube import days_per_block, field_of, make_cube, validate
+from sereno.errors import InputError
+from sereno.io import lexicon
+from sereno.io.opening import Paths, expand, open_dataset, spacing, wrap_longitude
+from sereno.io.static import read_water
+
+PLAUSIBLE = (270.0, 309.5)
+"""Bounds, in kelvin, within which the median of an image of sea surface temperature must lie."""
+_LOOKS = 8
+_SEEN_OFTEN = 20
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one file gives: days and lazy arrays (time, lat, lon), ascending, in the cube's units."""
+
+    origin: str
+    name: str
+    days: np.ndarray
+    lat: np.ndarray
+    lon: np.ndarray
+    arrays: dict[str, da.Array]
+    water: np.ndarray | None
+    attrs: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+
+
+def open_cube(
+    paths: Paths, *, variable: str | None = None, water: str | os.PathLike[str] | None = None, quality_level: int = 4
+) -> xr.Dataset:
+    """Open daily images as a cube, lazily.
+
+    Parameters
+    ----------
+    paths
+        One or many NetCDF files, globs, folders (searched with their subfolders) or Zarr stores, in any order.
+    variable
+        The variable to reconstruct; recognised by names, standard names and attributes where not given.
+    water
+        A file whose mask tells sea from land: an L4 ``mask``, any 0/1 mask, or any map that is NaN on land. Where
+        not given, the input's own mask is taken, else the pixels ever observed together with the shipped coast.
+    quality_level
+        Lowest GHRSST quality level (0 to 5) that counts as an observation.
+
+    Returns
+    -------
+    xr.Dataset
+        A valid cube (see `sereno.cube`). SST is in kelvin and named ``sst``; another field keeps its name and unit.
+        ``attrs`` tell where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days`` and
+        ``notes`` (what had to be assumed).
+
+    Raises
+    ------
+    InputError
+        With the file, the variable and the remedy, for anything that cannot be used as it is.
+
+    Examples
+    --------
+    >>> import sereno, tempfile
+    >>> from sereno.synthetic import TwinSeaConfig, write_l3s
+    >>> folder = tempfile.mkdtemp()
+    >>> paths = write_l3s(TwinSeaConfig(days=3, shape=(24, 32)), folder)
+    >>> cube = sereno.open_cube(f"{folder}/l3s")
+    >>> dict(cube.sizes)
+    {'time': 3, 'lat': 24, 'lon': 32}
+    """
+    parts = [
+        part for path in expand(paths) for part in _read_part(path, variable=variable, quality_level=quality_level)
+    ]
+    first = parts[0]
+    for part in parts[1:]:
+        _require_same_grid(first, part)
+    cube, inserted = _in_order(parts)
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    name = first.name
+    if cube[name].attrs["units"] == "kelvin":
+        _check_plausible(cube, first.origin)
+    else:
+        _check_not_empty(cube, first.origin)
+    mask, water_from = _water(cube, first, water)
+    if water_from.startswith("pixels"):
+        notes.append(f"no mask in the input: water is {water_from}; give one with --water to be sure")
+    cube["water"] = (("lat", "lon"), mask)
+    cube.attrs |= first.attrs | {"water_from": water_from, "inserted_days": inserted, "notes": notes}
+    return validate(cube)
+
+
+def _read_part(path: Path, *, variable: str | None, quality_level: int) -> list[_Part]:
+    """Bring one file to the schema."""
+    dataset, origin, notes = open_dataset(path), str(path), []
+    name = lexicon.find_field(dataset, variable, origin=origin)
+    latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
+    time, assumed = _days(dataset, origin)
+    notes += assumed
+    values = dataset[name]
+    extra = set(values.dims) - {latitude, longitude, lexicon.find_time(dataset)}
+    if not {latitude, longitude} <= set(values.dims) or any(values.sizes[dim] > 1 for dim in extra):
+        raise InputError(f"{origin}: {name} has dimensions {values.dims}; it needs (time, {latitude}, {longitude})")
+    quality = lexicon.good_quality(dataset, quality_level)
+    lat, lon = dataset[latitude].values.astype(float), wrap_longitude(dataset[longitude].values)
+    rows, columns = np.argsort(lat), np.argsort(lon)
+    _require_regular(lat[rows], lon[columns], origin)
+
+    temperature = lexicon.is_temperature(values)
+    field_name = "sst" if temperature else name
+    names = {field_name: name} | {n: n for n in lexicon.COMPANIONS if n in dataset}
+    errors = [n for n in lexicon.ERROR_NAMES if n in dataset]
+    names |= {f"{field_name}_error": n for n in errors[:1]}
+    arrays = {}
+    for target, source in names.items():
+        data = dataset[source]
+        if target == field_name and quality is not None:
+            data = data.where(quality)
+        offset = 0.0
+        if temperature and not target.endswith("_error"):
+            told = lexicon.kelvin_offset(dataset[source], origin=origin)
+            offset = _guess_offset(data, origin, notes) if told is None else told
+        data = data.squeeze([d for d in extra if d in data.dims]).astype("float32") + np.float32(offset)
+        arrays[target] = _lazy(data, latitude, longitude, len(time))[:, rows][:, :, columns]
+    mask = lexicon.find_water(dataset, latitude, longitude)
+    units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
+    attrs = {"variable": name, "units": units, "sst_type": lexicon.kind_of_sst(values) if temperature else ""}
+    on_grid = None if mask is None else mask.values[rows][:, columns]
+    return [_Part(origin, field_name, time, lat[rows], lon[columns], arrays, on_grid, attrs, notes)]
+
+
+def _lazy(data: xr.DataArray, latitude: str, longitude: str, days: int) -> da.Array:
+    """Return a dask array (time, lat, lon) in blocks of days."""
+    if data.ndim == 2:
+        data = data.expand_dims("time")
+    leading = next(str(dim) for dim in data.dims if dim not in (latitude, longitude))
+    array = da.asarray(data.transpose(leading, latitude, longitude).data)
+    blocks: da.Array = array.rechunk((days_per_block(array.shape[1] * array.shape[2]), -1, -1)) if days > 1 else array
+    return blocks
+
+
+def _days(dataset: xr.Dataset, origin: str) -> tuple[np.ndarray, list[str]]:
+    """Return the days of a file, datetime64[D], and what had to be assumed."""
+    name = lexicon.find_time(dataset)
+    if name is None:
+        told = [dataset.attrs.get(key) for key in ("time_coverage_start", "start_time", "start_date")]
+        text = next((str(value) for value in told if value), None)
+        if text is None:
+            raise InputError(f"{origin}: no time coordinate and no attribute time_coverage_start to date it by")
+        return np.array([pd.Timestamp(text).tz_localize(None)]).astype("datetime64[D]"), []
+    variable = dataset[name]
+    notes = []
+    if "since" not in str(variable.attrs.get("units", "")):
+        variable = variable.assign_attrs(units="days since 1970-01-01")
+        notes.append(f"{name} has no units 'days since …': read as days since 1970-01-01, so seasons may be wrong")
+    try:
+        decoded = xr.decode_cf(xr.Dataset({"t": ("n", np.atleast_1d(variable.values), variable.attrs)}))["t"].values
+        return decoded.astype("datetime64[D]"), notes
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{origin}: {name} cannot be read as dates ({variable.attrs['units']!r}: {reason})"
+        ) from None
+
+
+def _guess_offset(data: xr.DataArray, origin: str, notes: list[str]) -> float:
+    """Tell °C from K by the values of a temperature without units, and note it."""
+    median = float(data.isel({d: slice(0, 4) for d in data.dims[:-2]}).median())
+    if np.isnan(median):
+        median = float(data.max())
+    kelvin = median > 200
+    notes.append(f"{data.name} has no units: read as {'kelvin' if kelvin else 'degree_Celsius'} by its values")
+    return 0.0 if kelvin else 273.15
+
+
+def _in_order(parts: list[_Part]) -> tuple[xr.Dataset, list[str]]:
+    """Lay the days of all parts in order, with empty images for the days between that are missing."""
+    days = np.concatenate([part.days for part in parts])
+    origins = np.repeat([part.origin for part in parts], [len(part.days) for part in parts])
+    order = np.argsort(days, kind="stable")
+    twice = np.flatnonzero(np.diff(days[order]) == np.timedelta64(0, "D"))
+    if twice.size:
+        one, other = origins[order[twice[0]]], origins[order[twice[0] + 1]]
+        where = f"in {one}" if one == other else f"{one} and {other}"
+        raise InputError(
+            f"{days[order[twice[0]]]}: two images of the same day, {where} ({twice.size} such days); keep one of them"
+        )
+    first = parts[0]
+    names = set.intersection(*({*part.arrays} for part in parts))
+    arrays = {name: da.concatenate([part.arrays[name] for part in parts])[order] for name in names}
+    cube = make_cube(
+        arrays.pop(first.name),
+        time=days[order],
+        lat=first.lat,
+        lon=first.lon,
+        water=np.ones((first.lat.size, first.lon.size), bool),
+        field=first.name,
+        units=first.attrs["units"],
+        extra=arrays,
+    )
+    whole = pd.date_range(days.min(), days.max(), freq="D").as_unit("ns")
+    inserted = [f"{day:%Y-%m-%d}" for day in whole.difference(pd.DatetimeIndex(cube["time"].values))]
+    if inserted:
+        cube = cube.reindex(time=whole)
+        cube["water"] = cube["water"].astype(bool)
+    return cube.chunk(time=days_per_block(first.lat.size * first.lon.size)), inserted
+
+
+def _water(cube: xr.Dataset, first: _Part, path: str | os.PathLike[str] | None) -> tuple[np.ndarray, str]:
+    """Return the water mask and where it came from."""
+    if path is not None:
+        return read_water(Path(path), first.lat, first.lon), f"file {path}"
+    if first.water is not None:
+        return first.water, "mask of the input"
+    seen = field_of(cube).notnull().sum("time").values
+    if np.median(seen[seen > 0]) >= _SEEN_OFTEN:
+        return seen > 0, "pixels ever observed"
+    return (seen > 0) | ~land_mask(first.lat, first.lon), "pixels ever observed, and the sea of the shipped coast"
+
+
+def _check_not_empty(cube: xr.Dataset, origin: str) -> list[float]:
+    """Return the medians of a few images.
+
+    Raises
+    ------
+    InputError
+        If every image is empty.
+    """
+    count = cube.sizes["time"]
+    spread_out = np.unique(np.linspace(0, count - 1, _LOOKS).astype(int))
+    medians: list[float] = []
+    for index in (*spread_out, *np.setdiff1d(np.arange(count), spread_out)):
+        image = field_of(cube).isel(time=int(index)).values
+        if np.isfinite(image).any():
+            medians.append(float(np.nanmedian(image)))
+        looked_round = index == spread_out[-1] and medians
+        if looked_round or len(medians) >= _LOOKS:
+            break
+    if not medians:
+        raise InputError(
+            f"{origin}: {cube.attrs['field']} holds no observation at all; check the variable and the quality level"
+        )
+    return medians
+
+
+def _check_plausible(cube: xr.Dataset, origin: str) -> None:
+    """Refuse temperatures that are no sea's: a wrong unit shows in the median of an image."""
+    for median in _check_not_empty(cube, origin):
+        if not PLAUSIBLE[0] <= median <= PLAUSIBLE[1]:
+            raise InputError(
+                f"{origin}: the median of an image is {median - 273.15:.1f} °C ({median:.1f} K) by the units "
+                f"given, which no sea has; check the units of the variable (Fahrenheit?)"
+            )
+
+
+def _require_same_grid(first: _Part, part: _Part) -> None:
+    if part.name != first.name or part.attrs["units"] != first.attrs["units"]:
+        raise InputError(
+            f"{part.origin}: holds {part.name} in {part.attrs['units']}, {first.origin} {first.name} in "
+            f"{first.attrs['units']}; give files of one variable"
+        )
+    same = part.lat.shape == first.lat.shape and part.lon.shape == first.lon.shape
+    if not same or not (
+        np.allclose(part.lat, first.lat, atol=0.1 * spacing(first.lat))
+        and np.allclose(part.lon, first.lon, atol=0.1 * spacing(first.lon))
+    ):
+        raise InputError(f"{part.origin}: its grid is not that of {first.origin}; give files of one grid")
+
+
+def _require_regular(lat: np.ndarray, lon: np.ndarray, origin: str) -> None:
+    for name, values in (("latitude", lat), ("longitude", lon)):
+        step = np.diff(values)
+        if values.size < 2:
+            raise InputError(f"{origin}: {name} has one value; a map needs two at least")
+        if not np.isfinite(values).all() or (step <= 0).any():
+            raise InputError(f"{origin}: {name} has missing or repeated values")
+        if step.max() > 3 * np.median(step) and name == "longitude":
+            raise InputError(f"{origin}: the longitudes leave a hole once brought to -180..180; cut the area at 180°")

@@ -1,0 +1,218 @@
+"""Interpolation: nearest past and future day in time, then normalised convolution in space, from coarse to fine.
+
+Normalised convolution (Knutsson and Westin 1993) divides a smoothed sum of observations by the equally smoothed sum
+of their weights. It is applied here as successive corrections (Barnes 1964): each level smooths what the coarser
+ones left unexplained; the last fills each pixel in time, from the nearest day before and after, before it smooths
+over a cell or so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import correlate1d, gaussian_filter, zoom
+
+from sereno.clouds import Sample, samples
+from sereno.config import Interpolation as InterpolationConfig
+from sereno.grid import cell_size
+from sereno.methods import Progress, State, silent
+from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.spread import Spread, noise_variance, support
+
+TIME_SCALES = (0.7, 1.0, 1.5, 2.5, 4.0)
+"""Candidate e-folding times, in days."""
+CELL_SCALES = (0.6, 0.8, 1.2, 2.0)
+"""Candidate standard deviations of the finest convolution, in cells."""
+REACH = 200.0
+"""Standard deviation, in km, that the coarsest convolution does not exceed."""
+COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
+"""Weight of the prior (no correction) beside the smoothed weight of the observations."""
+TUNING_CELLS = 3e6
+"""Cells of all windows that the scales are tuned on, about."""
+
+
+@dataclass(frozen=True)
+class Interpolation:
+    """Interpolation with its scales (days; km) and its spread."""
+
+    config: InterpolationConfig
+    time_scale: float
+    space_scale: float
+    spread: Spread
+
+    @classmethod
+    def fit(
+        cls,
+        cube: xr.Dataset,
+        config: InterpolationConfig,
+        *,
+        valid: xr.Dataset | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Self:
+        """Tune the scales on withheld pixels of the training cube, and learn the spread from their residuals."""
+        cell = cell_size(cube)
+        window = config.window
+        area = min(cube.sizes["lat"], 256) * min(cube.sizes["lon"], 256)
+        count = int(np.clip(TUNING_CELLS / (window * area), 6, 120))
+        drawn = list(samples(cube if valid is None else valid, window=window, count=count, seed=seed))
+        times = (config.time_scale,) if config.time_scale else TIME_SCALES
+        spaces = (
+            (config.space_scale,)
+            if config.space_scale
+            else tuple(s * np.sqrt(cell[0] * cell[1]) for s in CELL_SCALES)
+        )
+        best = (np.inf, times[len(times) // 2], spaces[len(spaces) // 2])
+        tried = [(time, space) for time in times for space in spaces]
+        for step, (time, space) in enumerate(tried):
+            if len(tried) > 1 and drawn:
+                error = np.concatenate([_residual(sample, time, space, cell, window) for sample in drawn])
+                best = min(best, (float(np.mean(error**2)), time, space))
+            progress("tuning", (step + 1) / len(tried))
+        _, time, space = best
+        return cls(config, time, space, _fit_spread(cube, drawn, time, space, cell, window))
+
+    def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+        """Return the interpolated anomalies of `days` and their standard deviation."""
+        cell, window = cell_size(cube), self.config.window
+        water, scale = cube["water"].values, cube["climatology_std"].values.astype(np.float32)
+
+        def interpolate(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            mean = fill_gaps(values, window, time_scale=self.time_scale, space_scale=self.space_scale, cell=cell)
+            return mean, self.spread.std(support(values, window, water=water), scale)
+
+        return by_block(cube, days, window=window, reconstruct_block=interpolate)
+
+    def state(self) -> State:
+        """Return the scales and the spread."""
+        return State(
+            {"time_scale": self.time_scale, "space_scale": self.space_scale},
+            {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance},
+        )
+
+    @classmethod
+    def from_state(cls, config: InterpolationConfig, state: State) -> Self:
+        """Rebuild from saved scales and spread."""
+        spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
+        return cls(config, state.values["time_scale"], state.values["space_scale"], spread)
+
+
+def fill_gaps(
+    values: np.ndarray, window: int, *, time_scale: float, space_scale: float, cell: tuple[float, float]
+) -> np.ndarray:
+    """Fill the target days of a block.
+
+    Parameters
+    ----------
+    values
+        Anomalies with their context, (n + window − 1, lat, lon), NaN where missing.
+    window
+        Days in the window, odd.
+    time_scale, space_scale
+        e-folding time in days; standard deviation in km of the finest convolution.
+    cell
+        Height and width of a cell, km.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (n, lat, lon), finite everywhere: far from any observation it tends to zero.
+    """
+    half = window // 2
+    seen = np.isfinite(values)
+    weight = seen.astype(np.float32)
+    rest = np.where(seen, values, np.float32(0))
+    mean = np.zeros_like(rest)
+    extent = max(values.shape[1] * cell[0], values.shape[2] * cell[1])
+    levels = max(0, int(np.log2(max(min(REACH, extent / 3) / space_scale, 1.0))))
+    for level in range(levels, 0, -1):
+        time = time_scale * min(2 ** (level / 2), 4.0)
+        correction = _smooth_in_time_and_space(rest, weight, half, time, space_scale * 2**level, cell)
+        mean += correction
+        rest = np.where(seen, rest - correction, np.float32(0))
+    value, confidence = _nearest_days(np.where(seen, rest, np.float32(np.nan)), half, time_scale)
+    sigma = (0.0, space_scale / cell[0], space_scale / cell[1])
+    numerator = gaussian_filter(value * confidence, sigma, mode="constant", truncate=3)
+    denominator = gaussian_filter(confidence, sigma, mode="constant", truncate=3)
+    target = mean[half : len(mean) - half]
+    return np.asarray(target + numerator / (denominator + np.float32(FINE_SHRINKAGE)), dtype=np.float32)
+
+
+def _smooth_in_time_and_space(
+    values: np.ndarray, weight: np.ndarray, half: int, time: float, space: float, cell: tuple[float, float]
+) -> np.ndarray:
+    """Normalised convolution over days and cells, on a grid as coarse as the scale allows; same shape as `values`."""
+    sigma = np.array([space / cell[0], space / cell[1]])
+    factor = (max(1, int(sigma[0] // 3)), max(1, int(sigma[1] // 3)))
+    kernel = np.exp(-np.abs(np.arange(-half, half + 1)) / time).astype(np.float32)
+    smooth = []
+    for part in (values, weight):
+        coarse = _block_mean(part, factor)
+        coarse = correlate1d(coarse, kernel, axis=0, mode="constant")
+        smooth.append(gaussian_filter(coarse, (0.0, *(sigma / factor)), mode="constant", truncate=3))
+    mean = smooth[0] / (smooth[1] + np.float32(COARSE_SHRINKAGE))
+    if factor == (1, 1):
+        return np.asarray(mean)
+    fine = zoom(mean, (1, *factor), order=1, mode="nearest", grid_mode=True)
+    return np.asarray(fine[:, : values.shape[1], : values.shape[2]])
+
+
+def _block_mean(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
+    """Average blocks of cells; the far edges are filled up with zeros of weight zero."""
+    if factor == (1, 1):
+        return values
+    days, height, width = values.shape
+    padding = ((0, 0), (0, -height % factor[0]), (0, -width % factor[1]))
+    padded = np.pad(values, padding)
+    blocks = padded.reshape(days, padded.shape[1] // factor[0], factor[0], padded.shape[2] // factor[1], factor[1])
+    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
+
+
+def _nearest_days(values: np.ndarray, half: int, time_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Join the nearest observation before (or on) and after each target day.
+
+    Returns the weighted mean of the two and its confidence, exp(−lag/τ) summed, both float32 (n, lat, lon).
+    """
+    count = len(values) - 2 * half
+    total = np.zeros((count, *values.shape[1:]), np.float32)
+    confidence = np.zeros_like(total)
+    for direction, nearest_lag in ((-1, 0), (1, 1)):
+        free = np.ones(total.shape, bool)
+        for lag in range(nearest_lag, half + 1):
+            start = half + direction * lag
+            there = values[start : start + count]
+            take = free & np.isfinite(there)
+            weight = np.float32(np.exp(-lag / time_scale))
+            total[take] += weight * there[take]
+            confidence[take] += weight
+            free &= ~take
+    value = np.divide(total, confidence, out=np.zeros_like(total), where=confidence > 0)
+    return value, confidence
+
+
+def _residual(sample: Sample, time: float, space: float, cell: tuple[float, float], window: int) -> np.ndarray:
+    """Return observation − analysis at the withheld pixels of a sample, 1-D."""
+    mean = fill_gaps(sample.values, window, time_scale=time, space_scale=space, cell=cell)[0]
+    hidden = np.isfinite(sample.withheld)
+    return np.asarray(sample.withheld[hidden] - mean[hidden])
+
+
+def _fit_spread(
+    cube: xr.Dataset, drawn: list[Sample], time: float, space: float, cell: tuple[float, float], window: int
+) -> Spread:
+    """Learn the spread from the residuals of the chosen scales."""
+    water, std = cube["water"].values, cube["climatology_std"].values
+    columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for sample in drawn:
+        hidden = np.isfinite(sample.withheld)
+        supported = support(sample.values, window, water=water[sample.rows, sample.columns])[0]
+        residual = _residual(sample, time, space, cell, window)
+        columns.append((supported[hidden], residual**2, std[sample.rows, sample.columns][hidden]))
+    if not columns:
+        return Spread(np.zeros(1), np.ones(1))
+    supported, squared, scale = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    noise = noise_variance(np.concatenate([sample.values[window // 2][None] for sample in drawn]))
+    return Spread.fit(supported, squared, scale=scale, noise_variance=noise)

@@ -1,0 +1,116 @@
+"""How uncertain a method is, learned from withheld residuals.
+
+The variance of the error is a falling function of *support*: how densely a cell was observed near the target day
+and near the cell. It is measured on pixels hidden from the method, in units of the local climatological variance,
+and made monotone by isotonic regression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.ndimage import correlate1d, gaussian_filter
+from scipy.optimize import isotonic_regression
+
+TIME_SCALE = 3.0
+"""e-folding time, in days, of an observation's contribution to support."""
+SPACE_SCALES = (1.0, 5.0)
+"""Standard deviations, in cells, of the neighbourhoods whose mean density is the support."""
+SMALLEST_STD = 0.02
+"""Floor of the relative standard deviation: no analysis is surer than this share of the climatological spread."""
+_BIN_SAMPLES = 64
+_BINS = 24
+
+
+def support(values: np.ndarray, window: int, *, water: np.ndarray) -> np.ndarray:
+    """Return how well each cell of the target days is supported by observations.
+
+    Parameters
+    ----------
+    values
+        Observations with their context, (n + window − 1, lat, lon), NaN where missing.
+    window
+        Days in the window, odd.
+    water
+        Boolean mask, (lat, lon).
+
+    Returns
+    -------
+    np.ndarray
+        float32 (n, lat, lon), 0 where nothing was seen; 1 where a lone day was wholly observed.
+    """
+    half = window // 2
+    weights = np.exp(-np.abs(np.arange(-half, half + 1)) / TIME_SCALE).astype(np.float32)
+    seen = np.isfinite(values).astype(np.float32)
+    recent = correlate1d(seen, weights, axis=0, mode="constant")[half : len(values) - half]
+    total = np.zeros_like(recent)
+    for scale in SPACE_SCALES:
+        sea = gaussian_filter(water.astype(np.float32), scale, mode="constant", truncate=3)
+        density = gaussian_filter(recent, (0, scale, scale), mode="constant", truncate=3)
+        total += density / np.maximum(sea, 1e-3)
+    return np.asarray(total / len(SPACE_SCALES), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The relative error variance as a function of support, interpolated linearly between `knots`."""
+
+    knots: np.ndarray
+    variance: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, support: np.ndarray, squared_error: np.ndarray, *, scale: np.ndarray, noise_variance: float = 0.0
+    ) -> Self:
+        """Learn the spread from withheld pixels.
+
+        Parameters
+        ----------
+        support, squared_error
+            Support and squared residual (observation − analysis)² of each withheld pixel, 1-D.
+        scale
+            Climatological standard deviation at each of the pixels, 1-D, > 0.
+        noise_variance
+            Variance of the observations' own noise, taken off the residuals: what remains is the variance of
+            (truth − analysis).
+        """
+        order = np.argsort(support, kind="stable")
+        relative = ((squared_error - noise_variance) / scale**2)[order]
+        count = int(np.clip(support.size // _BIN_SAMPLES, 1, _BINS))
+        groups = [group for group in np.array_split(np.arange(support.size), count) if group.size]
+        if not groups:
+            return cls(np.zeros(1), np.ones(1))
+        knots = np.array([support[order][group].mean() for group in groups], dtype=np.float64)
+        mean = np.array([relative[group].mean() for group in groups], dtype=np.float64)
+        weight = np.array([group.size for group in groups], dtype=np.float64)
+        falling = isotonic_regression(mean, weights=weight, increasing=False).x
+        return cls(knots, np.maximum(falling, SMALLEST_STD**2))
+
+    def std(self, support: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Return the standard deviation of the error, float32, for cells of given support and local scale."""
+        relative = np.sqrt(np.interp(support, self.knots, self.variance))
+        return np.asarray(relative * scale, dtype=np.float32)
+
+
+def noise_variance(values: np.ndarray) -> float:
+    """Estimate the variance of the observations' white noise.
+
+    The mean square of an image's convolution with ``[[1, -2, 1], [-2, 4, -2], [1, -2, 1]]`` over 36 (Immerkær 1996,
+    Computer Vision and Image Understanding 64, 300–302): slopes and straight fronts along the grid cancel. Noise
+    that is correlated between neighbours is hardly seen, so the estimate is rather low.
+
+    Parameters
+    ----------
+    values
+        Images (n, lat, lon), NaN where missing.
+
+    Returns
+    -------
+    float
+        The variance; 0 where no cell has all of its eight neighbours.
+    """
+    difference = np.diff(np.diff(np.diff(np.diff(values.astype(np.float64), axis=1), axis=1), axis=2), axis=2)
+    known = difference[np.isfinite(difference)]
+    return float(np.mean(known**2) / 36) if known.size else 0.0
