@@ -1,1 +1,33 @@
-"""sereno: fill the clouds in satellite images of the sea."""
+"""sereno: fill the clouds in satellite images of the sea.
+
+The verbs of the command line on xarray objects: `open_cube`, `fit`, `fill`, `evaluate`, `save`, `load`. They are
+imported when first used, so that ``import sereno`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sereno.errors import InputError
+    from sereno.evaluation import evaluate
+    from sereno.io.read import open_cube
+    from sereno.io.write import write_analysis
+    from sereno.workflow import fill, fit, load, save
+
+_HOMES = {
+    "InputError": "sereno.errors",
+    "evaluate": "sereno.evaluation",
+    "fill": "sereno.workflow",
+    "fit": "sereno.workflow",
+    "load": "sereno.workflow",
+    "open_cube": "sereno.io.read",
+    "save": "sereno.workflow",
+    "write_analysis": "sereno.io.write",
+}
+__all__ = ["InputError", "evaluate", "fill", "fit", "load", "open_cube", "save", "write_analysis"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sereno' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

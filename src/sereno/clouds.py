@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.climatology import leap_day_of_year
-from sereno.cube import DIMS, field_of
+from sereno.cube import DIMS, days_per_block, field_of
 from sereno.errors import InputError
 
 SEASON_DAYS = 45
@@ -18,6 +18,7 @@ HIDDEN_SHARE = (0.05, 0.95)
 """A donor must hide at least and at most this share of what the day shows."""
 SMALLEST_COVERAGE = 0.1
 """A day is scored only where at least this share of the water was observed."""
+WHOLE_DAY_EVERY = 5
 _TRIES = 20
 
 
@@ -97,10 +98,9 @@ def hide(cube: xr.Dataset, withheld: xr.DataArray) -> xr.Dataset:
     Everything else the cube carries (``truth``, ``sst_withheld``) is left behind.
     """
     field = field_of(cube)
-    full = withheld.reindex(time=cube["time"], fill_value=False).chunk(
-        time=1 if field.chunks is None else field.chunks[0]
-    )
-    visible = field.where(~full)
+    days = days_per_block(cube["water"].size)
+    hidden = withheld.chunk(time=days).reindex(time=cube["time"], fill_value=False).chunk(time=days)
+    visible = field.where(~hidden)
     return visible_part(cube).assign({str(field.name): visible.assign_attrs(field.attrs)})
 
 
@@ -133,6 +133,8 @@ class Sample:
 def samples(cube: xr.Dataset, *, window: int, count: int, seed: int = 0, side: int = 256) -> Iterator[Sample]:
     """Draw windows with withheld observations from a training cube, to tune and to calibrate on.
 
+    Every fifth loses its whole central day, so that cells far from any observation are met too.
+
     Parameters
     ----------
     cube
@@ -147,7 +149,7 @@ def samples(cube: xr.Dataset, *, window: int, count: int, seed: int = 0, side: i
     clear = coverage(cube).values
     eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
     half = window // 2
-    for index in rng.permutation(eligible)[:count]:
+    for order, index in enumerate(rng.permutation(eligible)[:count]):
         rows, columns = (_cut(size, side, rng) for size in water.shape)
         first, last = int(index) - half, int(index) + half + 1
         seen = field.isel(time=slice(max(first, 0), last), lat=rows, lon=columns).values.astype(np.float32)
@@ -155,7 +157,9 @@ def samples(cube: xr.Dataset, *, window: int, count: int, seed: int = 0, side: i
         pad = (max(-first, 0), max(last - field.sizes["time"], 0))
         values = np.pad(seen, (pad, (0, 0), (0, 0)), constant_values=np.nan)
         here = np.isfinite(values[half])
-        hidden = here & _donor_clouds(cube, int(index), here, clear, rng, rows=rows, columns=columns)
+        hidden = here
+        if order % WHOLE_DAY_EVERY:
+            hidden = here & _donor_clouds(cube, int(index), here, clear, rng, rows=rows, columns=columns)
         if hidden.any():
             target = np.where(hidden, values[half], np.float32(np.nan))
             values[half][hidden] = np.nan

@@ -164,7 +164,7 @@ def select_period(cube: xr.Dataset, period: str | None) -> xr.Dataset:
     return chosen
 
 
-def span(cube: xr.Dataset) -> str:
+def span(cube: xr.Dataset | xr.DataArray) -> str:
     """Return the first and last day of a cube as ``A:B``."""
     first, last = (str(value)[:10] for value in cube["time"].values[[0, -1]])
     return f"{first}:{last}"

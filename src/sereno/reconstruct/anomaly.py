@@ -12,8 +12,10 @@ from sereno.climatology import Climatology, fit_climatology
 from sereno.config import RunConfig
 from sereno.cube import DIMS, field_of
 from sereno.methods import Progress, Reconstructor, State, method_class, silent
+from sereno.reconstruct.spread import noise_variance
 
 _PREFIX = "climatology_"
+_NOISE_IMAGES = 60
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class AnomalyReconstructor:
     config: RunConfig
     climatology: Climatology
     inner: Reconstructor[Any]
+    noise_variance: float = 0.0
+    """Variance of the observations' white noise, K², estimated on the training cube."""
 
     @classmethod
     def fit(
@@ -50,6 +54,7 @@ class AnomalyReconstructor:
         """
         progress("climatology", 0.0)
         climatology = fit_climatology(cube, config.climatology, table=table)
+        noise = _noise_variance(cube)
         progress("climatology", 1.0)
         inner = method_class(config.model.method).fit(
             climatology.anomalies(cube),
@@ -59,10 +64,11 @@ class AnomalyReconstructor:
             progress=progress,
             **training,
         )
-        return cls(config, climatology, inner)
+        return cls(config, climatology, inner, noise)
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the analysis of `days` in the field's units, lazily, with ``climatology`` beside the mean."""
+        cube = self._around(cube, days)
         analysis = self.inner.reconstruct(self.climatology.anomalies(cube), days)
         baseline = self.climatology.baseline(cube, days).where(cube["water"])
         baseline = baseline.chunk(analysis.chunksizes).astype("float32").transpose(*DIMS)
@@ -71,6 +77,12 @@ class AnomalyReconstructor:
         analysis = analysis.assign(mean=mean.assign_attrs(units), climatology=baseline.assign_attrs(units))
         analysis["std"].attrs.update(units)
         return analysis.assign(water=cube["water"])
+
+    def _around(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+        """Cut the cube to what bears on `days`: nothing further away is read or can change the result."""
+        reach = np.timedelta64(self.config.model.window // 2 + self.config.climatology.recent_days, "D")
+        chosen = np.asarray(days)
+        return cube.sel(time=slice(chosen.min() - reach, chosen.max() + reach))
 
     def state(self) -> State:
         """Return the method's state with the climatology's fields beside its own."""
@@ -83,7 +95,8 @@ class AnomalyReconstructor:
             "trend": self.climatology.trend,
             "recent_days": self.climatology.recent_days,
         }
-        return State({"method": inner.values, "climatology": climatology}, inner.tensors, fields)
+        values = {"method": inner.values, "climatology": climatology, "noise_variance": self.noise_variance}
+        return State(values, inner.tensors, fields)
 
     @classmethod
     def from_state(cls, config: RunConfig, state: State) -> Self:
@@ -94,4 +107,12 @@ class AnomalyReconstructor:
         climatology = Climatology(fields, **state.values["climatology"])
         rest = state.fields.drop_vars(mine)
         inner = State(state.values["method"], state.tensors, rest if rest.data_vars else None)
-        return cls(config, climatology, method_class(config.model.method).from_state(config.model, inner))
+        fitted = method_class(config.model.method).from_state(config.model, inner)
+        return cls(config, climatology, fitted, state.values["noise_variance"])
+
+
+def _noise_variance(cube: xr.Dataset) -> float:
+    """Estimate the noise of the observations on a few dozen images spread over the record."""
+    step = max(1, cube.sizes["time"] // _NOISE_IMAGES)
+    images = field_of(cube).where(cube["water"]).isel(time=slice(None, None, step))
+    return noise_variance(images.values)

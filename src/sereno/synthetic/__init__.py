@@ -1,1 +1,7 @@
-"""The twin sea: a simulated sea, its clouds and its satellite, whose truth is known."""
+"""The twin sea: a synthetic sea whose truth is known, for the demo, the tests and the benchmarks."""
+
+from sereno.synthetic.config import TwinSeaConfig
+from sereno.synthetic.files import write_l3s
+from sereno.synthetic.twin import twin_sea
+
+__all__ = ["TwinSeaConfig", "twin_sea", "write_l3s"]

@@ -1,0 +1,267 @@
+"""Saved models: a folder of JSON, safetensors and NetCDF that another machine and a later version can read.
+
+``model.json`` describes the model, ``weights.safetensors`` holds its tensors, ``fields.nc`` its maps; never pickle.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from safetensors.numpy import load_file, save_file
+
+from sereno.cube import field_name, field_of, span
+from sereno.errors import InputError
+from sereno.io.atomic import atomic_path, write_dataset
+from sereno.methods import State
+
+FORMAT_VERSION = 1
+SPACING_TOLERANCE = 0.1
+"""Relative difference of grid spacing beyond which a model does not fit a cube."""
+
+_DESCRIPTION, _WEIGHTS, _FIELDS = "model.json", "weights.safetensors", "fields.nc"
+_KM_PER_DEGREE = 111.195
+"""Length of a degree of latitude on a sphere of radius 6371 km."""
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a saved model says of itself: how it was made and what it may be used on.
+
+    Attributes
+    ----------
+    method
+        Name of the method.
+    config
+        The resolved run configuration as a nested mapping.
+    field, units
+        The field it was fitted on.
+    spacing_degrees, spacing_km
+        Grid spacing along latitude and longitude; the latter in km at the middle latitude. 0 for a single cell.
+    time_step_days
+        Days between two images.
+    training_period
+        First and last day as ``A:B``.
+    seed
+        Seed of everything random.
+    scores
+        Scores on withheld data, in the shape that `evaluate` gives them.
+    versions
+        Versions of the packages it was made with.
+    grid_bound
+        True where the model holds maps and so works on its own grid alone.
+    lat, lon
+        That grid, degrees; empty where the model is not bound to it.
+    """
+
+    method: str
+    config: dict[str, Any]
+    field: str
+    units: str
+    spacing_degrees: tuple[float, float]
+    spacing_km: tuple[float, float]
+    training_period: str
+    time_step_days: float = 1.0
+    seed: int = 0
+    scores: dict[str, Any] = dataclasses.field(default_factory=dict)
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    grid_bound: bool = False
+    lat: tuple[float, ...] = ()
+    lon: tuple[float, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        cube: xr.Dataset,
+        config: dict[str, Any],
+        *,
+        seed: int = 0,
+        scores: dict[str, Any] | None = None,
+        grid_bound: bool = False,
+    ) -> Self:
+        """Describe a model fitted on `cube` with a run configuration (its ``model.method`` names the method)."""
+        degrees, km = _spacing(cube)
+        packages = ["sereno", "numpy", "xarray", *(["torch"] if "torch" in sys.modules else [])]
+        return cls(
+            method=config["model"]["method"],
+            config=config,
+            field=field_name(cube),
+            units=_units(cube),
+            spacing_degrees=degrees,
+            spacing_km=km,
+            training_period=span(cube),
+            seed=seed,
+            scores=scores or {},
+            versions={name: version(name) for name in packages},
+            grid_bound=grid_bound,
+            lat=tuple(cube["lat"].values.tolist()) if grid_bound else (),
+            lon=tuple(cube["lon"].values.tolist()) if grid_bound else (),
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Return the description without the grid's coordinates, short enough for an attribute of a file."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("lat", "lon")}
+
+
+_ADAPTER: TypeAdapter[ModelDescription] = TypeAdapter(ModelDescription)
+
+
+def save_model(model_dir: str | Path, state: State, description: ModelDescription) -> Path:
+    """Save a fitted method; an older model of that name is replaced in one step.
+
+    Parameters
+    ----------
+    model_dir
+        The folder to make.
+    state
+        What the method must remember. Lists and tuples among its values come back as lists.
+    description
+        What the model says of itself.
+
+    Raises
+    ------
+    InputError
+        If the parent folder is missing, or `model_dir` is a folder of something else.
+    """
+    with atomic_path(model_dir, replaces=(_DESCRIPTION,)) as folder:
+        folder.mkdir()
+        if state.tensors:
+            # safetensors takes the memory as it lies: C order, so that a transposed array is not scrambled.
+            tensors = {name: np.asarray(tensor, order="C") for name, tensor in state.tensors.items()}
+            save_file(tensors, folder / _WEIGHTS)
+        if state.fields is not None:
+            write_dataset(state.fields, folder / _FIELDS)
+        document = {
+            "format": FORMAT_VERSION,
+            **dataclasses.asdict(description),
+            "values": state.values,
+            "files": {path.name: _digest(path) for path in sorted(folder.iterdir())},
+        }
+        text = json.dumps(document, indent=1, default=lambda value: value.tolist())  # NumPy scalars and arrays
+        (folder / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+    return Path(model_dir)
+
+
+def load_model(model_dir: str | Path) -> tuple[State, ModelDescription]:
+    """Load a saved model, after checking that each of its files is whole.
+
+    Returns
+    -------
+    tuple of State and ModelDescription
+
+    Raises
+    ------
+    InputError
+        If the model is missing, damaged, or of a newer format.
+    """
+    folder = Path(model_dir)
+    document = _read_document(folder)
+    try:
+        values, files = document.pop("values"), document.pop("files")
+        description = _ADAPTER.validate_python(document)
+    except KeyError as error:
+        raise InputError(f"{folder / _DESCRIPTION}: damaged, {error.args[0]!r} is missing; {_REMEDY}") from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise InputError(f"{folder / _DESCRIPTION}: damaged ({faults}); {_REMEDY}") from None
+    for name, digest in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(f"{path}: missing from the model; {_REMEDY}")
+        if _digest(path) != digest:
+            raise InputError(f"{path}: truncated or damaged, its checksum is not the recorded one; {_REMEDY}")
+    tensors = load_file(folder / _WEIGHTS) if _WEIGHTS in files else {}
+    fields = xr.load_dataset(folder / _FIELDS, engine="netcdf4").drop_encoding() if _FIELDS in files else None
+    return State(values, tensors, fields), description
+
+
+def check_fits(description: ModelDescription, cube: xr.Dataset) -> None:
+    """Make sure that a model may be used on a cube.
+
+    Raises
+    ------
+    InputError
+        Lists every mismatch: field, units, grid spacing (km, along either axis), time step, and the grid itself for
+        a model bound to it.
+    """
+    found = []
+    if field_name(cube) != description.field:
+        found.append(f"field: the model fills {description.field!r}, the input holds {field_name(cube)!r}")
+    if _units(cube) != description.units:
+        found.append(f"units: the model's are {description.units!r}, the input's {_units(cube)!r}")
+    step = _time_step(cube)
+    if step and step != description.time_step_days:
+        found.append(f"time step: the model's is {description.time_step_days:g} days, the input's {step:g}")
+    spacings = zip(("latitude", "longitude"), description.spacing_km, _spacing(cube)[1], strict=True)
+    for axis, mine, theirs in spacings:
+        if mine and theirs and abs(theirs - mine) > SPACING_TOLERANCE * mine:
+            found.append(f"grid spacing along {axis}: the model's is {mine:.2f} km, the input's {theirs:.2f} km")
+    if description.grid_bound:
+        found += _other_cells("lat", np.array(description.lat), cube["lat"].values)
+        found += _other_cells("lon", np.array(description.lon), cube["lon"].values)
+    if found:
+        listed = "\n".join(f"  {line}" for line in found)
+        raise InputError(f"the model ({description.method}) does not fit the input:\n{listed}\nfit a model on it")
+
+
+_REMEDY = "copy the model again or fit it anew"
+
+
+def _read_document(folder: Path) -> dict[str, Any]:
+    """Read ``model.json`` and check its format."""
+    path = folder / _DESCRIPTION
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{folder}: no model there ({_DESCRIPTION} is missing); give a folder made by `fit`"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged, not valid JSON ({error}); {_REMEDY}") from None
+    number = document.pop("format", None) if isinstance(document, dict) else None
+    if not isinstance(number, int):
+        raise InputError(f"{path}: damaged, it states no format; {_REMEDY}")
+    if number > FORMAT_VERSION:
+        raise InputError(f"{path}: format {number} is newer than this sereno reads ({FORMAT_VERSION}); update sereno")
+    return dict(document)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _units(cube: xr.Dataset) -> str:
+    return str(field_of(cube).attrs.get("units", ""))
+
+
+def _spacing(cube: xr.Dataset) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the median spacing along latitude and longitude, in degrees and in km."""
+    lat, lon = (float(np.median(np.diff(cube[dim]))) if cube[dim].size > 1 else 0.0 for dim in ("lat", "lon"))
+    middle = np.radians(float(cube["lat"].mean()))
+    return (lat, lon), (lat * _KM_PER_DEGREE, lon * _KM_PER_DEGREE * float(np.cos(middle)))
+
+
+def _time_step(cube: xr.Dataset) -> float:
+    """Return the days between two images, 0 where there is only one."""
+    step = np.diff(cube["time"].values)
+    return float(np.median(step) / np.timedelta64(1, "D")) if step.size else 0.0
+
+
+def _other_cells(axis: str, mine: np.ndarray, theirs: np.ndarray) -> list[str]:
+    """Tell in a line, if so, that the cells of a cube are not those of the model."""
+    # A hundredth of a cell: the same grid in float32 passes, a shifted grid does not.
+    slack = 0.01 * float(np.median(np.diff(mine))) if mine.size > 1 else 1e-4
+    if mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=0, atol=slack):
+        return []
+    model, given = (f"{a.size} cells from {a[0]:.4f} to {a[-1]:.4f}" for a in (mine, theirs))
+    return [f"{axis}: the model holds maps of {model}, the input has {given}"]

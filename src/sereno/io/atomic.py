@@ -1,0 +1,211 @@
+"""Files that are either there in full or not there at all, and the streaming of lazy data into them.
+
+Everything is written under a temporary name beside its target, on the same file system, and then renamed. A run
+that fails or is interrupted leaves the old file as it was and no fragment behind.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Hashable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dask
+import xarray as xr
+from dask.callbacks import Callback
+from dask.system import CPU_COUNT
+
+from sereno.errors import InputError
+from sereno.methods import Progress, silent
+
+CHUNK_SIDE = 1024
+"""Cells of a stored chunk along latitude and longitude at most; a chunk holds no more than its square."""
+
+_ZARR_MARKERS = (".zgroup", "zarr.json")
+
+
+@contextmanager
+def atomic_path(path: str | Path, *, replaces: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Lend a temporary path; what was written there takes the place of `path` when the block ends well.
+
+    The temporary name ends in ``.part``, so that no glob for ``*.nc`` ever meets it: a writer that tells the format
+    by the suffix must be told the format.
+
+    Parameters
+    ----------
+    path
+        The target, a file or a folder. Its parent must exist.
+    replaces
+        File names by which an existing folder is known for one that may be replaced, such as ``zarr.json``.
+        An empty folder always may.
+
+    Yields
+    ------
+    Path
+        Where to write: nothing is there yet.
+
+    Raises
+    ------
+    InputError
+        If the parent is missing or cannot be written to, or the target is a folder of something else.
+    """
+    target = Path(path).resolve()  # a link is followed, not replaced
+    _refuse(target, replaces)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+    try:
+        yield temporary
+        _swap(temporary, target)
+    except BaseException:  # Ctrl-C too must leave nothing behind
+        _remove(temporary)
+        raise
+
+
+def atomic_text(path: str | Path, text: str) -> Path:
+    """Write a text file (UTF-8) atomically and return its path."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def write_dataset(
+    dataset: xr.Dataset,
+    path: str | Path,
+    *,
+    encoding: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Write a dataset to one NetCDF-4 file or Zarr store, atomically, a few dask blocks in memory at a time.
+
+    Parameters
+    ----------
+    dataset
+        Any dataset; lazy variables are computed by threads while they are written.
+    path
+        Target, ``.nc`` or ``.zarr``.
+    encoding
+        Encoding of variables by name: ``dtype``, ``scale_factor``, ``_FillValue`` and the like. Chunks and
+        compression are chosen here. What the variables remember of the file they were read from is forgotten:
+        it would pack an anomaly as tightly as the temperature it came from.
+    progress
+        Told the stage ``"write"`` and the fraction of dask tasks done.
+
+    Raises
+    ------
+    InputError
+        If the suffix is another, or `atomic_path` refuses the target.
+    """
+    path = Path(path)
+    if path.suffix not in (".nc", ".zarr"):
+        raise InputError(f"{path}: the name must end in .nc or .zarr")
+    zarr = path.suffix == ".zarr"
+    dataset = _evenly_chunked(dataset.drop_encoding())
+    # CF forbids missing values in coordinates, and so a fill value there.
+    full = {
+        name: {"_FillValue": None} if name in dataset.coords else _storage(dataset[name], zarr)
+        for name in dataset.variables
+    }
+    full = {name: {**stored, **(encoding or {}).get(str(name), {})} for name, stored in full.items()}
+    with atomic_path(path, replaces=_ZARR_MARKERS if zarr else ()) as temporary, _threads(progress):
+        if zarr:
+            dataset.to_zarr(temporary, zarr_format=2, consolidated=True, encoding=full)
+        else:
+            dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=full)
+    return path
+
+
+@contextmanager
+def _threads(progress: Progress) -> Iterator[None]:
+    """Let dask compute in threads that have all ended when the block is left, and report what is done."""
+    told = 0.0
+
+    def report(_key: Any, _result: Any, _graph: Any, state: Mapping[str, Any], _worker: Any) -> None:  # noqa: ANN401
+        nonlocal told
+        done = len(state["finished"])
+        fraction = done / (done + sum(len(state[key]) for key in ("ready", "waiting", "running")))
+        if fraction >= told + 0.01:
+            told = fraction
+            progress("write", fraction)
+
+    progress("write", 0.0)
+    # A pool of our own, because after an interruption the tasks at work must end before the files are removed.
+    with (
+        ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT) as pool,
+        dask.config.set(scheduler="threads", pool=pool),
+        Callback(posttask=report),
+    ):
+        yield
+    progress("write", 1.0)
+
+
+def _evenly_chunked(dataset: xr.Dataset) -> xr.Dataset:
+    """Give the lazy variables chunks of one size along each dimension, as Zarr demands."""
+    even = {
+        name: array.chunk({dim: max(chunks) for dim, chunks in array.chunksizes.items()})
+        for name, array in dataset.variables.items()
+        if array.chunks is not None
+    }
+    return dataset.assign({name: dataset[name].copy(data=array.data) for name, array in even.items()})
+
+
+def _storage(array: xr.DataArray, zarr: bool) -> dict[str, Any]:
+    """Return chunks and compression of a variable of two dimensions or more; nothing for others, or for text."""
+    if array.ndim < 2 or array.dtype.kind not in "biufmM":
+        return {}
+    shape = [_divisor(CHUNK_SIDE, chunks) for chunks in _chunks(array)[-2:]]
+    for chunks in reversed(_chunks(array)[:-2]):
+        shape.insert(0, _divisor(max(1, CHUNK_SIDE**2 // math.prod(shape)), chunks))
+    if zarr:
+        return {"chunks": tuple(shape)}
+    return {"chunksizes": tuple(shape), "zlib": True, "complevel": 2, "shuffle": True}
+
+
+def _chunks(array: xr.DataArray) -> list[tuple[int, ...]]:
+    """Return the sizes of the dask chunks along each dimension; one chunk where the array is in memory."""
+    chunksizes: Mapping[Hashable, tuple[int, ...]] = array.chunksizes
+    return [chunksizes.get(dim, (size,)) for dim, size in array.sizes.items()]
+
+
+def _divisor(wanted: int, chunks: tuple[int, ...]) -> int:
+    """Return the largest size up to `wanted` such that no stored chunk straddles two dask chunks."""
+    if len(chunks) == 1:
+        return max(1, min(wanted, chunks[0]))
+    return max(size for size in range(1, wanted + 1) if chunks[0] % size == 0)
+
+
+def _refuse(target: Path, replaces: tuple[str, ...]) -> None:
+    """Raise an InputError, before any work is done, if `target` cannot be written."""
+    parent = target.parent
+    if not parent.is_dir():
+        raise InputError(f"{target}: there is no folder {parent}; make it first")
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"{target}: no permission to write to {parent}")
+    if target.is_dir() and any(target.iterdir()) and not any((target / name).exists() for name in replaces):
+        raise InputError(f"{target}: a folder of something else stands there; choose another name or remove it")
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    """Rename `temporary` to `target`, moving an old folder aside first: only a file can be replaced in one step."""
+    if not target.is_dir():
+        os.replace(temporary, target)
+        return
+    old = target.with_name(f"{temporary.name}.old")
+    os.replace(target, old)
+    try:
+        os.replace(temporary, target)
+    except BaseException:
+        os.replace(old, target)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,288 @@
+"""Fitting a network: windows with hidden pixels, the training loop, its best weights, resuming.
+
+Training windows are drawn anew in every epoch; validation windows are drawn once. The two come from separate days
+with at least a window between them, so that no day serves both.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import signal
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import xarray as xr
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from sereno.config import ConvLSTM
+from sereno.errors import InputError
+from sereno.features import HiddenWindow, Record, draw_window, encode, normalise, split, validation_windows
+from sereno.losses import masked_mse
+from sereno.methods import Progress, silent
+from sereno.nets.thesis import ThesisNetwork
+
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Inputs (window, 2, lat, lon), normalised truth (lat, lon) and hidden pixels (lat, lon)."""
+
+
+class TrainedNetwork(NamedTuple):
+    """What training leaves behind.
+
+    Attributes
+    ----------
+    weights
+        The weights with the least validation loss.
+    scale
+        Standard deviation of the training anomalies; the network's inputs are divided by it.
+    history
+        ``epoch``, ``train_loss`` and ``valid_loss`` of each epoch, losses in units of `scale` squared.
+    validation
+        The windows that the validation loss was taken on.
+    """
+
+    weights: dict[str, Tensor]
+    scale: float
+    history: list[dict[str, float]]
+    validation: list[HiddenWindow]
+
+
+def train(
+    cube: xr.Dataset,
+    config: ConvLSTM,
+    *,
+    valid: xr.Dataset | None = None,
+    seed: int = 0,
+    folder: Path | None = None,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    progress: Progress = silent,
+) -> TrainedNetwork:
+    """Train a network on an anomaly cube.
+
+    Parameters
+    ----------
+    cube
+        Anomaly cube of the training period; it is loaded into memory.
+    valid
+        Anomaly cube of a separate period to select the best weights on; the last 15 % of the training days, less a
+        window's distance, where not given.
+    folder
+        Where ``last.ckpt``, ``best.ckpt`` and ``metrics.csv`` are kept.
+    resume
+        Continue from ``last.ckpt`` in `folder`; where there is none yet, begin.
+    max_minutes
+        Stop after so many minutes of this call, with the best weights so far.
+
+    Raises
+    ------
+    InputError
+        If the record is too short or too empty, or the checkpoint is of a training with other settings.
+    """
+    records = split(cube, config, valid=valid)
+    scale = float(np.std(records[0].values, where=np.isfinite(records[0].values), dtype=np.float64)) or 1.0
+    validation = validation_windows(records[1], config, seed=seed)
+    with (
+        tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place,
+        torch.random.fork_rng(devices=[]),
+        _quiet(),
+    ):
+        folder = Path(place).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = folder / "last.ckpt" if resume and (folder / "last.ckpt").exists() else None
+        if checkpoint:
+            _check_same_training(checkpoint, config, scale)
+        torch.manual_seed(seed)
+        network = ThesisNetwork(config)
+        logbook = _Logbook(folder, config, max_minutes, progress)
+        trainer = _trainer(folder, config, logbook)
+        windows = _Windows(records[0], validation, config, scale, seed)
+        _fit(trainer, _Fitting(network, config, scale), windows, checkpoint)
+        best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    progress("training", 1.0)
+    weights = {name.removeprefix("network."): tensor for name, tensor in best.items()}
+    return TrainedNetwork(weights, scale, logbook.history, validation)
+
+
+class _Fitting(LightningModule):
+    """The training of one network: its loss and its optimiser."""
+
+    def __init__(self, network: nn.Module, config: ConvLSTM, scale: float) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.scale = scale
+
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+        """Return the loss of a batch."""
+        return self._loss(batch, "train_loss")
+
+    def validation_step(self, batch: list[Tensor], index: int) -> None:
+        """Record the loss of a batch."""
+        self._loss(batch, "valid_loss")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam, at its defaults but for the step size."""
+        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note what the training was made with, for `_check_same_training`."""
+        checkpoint["sereno"] = {"config": _settings(self.config), "scale": self.scale}
+
+    def _loss(self, batch: list[Tensor], name: str) -> Tensor:
+        inputs, truth, hidden = batch
+        loss = masked_mse(self.network(inputs)[:, 0], truth, hidden)
+        # Weighted by pixels, so that the loss of an epoch is the mean over all of its hidden pixels.
+        self.log(name, loss, on_step=False, on_epoch=True, batch_size=max(int(hidden.sum()), 1))
+        return loss
+
+
+class _Drawn(Dataset[Sample]):
+    """Training windows of one epoch, each drawn from its own seed, so that resuming draws the same ones."""
+
+    def __init__(self, record: Record, config: ConvLSTM, scale: float, *, seed: tuple[int, ...]) -> None:
+        self.record, self.config, self.scale, self.seed = record, config, scale, seed
+
+    def __len__(self) -> int:
+        return self.config.steps_per_epoch * self.config.batch_size
+
+    def __getitem__(self, index: int) -> Sample:
+        generator = np.random.default_rng((*self.seed, index))
+        return _sample(draw_window(self.record, self.config, generator), self.scale)
+
+
+class _Windows(LightningDataModule):
+    """Windows to train on, drawn anew each epoch, and the fixed ones to validate on."""
+
+    def __init__(
+        self, record: Record, validation: list[HiddenWindow], config: ConvLSTM, scale: float, seed: int
+    ) -> None:
+        super().__init__()
+        self.record, self.config, self.scale, self.seed = record, config, scale, seed
+        self.validation = [_sample(window, scale) for window in validation]
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Return the windows of the epoch that begins."""
+        assert self.trainer is not None
+        seed = (self.seed, 1, self.trainer.current_epoch)
+        return DataLoader(_Drawn(self.record, self.config, self.scale, seed=seed), self.config.batch_size)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Return the validation windows."""
+        return DataLoader(self.validation, self.config.batch_size)  # type: ignore[arg-type]  # a list is a map-style data set
+
+
+class _Logbook(Callback):
+    """Keeps the losses of each epoch, reports progress, and ends the training when its time is up."""
+
+    def __init__(self, folder: Path, config: ConvLSTM, max_minutes: float | None, progress: Progress) -> None:
+        self.history: list[dict[str, float]] = []
+        self._folder, self._progress = folder, progress
+        self._steps = config.max_epochs * config.steps_per_epoch
+        self._began, self._seconds = time.monotonic(), np.inf if max_minutes is None else 60 * max_minutes
+
+    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+        """Report progress; stop, after one more look at the validation windows, when the time is up."""
+        spent = (time.monotonic() - self._began) / self._seconds
+        self._progress("training", min(max(spent, trainer.global_step / self._steps), 1.0))
+        trainer.should_stop = trainer.should_stop or spent >= 1
+
+    def on_train_epoch_end(self, trainer: Trainer, *_: object) -> None:
+        """Write ``metrics.csv``."""
+        losses = {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "valid_loss")}
+        self.history.append({"epoch": trainer.current_epoch, **losses})
+        with open(self._folder / "metrics.csv", "w", newline="") as stream:
+            writer = csv.DictWriter(stream, self.history[0])
+            writer.writeheader()
+            writer.writerows(self.history)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the history of a checkpoint."""
+        self.history = list(state_dict["history"])
+
+
+def _trainer(folder: Path, config: ConvLSTM, logbook: _Logbook) -> Trainer:
+    """Return a trainer that keeps the last and the best weights in `folder` and says nothing."""
+    keep = ModelCheckpoint(
+        folder,
+        filename="best",
+        monitor="valid_loss",
+        save_last=True,
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    return Trainer(
+        devices=1,
+        # Without it Lightning would make one worker of each task of a SLURM job.
+        plugins=[LightningEnvironment()],
+        max_epochs=config.max_epochs,
+        callbacks=[logbook, EarlyStopping("valid_loss", patience=config.patience), keep],
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _fit(trainer: Trainer, fitting: _Fitting, windows: _Windows, checkpoint: Path | None) -> None:
+    """Run the training; Ctrl-C raises KeyboardInterrupt, as anywhere else."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(fitting, windows, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:
+        # Lightning turns Ctrl-C into an exit and leaves the signal ignored.
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
+
+
+def _sample(window: HiddenWindow, scale: float) -> Sample:
+    """Encode a window with hidden pixels as a network is trained on it."""
+    inputs, mean = encode(window.values, scale=scale)
+    return inputs, normalise(window.truth, mean=mean, scale=scale), window.hidden
+
+
+def _settings(config: ConvLSTM) -> dict[str, Any]:
+    """Return the configuration less what a training may change when it is resumed."""
+    return {key: value for key, value in asdict(config).items() if key not in ("max_epochs", "patience")}
+
+
+def _check_same_training(checkpoint: Path, config: ConvLSTM, scale: float) -> None:
+    """Raise an InputError if a checkpoint stems from other settings or other data."""
+    made_with = torch.load(checkpoint, map_location="cpu", weights_only=True)["sereno"]
+    settings = _settings(config)
+    changed = [f"model.{key}" for key, value in made_with["config"].items() if settings[key] != value]
+    if not np.isclose(made_with["scale"], scale):
+        changed.append("the training data")
+    if changed:
+        raise InputError(f"{checkpoint}: cannot resume, not the same as before: {', '.join(changed)}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice on loaders, loggers and accelerators from the user, who can act on none of it."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        logger.setLevel(level)

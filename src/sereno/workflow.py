@@ -1,0 +1,229 @@
+"""The use cases as plain functions: fit, fill, and saving and loading a model; `evaluate` has a module of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sereno.clouds import visible_part
+from sereno.config import RunConfig, as_mapping, parse_config, to_toml
+from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
+from sereno.errors import InputError
+from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
+from sereno.io.static import read_climatology
+from sereno.io.write import Product, SstType
+from sereno.methods import QUICK_METHODS, Progress, silent
+from sereno.reconstruct.anomaly import AnomalyReconstructor
+
+TRAINING_YEARS = 2.0
+"""A method fitted on the fly for scoring keeps to the days before the scored ones where there are so many years."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted method and what is known of its making."""
+
+    reconstructor: AnomalyReconstructor
+    description: ModelDescription
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.description.method
+
+    @property
+    def config(self) -> RunConfig:
+        """The resolved configuration it was fitted with."""
+        return self.reconstructor.config
+
+
+def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
+    """Return the default configuration of a method; `settings` are further keys of `RunConfig`."""
+    return parse_config({"model": {"method": method}, **settings}, origin=f"method {method!r}")
+
+
+def fit(
+    cube: xr.Dataset,
+    config: RunConfig | str,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> Model:
+    """Train or tune a method on a cube.
+
+    Parameters
+    ----------
+    cube
+        A valid cube. Only its field (and the field's error) within ``config.train`` and ``config.valid`` is seen;
+        variables for scoring never are.
+    config
+        A configuration, or the name of a method for its defaults.
+    folder
+        Where a network keeps its checkpoints and losses.
+    resume
+        Continue from the checkpoints in `folder`.
+
+    Raises
+    ------
+    InputError
+        If the periods overlap or lie closer than a window, or hold no observations.
+
+    Examples
+    --------
+    >>> import sereno
+    >>> from sereno.synthetic import TwinSeaConfig, twin_sea
+    >>> cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
+    >>> model = sereno.fit(cube, "interpolation")
+    >>> analysis = sereno.fill(cube, model, days="2019-01-20")
+    >>> bool(analysis["mean"].where(cube["water"], 0).notnull().all())
+    True
+    """
+    config = configure(config) if isinstance(config, str) else config
+    validate(cube)
+    seen = visible_part(cube)
+    train, valid = _periods(seen, config)
+    for part, period in ((train, "training"), (valid, "validation")):
+        if part is not None and not bool(field_of(part).notnull().any()):
+            raise InputError(f"the {period} period {span(part)} holds no observation")
+    table = None if config.climatology.file is None else read_climatology(Path(config.climatology.file), cube)
+    training: dict[str, Any] = {}
+    if config.model.method not in QUICK_METHODS:
+        training = {"folder": folder, "resume": resume, "max_minutes": config.max_minutes}
+    reconstructor = AnomalyReconstructor.fit(
+        train, config, valid=valid, seed=config.seed, progress=progress, table=table, **training
+    )
+    description = ModelDescription.of(train, as_mapping(config), seed=config.seed, grid_bound=True)
+    return Model(reconstructor, description)
+
+
+def fill(
+    cube: xr.Dataset,
+    model: Model | str,
+    *,
+    days: str | None = None,
+    nrt: bool = False,
+    keep_observed: bool = False,
+    progress: Progress = silent,
+) -> xr.Dataset:
+    """Reconstruct days without gaps.
+
+    Parameters
+    ----------
+    cube
+        A valid cube of the model's grid.
+    model
+        A fitted model, or the name of a method that is cheap enough to be fitted on `cube` itself.
+    days
+        Period ``A:B`` to reconstruct; every day of the cube where not given.
+    nrt
+        Near real time: no day sees what came after it.
+    keep_observed
+        Leave observed pixels exactly as they were observed, with the observations' own standard deviation.
+
+    Returns
+    -------
+    xr.Dataset
+        The analysis: ``mean`` and ``std`` (finite on all water, NaN on land), ``source``, ``climatology`` and
+        ``water``; lazy, a block of days at a time.
+
+    Raises
+    ------
+    InputError
+        If the model does not fit the cube, or the cube has no day in the period.
+    """
+    validate(cube)
+    model = resolve(cube, model, progress=progress)
+    check_fits(model.description, cube)
+    seen = visible_part(cube)
+    wanted = select_period(seen, days)["time"].values
+    if nrt:
+        each = [model.reconstructor.reconstruct(seen.sel(time=slice(None, day)), np.array([day])) for day in wanted]
+        analysis = xr.concat(each, "time", data_vars="minimal", coords="minimal", compat="override", join="override")
+    else:
+        analysis = model.reconstructor.reconstruct(seen, wanted)
+    if keep_observed:
+        analysis = _keep_observed(analysis, seen, model)
+    analysis.attrs["field"] = field_name(cube)
+    return analysis
+
+
+def save(model: Model, folder: str | Path) -> Path:
+    """Save a model as a folder."""
+    return save_model(folder, model.reconstructor.state(), model.description)
+
+
+def load(folder: str | Path) -> Model:
+    """Load a model saved by `save`.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a model, or a damaged one.
+    """
+    state, description = load_model(folder)
+    config = parse_config(description.config, origin=f"{folder}: configuration of the model")
+    return Model(AnomalyReconstructor.from_state(config, state), description)
+
+
+def product_of(cube: xr.Dataset, model: Model) -> Product:
+    """Return what an output file says of the input and of the model."""
+    about = {k: v for k, v in model.description.__dict__.items() if k not in ("lat", "lon", "config")}
+    kind: SstType = cube.attrs.get("sst_type") or "unknown"
+    return Product(sst_type=kind, model=about, config=to_toml(model.config))
+
+
+def resolve(
+    cube: xr.Dataset, method: Model | RunConfig | str, *, before: np.datetime64 | None = None, progress: Progress
+) -> Model:
+    """Return a model as it is; fit a method given by name or configuration, on days `before` where these suffice."""
+    if isinstance(method, Model):
+        return method
+    if isinstance(method, str):
+        config = configure(method)
+        if method not in QUICK_METHODS:
+            raise InputError(f"{method} needs training: run sereno fit -m {method} first and give the model's folder")
+    else:
+        config = method
+    if before is not None and config.train is None:
+        gap = np.timedelta64(config.model.window, "D")
+        years = (before - gap - cube["time"].values[0]) / np.timedelta64(365, "D")
+        if years >= TRAINING_YEARS:
+            config = replace(config, train=f":{str(before - gap)[:10]}")
+    return fit(cube, config, progress=progress)
+
+
+def _periods(cube: xr.Dataset, config: RunConfig) -> tuple[xr.Dataset, xr.Dataset | None]:
+    """Cut out the training and the validation period, and refuse a pair that leaks."""
+    train = select_period(cube, config.train)
+    if config.valid is None:
+        return train, None
+    valid = select_period(cube, config.valid)
+    first, last = (part["time"].values for part in (train, valid))
+    gap = max(last[0] - first[-1], first[0] - last[-1]) / np.timedelta64(1, "D")
+    if gap <= config.model.window:
+        raise InputError(
+            f"training {span(train)} and validation {span(valid)} must keep more than the window of "
+            f"{config.model.window} days apart, else the same images serve both; move one of them"
+        )
+    return train, valid
+
+
+def _keep_observed(analysis: xr.Dataset, cube: xr.Dataset, model: Model) -> xr.Dataset:
+    """Put the observations back where there are any, with their own standard deviation."""
+    name = field_name(cube)
+    observed = (analysis["source"] == OBSERVED) & cube["water"]
+    at = {"time": analysis["time"]}
+    error: Any = float(np.sqrt(model.reconstructor.noise_variance)) or analysis["std"]
+    if f"{name}_error" in cube:
+        told = cube[f"{name}_error"].sel(at)
+        error = told.where(told > 0, error)
+    mean = cube[name].sel(at).where(observed, analysis["mean"]).astype("float32")
+    std = xr.where(observed, error, analysis["std"]).astype("float32").transpose(*analysis["mean"].dims)
+    chunks = analysis["mean"].chunksizes
+    kept = {"mean": mean.chunk(chunks), "std": std.chunk(chunks)}
+    return analysis.assign({n: v.assign_attrs(analysis[n].attrs) for n, v in kept.items()})

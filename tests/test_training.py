@@ -1,0 +1,187 @@
+import csv
+import logging
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from scipy.ndimage import gaussian_filter
+
+from sereno.config import ConvLSTM
+from sereno.cube import make_cube
+from sereno.errors import InputError
+from sereno.features import encode, normalise
+from sereno.nets.thesis import ThesisNetwork
+from sereno.training import TrainedNetwork, train
+
+SMALL = ConvLSTM(
+    window=5,
+    hidden=4,
+    kernel=3,
+    layers=1,
+    head=8,
+    tile=(12, 12),
+    halo=4,
+    steps_per_epoch=6,
+    max_epochs=4,
+    validation_windows=6,
+    learning_rate=3e-3,
+)
+
+
+def moving_blobs(days: int = 120, shape: tuple[int, int] = (20, 24)) -> xr.Dataset:
+    """An anomaly cube of warm blobs that wander under clouds, with its `truth` and a corner of land."""
+    rng = np.random.default_rng(0)
+    time, row, column = np.ogrid[:days, : shape[0], : shape[1]]
+    truth = np.zeros((days, *shape))
+    for blob in range(3):
+        y = shape[0] * (0.5 + 0.4 * np.sin(time / (7 + 3 * blob) + blob))
+        x = shape[1] * (0.5 + 0.4 * np.cos(time / (9 + 2 * blob) + 2 * blob))
+        truth += 2 * np.exp(-((row - y) ** 2 + (column - x) ** 2) / 32)
+    truth -= truth.mean()
+    thickness = gaussian_filter(rng.normal(size=truth.shape), (0.5, 3, 3))
+    water = np.ones(shape, dtype=bool)
+    water[:3, :5] = False
+    cloudy = thickness > np.median(thickness, axis=(1, 2), keepdims=True)
+    values = np.where(cloudy | ~water, np.nan, truth)
+    cube = make_cube(
+        values.astype(np.float32),
+        time=pd.date_range("2010-01-01", periods=days),
+        lat=40 + 0.05 * np.arange(shape[0]),
+        lon=0.05 * np.arange(shape[1]),
+        water=water,
+        field="anomaly",
+        extra={"truth": truth.astype(np.float32)},
+    )
+    return cube.assign(climatology_std=(("lat", "lon"), np.full(shape, truth.std(), dtype=np.float32)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Nets this small gain nothing from a second thread, and lose much where other tests run beside them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def cube() -> xr.Dataset:
+    return moving_blobs()
+
+
+def validation_loss(trained: TrainedNetwork, config: ConvLSTM, *, predict_zero: bool = False) -> float:
+    """Return the loss over all validation windows, in one go."""
+    network = ThesisNetwork(config)
+    network.load_state_dict(trained.weights)
+    squares = []
+    for window in trained.validation:
+        inputs, mean = encode(window.values, scale=trained.scale)
+        truth = normalise(window.truth, mean=mean, scale=trained.scale)
+        with torch.inference_mode():
+            output = network(torch.from_numpy(inputs)[None])[0, 0].numpy()
+        anomaly = normalise(np.zeros_like(truth), mean=mean, scale=trained.scale) if predict_zero else output
+        squares.append(np.square(anomaly - truth)[window.hidden])
+    return float(np.concatenate(squares).mean())
+
+
+def equal(first: TrainedNetwork, second: TrainedNetwork) -> bool:
+    return all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
+
+
+def test_a_small_network_learns_more_than_the_climatology_knows(cube: xr.Dataset) -> None:
+    config = replace(SMALL, hidden=8, steps_per_epoch=40, max_epochs=3, validation_windows=16)
+    trained = train(cube, config)
+    assert validation_loss(trained, config) < 0.5 * validation_loss(trained, config, predict_zero=True)
+
+
+def test_the_best_weights_come_back_and_their_loss_is_that_of_the_history(cube: xr.Dataset) -> None:
+    # A learning rate this high makes the last epoch worse than an earlier one.
+    config = replace(SMALL, learning_rate=0.2, max_epochs=5)
+    trained = train(cube, config)
+    losses = [epoch["valid_loss"] for epoch in trained.history]
+    assert min(losses) < losses[-1]
+    assert validation_loss(trained, config) == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_training_stops_when_it_no_longer_gets_better(cube: xr.Dataset) -> None:
+    trained = train(cube, replace(SMALL, learning_rate=0.2, max_epochs=50, steps_per_epoch=2, patience=2))
+    losses = [epoch["valid_loss"] for epoch in trained.history]
+    assert len(losses) == int(np.argmin(losses)) + 3 < 50
+
+
+def test_the_seed_decides_all_and_the_global_random_state_is_left_alone(cube: xr.Dataset) -> None:
+    config = replace(SMALL, max_epochs=1)
+    before = torch.get_rng_state()
+    first, again, other = (train(cube, config, seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(before, torch.get_rng_state())
+    assert equal(first, again)
+    assert first.history == again.history
+    assert not equal(first, other)
+
+
+def test_resuming_gives_what_one_go_gives(cube: xr.Dataset, tmp_path: Path) -> None:
+    whole = train(cube, SMALL, folder=tmp_path / "whole")
+    train(cube, replace(SMALL, max_epochs=2), folder=tmp_path / "halves", resume=True)
+    halves = train(cube, SMALL, folder=tmp_path / "halves", resume=True)
+    assert halves.history == whole.history
+    assert equal(halves, whole)
+    assert {path.name for path in (tmp_path / "halves").iterdir()} == {"best.ckpt", "last.ckpt", "metrics.csv"}
+    with open(tmp_path / "halves" / "metrics.csv", newline="") as stream:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+    assert rows == whole.history
+
+
+def test_a_new_training_forgets_an_old_folder(cube: xr.Dataset, tmp_path: Path) -> None:
+    config = replace(SMALL, max_epochs=1)
+    train(cube, replace(config, hidden=3), folder=tmp_path)
+    assert equal(train(cube, config, folder=tmp_path), train(cube, config))
+
+
+def test_time_that_is_up_ends_with_the_weights_so_far_and_can_be_resumed(cube: xr.Dataset, tmp_path: Path) -> None:
+    stopped = train(cube, SMALL, folder=tmp_path, max_minutes=1e-9)
+    assert len(stopped.history) == 1
+    assert validation_loss(stopped, SMALL) == pytest.approx(stopped.history[0]["valid_loss"], rel=1e-4)
+    resumed = train(cube, SMALL, folder=tmp_path, resume=True)
+    assert [epoch["epoch"] for epoch in resumed.history] == sorted({epoch["epoch"] for epoch in resumed.history})
+    assert len(resumed.history) >= SMALL.max_epochs
+    assert resumed.history[0] == stopped.history[0]
+    best = min(epoch["valid_loss"] for epoch in resumed.history)
+    assert validation_loss(resumed, SMALL) == pytest.approx(best, rel=1e-4)
+
+
+def test_resuming_with_other_settings_or_data_is_refused(cube: xr.Dataset, tmp_path: Path) -> None:
+    config = replace(SMALL, max_epochs=1)
+    train(cube, config, folder=tmp_path)
+    with pytest.raises(InputError, match=r"not the same as before: model\.hidden, model\.batch_size$"):
+        train(cube, replace(config, hidden=3, batch_size=2), folder=tmp_path, resume=True)
+    with pytest.raises(InputError, match=r"not the same as before: the training data$"):
+        train(cube.assign(anomaly=2 * cube["anomaly"]), config, folder=tmp_path, resume=True)
+
+
+def test_progress_rises_to_one_and_nothing_else_is_said(
+    cube: xr.Dataset, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    fractions: list[float] = []
+    with caplog.at_level(logging.INFO):
+        train(cube, replace(SMALL, max_epochs=2), progress=lambda stage, fraction: fractions.append(fraction))
+    assert fractions == sorted(fractions)
+    assert len(fractions) == 2 * SMALL.steps_per_epoch + 1
+    assert fractions[-1] == 1
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_interrupt_stays_an_interrupt(cube: xr.Dataset, tmp_path: Path) -> None:
+    def interrupt(stage: str, fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(cube, SMALL, folder=tmp_path, progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is handler

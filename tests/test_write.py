@@ -1,0 +1,374 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from pathlib import Path
+
+import dask
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from sereno.errors import InputError
+from sereno.io.write import Product, atomic_path, atomic_text, write_analysis, write_dataset
+
+WATER = np.ones((4, 6), dtype=bool)
+WATER[:2, :2] = False
+
+
+def an_analysis(*, days: int = 10, block: int = 3, mean: float = 290.0) -> xr.Dataset:
+    rng = np.random.default_rng(0)
+    shape = (days, *WATER.shape)
+
+    def lazy(values: np.ndarray) -> tuple[tuple[str, str, str], da.Array]:
+        return ("time", "lat", "lon"), da.from_array(values, chunks=(block, -1, -1))
+
+    dry = np.broadcast_to(~WATER, shape)
+    return xr.Dataset(
+        {
+            "mean": lazy(np.where(dry, np.nan, rng.normal(mean, 1, shape)).astype("float32")),
+            "std": lazy(np.where(dry, np.nan, rng.uniform(0.1, 1, shape)).astype("float32")),
+            "source": lazy(np.where(dry, 0, rng.integers(1, 4, shape)).astype("int8")),
+            "climatology": lazy(np.zeros(shape)),
+            "water": (("lat", "lon"), WATER),
+        },
+        coords={
+            "time": pd.date_range("2017-05-01", periods=days),
+            "lat": np.linspace(36, 36.3, 4),
+            "lon": np.linspace(-5, -4.5, 6),
+        },
+        attrs={"field": "sst"},
+    )
+
+
+def chlorophyll() -> xr.Dataset:
+    analysis = an_analysis(mean=0.5).assign_attrs(field="chlorophyll")
+    analysis["mean"].attrs = {
+        "units": "mg m-3",
+        "standard_name": "mass_concentration_of_chlorophyll_a_in_sea_water",
+        "long_name": "chlorophyll a",
+    }
+    return analysis
+
+
+def read(path: Path, **options: object) -> xr.Dataset:
+    if path.suffix == ".zarr":
+        return xr.open_zarr(path, **options).load()
+    with xr.open_dataset(path, **options) as dataset:
+        return dataset.load()
+
+
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
+def test_what_is_written_is_read_back(tmp_path: Path, name: str) -> None:
+    analysis = an_analysis()
+    assert write_analysis(analysis, tmp_path / name) == [tmp_path / name]
+    written = read(tmp_path / name)
+    np.testing.assert_allclose(written["analysed_sst"], analysis["mean"], atol=0.0051)
+    np.testing.assert_allclose(written["analysis_error"], analysis["std"], atol=0.0051)
+    np.testing.assert_array_equal(written["source_flag"], analysis["source"])
+    np.testing.assert_array_equal(written["mask"], np.broadcast_to(np.where(WATER, 1, 2), (10, 4, 6)))
+    assert written["sea_ice_fraction"].isnull().all()
+    for dim in ("time", "lat", "lon"):
+        np.testing.assert_array_equal(written[dim], analysis[dim])
+    assert "climatology" not in written
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_layout_is_that_of_ghrsst(tmp_path: Path) -> None:
+    write_analysis(an_analysis(), tmp_path / "out.nc")
+    raw = read(tmp_path / "out.nc", mask_and_scale=False, decode_times=False)
+    sst, error = raw["analysed_sst"], raw["analysis_error"]
+    assert sst.dims == ("time", "lat", "lon")
+    assert {raw[name].dtype.name for name in ("analysed_sst", "analysis_error")} == {"int16"}
+    assert {raw[name].dtype.name for name in ("mask", "source_flag", "sea_ice_fraction")} == {"int8"}
+    for name, value in {"add_offset": 273.15, "scale_factor": 0.01, "valid_min": -300, "valid_max": 4500}.items():
+        assert sst.attrs[name] == value
+    assert (sst.values[:, ~WATER] == -32768).all()
+    assert sst.attrs["_FillValue"] == error.attrs["_FillValue"] == -32768
+    assert sst.attrs["units"] == error.attrs["units"] == "kelvin"
+    assert sst.attrs["units_metadata"] == "temperature: on_scale"
+    assert error.attrs["units_metadata"] == "temperature: difference"
+    assert sst.attrs["ancillary_variables"].split() == ["analysis_error", "source_flag", "mask"]
+    assert raw["time"].attrs["units"] == "seconds since 1981-01-01"
+    assert raw["time"].dtype == "int32"
+    assert raw["mask"].attrs["flag_masks"].tolist() == [1, 2, 4, 8]
+    assert raw["source_flag"].attrs["flag_meanings"] == "land observed filled beyond_support"
+    assert not any("_FillValue" in raw[dim].attrs for dim in raw.coords)
+
+
+@pytest.mark.parametrize(
+    ("sst_type", "standard_name"),
+    [
+        ("skin", "sea_surface_skin_temperature"),
+        ("subskin", "sea_surface_subskin_temperature"),
+        ("foundation", "sea_surface_foundation_temperature"),
+        ("depth", "sea_surface_temperature"),
+        ("unknown", "sea_surface_temperature"),
+    ],
+)
+def test_the_kind_of_temperature_is_stated(tmp_path: Path, sst_type: str, standard_name: str) -> None:
+    write_analysis(an_analysis(), tmp_path / "out.nc", product=Product(sst_type=sst_type))
+    written = read(tmp_path / "out.nc")
+    assert written["analysed_sst"].attrs["standard_name"] == standard_name
+    assert written["analysis_error"].attrs["standard_name"] == f"{standard_name} standard_error"
+
+
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
+def test_unpacked_values_survive_exactly(tmp_path: Path, name: str) -> None:
+    analysis = an_analysis(mean=1000.0)
+    write_analysis(analysis, tmp_path / name, packed=False)
+    written = read(tmp_path / name)
+    assert written["analysed_sst"].dtype == "float32"
+    np.testing.assert_array_equal(written["analysed_sst"], analysis["mean"])
+    np.testing.assert_array_equal(written["analysis_error"], analysis["std"])
+
+
+def test_other_fields_are_stored_under_their_name(tmp_path: Path) -> None:
+    analysis = chlorophyll()
+    write_analysis(analysis, tmp_path / "out.nc")
+    written = read(tmp_path / "out.nc")
+    assert set(written) == {"chlorophyll", "chlorophyll_error", "mask", "source_flag"}
+    np.testing.assert_array_equal(written["chlorophyll"], analysis["mean"])
+    assert written["chlorophyll"].attrs["units"] == written["chlorophyll_error"].attrs["units"] == "mg m-3"
+    assert "GHRSST" not in written.attrs["id"]
+
+
+def test_a_temperature_in_another_unit_is_not_called_ghrsst(tmp_path: Path) -> None:
+    analysis = an_analysis(mean=17.0)
+    analysis["mean"].attrs = {"units": "degree_Celsius", "cell_methods": "time: mean"}
+    (path,) = write_analysis(analysis.isel(time=[0]), tmp_path)
+    written = read(path)
+    assert set(written) == {"sst", "sst_error", "mask", "source_flag"}
+    assert written["sst"].attrs["cell_methods"] == "time: mean"
+    assert path.name == "20170501000000-SERENO-L4-sst-analysis-fv01.0.nc"
+    assert "gds_version_id" not in written.attrs
+
+
+def test_the_record_of_the_run_is_kept(tmp_path: Path) -> None:
+    product = Product(
+        model={"method": "convlstm", "scores": {"rmse": 0.3}},
+        config='[model]\nmethod = "convlstm"\n',
+        attributes={"title": "Mine", "history": "2020 made by hand", "time_coverage_start": "1900"},
+    )
+    write_analysis(an_analysis(), tmp_path / "out.nc", product=product)
+    attributes = read(tmp_path / "out.nc").attrs
+    assert json.loads(attributes["sereno_model"]) == product.model
+    assert attributes["sereno_config"] == product.config
+    assert attributes["title"] == "Mine"
+    first, second = attributes["history"].splitlines()
+    assert first == "2020 made by hand"
+    assert "convlstm" in second
+    assert attributes["time_coverage_start"] == "2017-05-01T00:00:00Z"
+    assert attributes["stop_time"] == "2017-05-11T00:00:00Z"
+
+
+def test_a_folder_gets_a_file_a_day_and_keeps_the_rest(tmp_path: Path) -> None:
+    folder = tmp_path / "days"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    analysis = an_analysis()
+    product = Product(sst_type="foundation", model={"method": "interpolation"}, attributes={"id": "mine"})
+    told: list[float] = []
+    paths = write_analysis(analysis, folder, product=product, progress=lambda _, done: told.append(done))
+    assert paths == write_analysis(analysis, folder, product=product)  # again, over the first
+    assert paths[3].name == "20170504000000-SERENO-L4_GHRSST-SSTfnd-interpolation-v02.1-fv01.0.nc"
+    assert sorted(folder.iterdir()) == sorted([*paths, folder / "notes.txt"])
+    together = xr.concat([read(path) for path in paths], "time", data_vars="minimal")
+    np.testing.assert_allclose(together["analysed_sst"], analysis["mean"], atol=0.0051)
+    np.testing.assert_array_equal(together["time"], analysis["time"])
+    assert told == pytest.approx([0, 0.3, 0.6, 0.9, 1])
+
+
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr", "out"])
+@pytest.mark.parametrize(("variable", "value"), [("mean", 318.3), ("mean", 17.0), ("std", 400.0), ("std", np.inf)])
+def test_packing_never_wraps(tmp_path: Path, name: str, variable: str, value: float) -> None:
+    analysis = an_analysis()
+    analysis[variable] = analysis[variable].where(analysis["time"] != analysis["time"][5], np.float32(value))
+    stored = {"mean": "analysed_sst", "std": "analysis_error"}[variable]
+    with pytest.raises(InputError, match=rf"{stored}: .*packed=False"):
+        write_analysis(analysis, tmp_path / name)
+    assert not list(tmp_path.glob("*.nc"))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_the_ends_of_the_packing_are_packed(tmp_path: Path) -> None:
+    analysis = an_analysis()
+    ends = np.where(np.arange(10) % 2, np.float32(270.15), np.float32(318.15))[:, None, None]
+    analysis["mean"] = xr.zeros_like(analysis["mean"]) + ends
+    write_analysis(analysis, tmp_path / "out.nc")
+    np.testing.assert_allclose(read(tmp_path / "out.nc")["analysed_sst"][:2, 3, 3], [318.15, 270.15])
+
+
+def test_unusable_targets_are_refused_before_work_begins(tmp_path: Path) -> None:
+    analysis = an_analysis()
+    (tmp_path / "photos.zarr").mkdir()
+    (tmp_path / "photos.zarr" / "cat.jpg").write_text("")
+    (tmp_path / "file").write_text("")
+    for name, message in [
+        ("missing/out.nc", "no folder"),
+        ("missing/out.zarr", "no folder"),
+        ("missing/days", "no folder"),
+        ("file", "a file of that name"),
+        ("out.tif", r"\.nc or \.zarr, or to a folder"),
+        ("photos.zarr", "something else"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            write_analysis(analysis, tmp_path / name)
+    assert (tmp_path / "photos.zarr" / "cat.jpg").is_file()
+    with pytest.raises(InputError, match="no std, water"):
+        write_analysis(analysis.drop_vars(["std", "water"]), tmp_path / "out.nc")
+
+
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_leaves_the_old_target_and_no_fragment(
+    tmp_path: Path, name: str, error: type[BaseException]
+) -> None:
+    old = an_analysis(mean=280.0)
+    write_analysis(old, tmp_path / name, packed=False)
+
+    def progress(_stage: str, done: float) -> None:
+        if done > 0.3:
+            raise error
+
+    with pytest.raises(error):
+        write_analysis(an_analysis(days=60), tmp_path / name, progress=progress)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    np.testing.assert_array_equal(read(tmp_path / name)["analysed_sst"], old["mean"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
+def test_ctrl_c_in_the_middle_of_a_block_leaves_nothing(tmp_path: Path, name: str) -> None:
+    started = threading.Event()
+
+    def slow(block: np.ndarray) -> np.ndarray:
+        if block.size:
+            started.set()
+            time.sleep(0.2)
+        return block
+
+    analysis = an_analysis(days=300, block=1)
+    analysis["mean"] = analysis["mean"].copy(data=analysis["mean"].data.map_blocks(slow, dtype="float32"))
+
+    def interrupt() -> None:
+        started.wait(30)
+        time.sleep(0.5)
+        os.kill(os.getpid(), 2)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        write_analysis(analysis, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
+def test_memory_is_bounded_by_a_few_blocks(tmp_path: Path, name: str) -> None:
+    days, side, block = 40, 256, 1
+    make = da.random.default_rng(0).normal(290, 1, (days, side, side), chunks=(block, -1, -1)).astype("float32")
+    analysis = xr.Dataset(
+        {
+            "mean": (("time", "lat", "lon"), make),
+            "std": (("time", "lat", "lon"), make * 0 + 0.5),
+            "source": (("time", "lat", "lon"), (make > 0).astype("int8")),
+            "water": (("lat", "lon"), np.ones((side, side), dtype=bool)),
+        },
+        coords={
+            "time": pd.date_range("2017-01-01", periods=days),
+            "lat": np.arange(side) / 10,
+            "lon": np.arange(side),
+        },
+    )
+    float_block = 4 * block * side**2  # bytes; the whole makes 40 blocks of some 20 bytes a cell
+    tracemalloc.start()
+    try:
+        with dask.config.set(num_workers=2):
+            write_analysis(analysis, tmp_path / name)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 * float_block
+    if name != "days":
+        assert read(tmp_path / name)["analysed_sst"].sizes["time"] == days
+
+
+def test_progress_runs_from_nothing_to_all(tmp_path: Path) -> None:
+    told: list[float] = []
+    write_analysis(an_analysis(days=40), tmp_path / "out.nc", progress=lambda _, done: told.append(done))
+    assert told[0] == 0
+    assert told[-1] == 1
+    assert told == sorted(told)
+    assert len(told) > 10
+
+
+@pytest.mark.parametrize("name", ["plain.nc", "plain.zarr"])
+def test_a_plain_dataset_keeps_its_values_and_types(tmp_path: Path, name: str) -> None:
+    dataset = xr.Dataset(
+        {
+            "sst": (("time", "lat", "lon"), da.random.default_rng(0).normal(size=(7, 4, 6), chunks=(3, 2, 4))),
+            "uneven": (("time", "lat"), da.from_array(np.arange(28.0).reshape(7, 4), chunks=((2, 4, 1), 4))),
+            "water": (("lat", "lon"), WATER),
+            "count": ("lat", np.arange(4)),
+            "name": ("lat", np.array(["a", "b", "c", "d"])),
+        },
+        coords={"time": pd.date_range("2017-05-01", periods=7), "lat": np.linspace(36.0, 36.3, 4)},
+        attrs={"field": "sst"},
+    ).load()
+    dataset["sst"].encoding = {"dtype": "int16", "scale_factor": 0.01}  # of the file it came from: not inherited
+    write_dataset(dataset.chunk(time=3), tmp_path / name)
+    xr.testing.assert_identical(read(tmp_path / name), dataset)
+    packing = {"sst": {"dtype": "int16", "scale_factor": 0.001, "_FillValue": -32768}}
+    write_dataset(dataset, tmp_path / name, encoding=packing)
+    np.testing.assert_allclose(read(tmp_path / name)["sst"], dataset["sst"], atol=0.00051)
+    with pytest.raises(InputError, match="must end in"):
+        write_dataset(dataset, tmp_path / "plain.csv")
+
+
+def test_a_store_may_be_rewritten_from_itself(tmp_path: Path) -> None:
+    write_dataset(xr.Dataset({"a": (("x", "y"), np.ones((4, 3)))}), tmp_path / "cube.zarr")
+    write_dataset(xr.open_zarr(tmp_path / "cube.zarr") + 1, tmp_path / "cube.zarr")
+    assert (read(tmp_path / "cube.zarr")["a"] == 2).all()
+
+
+def test_atomic_path_and_text(tmp_path: Path) -> None:
+    path = atomic_text(tmp_path / "scores.json", "{}")
+    assert atomic_text(path, "[é]").read_text(encoding="utf-8") == "[é]"
+
+    def interrupted() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text(encoding="utf-8") == "[é]"
+    link = tmp_path / "latest.json"
+    link.symlink_to(path)
+    atomic_text(link, "through")
+    assert path.read_text(encoding="utf-8") == "through"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["latest.json", "scores.json"]
+
+
+@pytest.mark.parametrize("kind", ["packed", "unpacked", "day", "chlorophyll"])
+def test_the_compliance_checker_is_content(tmp_path: Path, kind: str) -> None:
+    # In a process of its own: the checker's libraries warn, and here warnings are errors.
+    target = tmp_path / ("days" if kind == "day" else "out.nc")
+    product = Product(sst_type="subskin", model={"method": "interpolation"}, config="seed = 0\n")
+    analysis = chlorophyll() if kind == "chlorophyll" else an_analysis()
+    path = write_analysis(analysis, target, product=product, packed=kind != "unpacked")[0]
+    report = tmp_path / "report.json"
+    checker = Path(sys.executable).with_name("compliance-checker")
+    tests = ["--test=cf:1.11", "--test=acdd:1.3"]
+    subprocess.run([checker, *tests, "--format=json", f"--output={report}", path], capture_output=True, check=False)
+    found = json.loads(report.read_text())
+    assert set(found) == {"cf:1.11", "acdd:1.3"}
+    for suite in found.values():
+        assert suite["high_count"] == 0, suite["high_priorities"]
+    assert found["cf:1.11"]["medium_count"] == 0, found["cf:1.11"]["medium_priorities"]
+    # Who made and who publishes a file is for the user to say; and a surface has no vertical coordinate.
+    assert found["acdd:1.3"]["medium_count"] <= 2, found["acdd:1.3"]["medium_priorities"]
