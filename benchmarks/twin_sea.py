@@ -38,8 +38,8 @@ class Masks:
     name: str
     cloudy: np.ndarray
     step: float
-    day_pairs: tuple[np.ndarray, np.ndarray] | None = None
-    """The same places on one day and on the next."""
+    day_pairs: tuple[np.ndarray, np.ndarray]
+    """The same places on one day and on the next, each (windows, pairs, rows, columns)."""
 
 
 def segments(images: np.ndarray, *, step: float, gap: int = 3) -> Iterator[np.ndarray]:
@@ -71,7 +71,8 @@ def slope(wavenumber: np.ndarray, power: np.ndarray, band: tuple[float, float] =
 
 def cover(masks: Masks) -> np.ndarray:
     """Return the cloudy share of each image's water."""
-    return np.nanmean(masks.cloudy, axis=(1, 2))
+    share: np.ndarray = np.nanmean(masks.cloudy, axis=(1, 2))
+    return share
 
 
 def decorrelation(masks: Masks, distances: np.ndarray) -> np.ndarray:
@@ -84,17 +85,26 @@ def decorrelation(masks: Masks, distances: np.ndarray) -> np.ndarray:
     lags = np.arange(1, int(distances.max() / masks.step) + 2)
     differ = [np.abs(masks.cloudy[..., lag:] - masks.cloudy[..., :-lag]) for lag in lags]
     measured = [np.sum(np.nanmean(image, axis=(1, 2))) / chance for image in differ]
-    return np.interp(distances, lags * masks.step, measured)
+    result: np.ndarray = np.interp(distances, lags * masks.step, measured)
+    return result
 
 
-def persistence(masks: Masks) -> tuple[float, float]:
-    """Return the correlation of a place's cloudiness with the next day's, and P(cloudy tomorrow | cloudy today)."""
-    if masks.day_pairs is None:
-        return np.nan, np.nan
-    today, tomorrow = (np.ravel(part) for part in masks.day_pairs)
+def persistence(masks: Masks) -> tuple[float, float, float]:
+    """Return how a place's cloudiness goes with the next day's.
+
+    Returns
+    -------
+    tuple of float
+        The correlation over all windows, the correlation about each window's own mean, and
+        P(cloudy tomorrow | cloudy today).
+    """
+    today, tomorrow = masks.day_pairs
+    both = np.concatenate(masks.day_pairs, axis=1)
+    own_mean = np.nanmean(both, axis=(1, 2, 3), keepdims=True)
     known = np.isfinite(today) & np.isfinite(tomorrow)
-    today, tomorrow = today[known], tomorrow[known]
-    return float(np.corrcoef(today, tomorrow)[0, 1]), float(tomorrow[today == 1].mean())
+    overall = np.corrcoef(today[known], tomorrow[known])[0, 1]
+    within = np.corrcoef((today - own_mean)[known], (tomorrow - own_mean)[known])[0, 1]
+    return float(overall), float(within), float(tomorrow[known & (today == 1)].mean())
 
 
 def goes_masks(path: Path, *, side: int = 64) -> Masks:
@@ -130,7 +140,7 @@ def alboran_masks(path: Path) -> Masks:
     thin = round(CLOUD_STEP_KM / step)
     cloudy = cloudy[:, ::thin, ::thin]
     follows = np.flatnonzero(np.diff(time) == 1)
-    return Masks("AVHRR, Alboran Sea", cloudy, thin * step, (cloudy[follows], cloudy[follows + 1]))
+    return Masks("AVHRR, Alboran Sea", cloudy, thin * step, (cloudy[None, follows], cloudy[None, follows + 1]))
 
 
 def twin_masks(cube: xr.Dataset, *, step: float) -> Masks:
@@ -138,7 +148,7 @@ def twin_masks(cube: xr.Dataset, *, step: float) -> Masks:
     cloudy = np.where(cube["water"], cube["sst"].isnull(), np.nan)
     thin = round(CLOUD_STEP_KM / step)
     cloudy = cloudy[:, ::thin, ::thin]
-    return Masks("twin sea", cloudy, thin * step, (cloudy[:-1], cloudy[1:]))
+    return Masks("twin sea", cloudy, thin * step, (cloudy[None, :-1], cloudy[None, 1:]))
 
 
 def draw_spectra(spectra: dict[str, tuple[np.ndarray, np.ndarray, int]], path: Path) -> None:
@@ -234,13 +244,14 @@ def compare_clouds(cube: xr.Dataset, data: Path, *, step: float) -> list[Masks]:
         goes_masks(data / "goes16_clouds_202212.nc"),
         alboran_masks(data / "alboran_avhrr_l3_201705.nc"),
     ]
-    print(f"\n{'clouds':28s} cover: mean std <0.15 >0.95   differ at 12, 50, 150 km   next day: r P(c|c)   images")
+    print("\nclouds: mean, std of cover, images below 0.15, above 0.95; points 12, 50, 150 km apart differ; next day")
+    print("correlation over all windows, about each window's mean, P(cloudy | cloudy the day before); images")
     for masks in sources:
         share = cover(masks)
         of_cover = share.mean(), share.std(), (share < 0.15).mean(), (share > 0.95).mean()
         of_distance = decorrelation(masks, np.array([CLOUD_STEP_KM, 50.0, 150.0]))
         columns = ("".join(f"{value:6.2f}" for value in part) for part in (of_cover, of_distance, persistence(masks)))
-        print(f"{masks.name:28s}", "     ".join(columns), f"{len(share):8d}")
+        print(f"{masks.name:28s}", "  ".join(columns), f"{len(share):6d}")
     return sources
 
 

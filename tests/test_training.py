@@ -31,6 +31,7 @@ SMALL = ConvLSTM(
     max_epochs=4,
     validation_windows=6,
     learning_rate=3e-3,
+    precision="float32",
 )
 
 
@@ -94,8 +95,9 @@ def equal(first: TrainedNetwork, second: TrainedNetwork) -> bool:
     return all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
 
 
-def test_a_small_network_learns_more_than_the_climatology_knows(cube: xr.Dataset) -> None:
-    config = replace(SMALL, hidden=8, steps_per_epoch=40, max_epochs=3, validation_windows=16)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_small_network_learns_more_than_the_climatology_knows(cube: xr.Dataset, precision: str) -> None:
+    config = replace(SMALL, hidden=8, steps_per_epoch=40, max_epochs=3, validation_windows=16, precision=precision)
     trained = train(cube, config)
     assert validation_loss(trained, config) < 0.5 * validation_loss(trained, config, predict_zero=True)
 

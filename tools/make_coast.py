@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import shapely
+from shapely import affinity
 
 TARGET = Path(__file__).parents[1] / "src" / "sereno" / "data" / "land.npz"
 
@@ -43,12 +44,12 @@ def cut_at_antimeridian(rings: list[np.ndarray], *, period: int, pole: int) -> l
     parts = []
     for turn in (-1, 0, 1):
         on_map = shapely.intersection(whole, shapely.box(turn * period, lowest, (turn + 1) * period, highest))
-        on_map = shapely.transform(on_map, lambda xy, turn=turn: np.rint(xy - [turn * period, 0]))
+        on_map = shapely.set_precision(affinity.translate(on_map, -turn * period), grid_size=1)
         parts += [part for part in shapely.get_parts(on_map) if part.area > 0]
     for hole in map(shapely.Polygon, holes):
         parts = [shapely.difference(shapely.make_valid(part), hole) for part in parts]
     return [
-        [np.array(ring.coords, dtype=np.int64) for ring in (part.exterior, *part.interiors)]
+        [np.rint(ring.coords).astype(np.int64) for ring in (part.exterior, *part.interiors)]
         for part in shapely.get_parts(parts)
         if part.geom_type == "Polygon"
     ]

@@ -19,6 +19,9 @@ HIDDEN_SHARE = (0.05, 0.95)
 SMALLEST_COVERAGE = 0.1
 """A day is scored only where at least this share of the water was observed."""
 WHOLE_DAY_EVERY = 5
+"""One sample in so many has its whole day withheld."""
+ROUNDS = 4
+"""How often a short record is gone through for samples."""
 _TRIES = 20
 
 
@@ -133,7 +136,8 @@ class Sample:
 def samples(cube: xr.Dataset, *, window: int, count: int, seed: int = 0, side: int = 256) -> Iterator[Sample]:
     """Draw windows with withheld observations from a training cube, to tune and to calibrate on.
 
-    Every fifth loses its whole central day, so that cells far from any observation are met too.
+    Every fifth loses its whole central day, so that cells far from any observation are met too. A short record is
+    gone through several times, each time with other clouds.
 
     Parameters
     ----------
@@ -149,7 +153,8 @@ def samples(cube: xr.Dataset, *, window: int, count: int, seed: int = 0, side: i
     clear = coverage(cube).values
     eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
     half = window // 2
-    for order, index in enumerate(rng.permutation(eligible)[:count]):
+    rounds = [rng.permutation(eligible) for _ in range(min(ROUNDS, -(-count // max(len(eligible), 1))))]
+    for order, index in enumerate(np.concatenate([*rounds, eligible[:0]])[:count]):
         rows, columns = (_cut(size, side, rng) for size in water.shape)
         first, last = int(index) - half, int(index) + half + 1
         seen = field.isel(time=slice(max(first, 0), last), lat=rows, lon=columns).values.astype(np.float32)

@@ -74,7 +74,7 @@ class ConvLSTM:
     """Channels of the first plain convolution."""
     dilation: int = Field(default=2, ge=1)
     """Dilation of the first plain convolution."""
-    tile: tuple[int, int] = (64, 64)
+    tile: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (64, 64)
     """Cells (lat, lon) of the crops trained on, and of the tiles a large map is cut into."""
     halo: int = Field(default=16, ge=0)
     """Cells of context round each tile of a large map."""
@@ -92,6 +92,14 @@ class ConvLSTM:
     """Fixed windows that the validation loss is taken on."""
     hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
     """Share of windows whose central day is wholly hidden (1 is the reference); the rest lose a cloud's worth."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic in training; auto: bfloat16, faster and as accurate, where the hardware has it."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window or a kernel without a centre."""
+        for name in ("window", "kernel"):
+            if getattr(self, name) % 2 == 0:
+                raise ValueError(f"{name} must be an odd number")
 
 
 MethodConfig = Annotated[Climatology | Interpolation | ConvLSTM, Field(discriminator="method")]

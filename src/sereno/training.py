@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -181,7 +181,8 @@ class _Windows(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the validation windows."""
-        return DataLoader(self.validation, self.config.batch_size)  # type: ignore[arg-type]  # a list is a map-style data set
+        # A list is as good as a data set, though not for the type checker.
+        return DataLoader(self.validation, self.config.batch_size)  # type: ignore[arg-type]
 
 
 class _Logbook(Callback):
@@ -231,6 +232,7 @@ def _trainer(folder: Path, config: ConvLSTM, logbook: _Logbook) -> Trainer:
         devices=1,
         # Without it Lightning would make one worker of each task of a SLURM job.
         plugins=[LightningEnvironment()],
+        precision=_precision(config),
         max_epochs=config.max_epochs,
         callbacks=[logbook, EarlyStopping("valid_loss", patience=config.patience), keep],
         reload_dataloaders_every_n_epochs=1,
@@ -239,6 +241,18 @@ def _trainer(folder: Path, config: ConvLSTM, logbook: _Logbook) -> Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _precision(config: ConvLSTM) -> Literal["32-true", "bf16-mixed"]:
+    """Return the arithmetic of the training as Lightning names it."""
+    if torch.cuda.is_available():
+        supported = torch.cuda.is_bf16_supported()
+    else:
+        # Processors without these instructions emulate bfloat16, slowly; an old torch cannot tell.
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        supported = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    wanted = supported if config.precision == "auto" else config.precision == "bfloat16"
+    return "bf16-mixed" if wanted else "32-true"
 
 
 def _fit(trainer: Trainer, fitting: _Fitting, windows: _Windows, checkpoint: Path | None) -> None:

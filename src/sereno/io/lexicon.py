@@ -23,12 +23,12 @@ FIELD_NAMES = (
 )
 """Names of SST variables, the one to be preferred first: the adjusted one is free of the bias between sensors."""
 TEMPERATURE_STANDARD_NAMES = {
-    "sea_surface_temperature": "depth",
+    "sea_surface_temperature": "unknown",
     "sea_surface_skin_temperature": "skin",
     "sea_surface_subskin_temperature": "subskin",
     "sea_surface_foundation_temperature": "foundation",
     "sea_water_temperature": "depth",
-    "surface_temperature": "depth",
+    "surface_temperature": "unknown",
 }
 """CF standard names of SST and the kind of SST each means."""
 ERROR_NAMES = ("sses_standard_deviation", "sst_error")
@@ -103,11 +103,11 @@ def find_time(dataset: xr.Dataset) -> str | None:
 
 
 def kind_of_sst(field: xr.DataArray) -> str:
-    """Return which temperature a variable is: skin, subskin, foundation, or depth where it does not say."""
-    kind = TEMPERATURE_STANDARD_NAMES.get(str(field.attrs.get("standard_name", "")), "depth")
-    if kind == "depth":
+    """Return which temperature a variable is: skin, subskin, foundation, depth, or unknown where it does not say."""
+    kind = TEMPERATURE_STANDARD_NAMES.get(str(field.attrs.get("standard_name", "")), "unknown")
+    if kind == "unknown":
         told = f"{field.name} {field.attrs.get('long_name', '')}".lower()
-        kind = next((word for word in ("subskin", "skin", "foundation") if word in told), "depth")
+        kind = next((word for word in ("subskin", "skin", "foundation") if word in told), "unknown")
     return kind
 
 

@@ -16,6 +16,7 @@ from sereno.reconstruct.spread import noise_variance
 
 _PREFIX = "climatology_"
 _NOISE_IMAGES = 60
+_SMALL_BYTES = 2**31
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ class AnomalyReconstructor:
         noise = _noise_variance(cube)
         progress("climatology", 1.0)
         inner = method_class(config.model.method).fit(
-            climatology.anomalies(cube),
+            _in_memory(climatology.anomalies(cube)),
             config.model,
-            valid=None if valid is None else climatology.anomalies(valid),
+            valid=None if valid is None else _in_memory(climatology.anomalies(valid)),
             seed=seed,
             progress=progress,
             **training,
@@ -109,6 +110,11 @@ class AnomalyReconstructor:
         inner = State(state.values["method"], state.tensors, rest if rest.data_vars else None)
         fitted = method_class(config.model.method).from_state(config.model, inner)
         return cls(config, climatology, fitted, state.values["noise_variance"])
+
+
+def _in_memory(cube: xr.Dataset) -> xr.Dataset:
+    """Load a small cube once, because tuning and training look at its days in no order; leave a large one lazy."""
+    return cube.compute() if cube.nbytes <= _SMALL_BYTES else cube
 
 
 def _noise_variance(cube: xr.Dataset) -> float:

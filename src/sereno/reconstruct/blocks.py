@@ -1,4 +1,4 @@
-"""The lazy walk over days: cut each block's window out of the cube, reconstruct it, lay the days together."""
+"""The lazy walk over days: cut each block with its context out of the cube, reconstruct it, lay the days together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def by_block(
     reconstruct_block: ReconstructBlock,
     block_days: int | None = None,
 ) -> xr.Dataset:
-    """Reconstruct `days` lazily, a block of consecutive days at a time.
+    """Reconstruct `days` lazily, a block of days at a time; they need not be consecutive.
 
     Parameters
     ----------
@@ -39,7 +39,8 @@ def by_block(
     reconstruct_block
         The method's work on NumPy arrays.
     block_days
-        Days in a block at most; chosen by the size of the grid where not given.
+        Days of a block and its context together at most, a window at least; chosen by the size of the grid where
+        not given.
 
     Returns
     -------
@@ -52,20 +53,17 @@ def by_block(
     InputError
         If a day is not one of the cube's.
     """
-    values = field_of(cube)
-    water = cube["water"].values
-    half = window // 2
+    values, water, half = field_of(cube), cube["water"].values, window // 2
     if block_days is None:
         block_days = days_per_block(water.size)
     lazy_block = delayed(_block, pure=False)
     parts = []
-    for block in _runs(_positions(cube, days), block_days):
-        first, last = block[0] - half, block[-1] + half + 1
-        seen = values.isel(time=slice(max(first, 0), last)).data
-        padding = (max(-first, 0), max(last - values.sizes["time"], 0))
-        result = lazy_block(seen, padding, cube["time"].values[block], water, half, reconstruct_block)
-        shape = (3, len(block), *water.shape)
-        parts.append(da.from_delayed(result, shape=shape, dtype=np.float32))
+    for block, context in _blocks(_positions(cube, days), half, values.sizes["time"], block_days):
+        consecutive = context[-1] - context[0] == len(context) - 1
+        chosen = slice(context[0], context[-1] + 1) if consecutive else context
+        seen = values.isel(time=chosen).data
+        result = lazy_block(seen, context, block, cube["time"].values[block], water, half, reconstruct_block)
+        parts.append(da.from_delayed(result, shape=(3, len(block), *water.shape), dtype=np.float32))
     stacked = da.concatenate(parts, axis=1)
     return xr.Dataset(
         {
@@ -79,24 +77,51 @@ def by_block(
 
 def _block(
     seen: np.ndarray,
-    padding: tuple[int, int],
+    context: np.ndarray,
+    block: np.ndarray,
     days: np.ndarray,
     water: np.ndarray,
     half: int,
     reconstruct_block: ReconstructBlock,
 ) -> np.ndarray:
-    """Reconstruct one block; returns mean, std and source stacked, float32 (3, n, lat, lon)."""
-    values = np.where(water, np.asarray(seen, dtype=np.float32), np.float32(np.nan))
-    values = np.pad(values, (padding, (0, 0), (0, 0)), constant_values=np.nan)
-    mean, std = reconstruct_block(values, days)
-    observed = np.isfinite(values)
-    in_window = np.lib.stride_tricks.sliding_window_view(observed, 2 * half + 1, axis=0).any(axis=-1)
-    source = np.where(in_window, FILLED, BEYOND_SUPPORT)
-    source[observed[half : len(values) - half]] = OBSERVED
-    stacked = np.stack([mean, std, source]).astype(np.float32)
+    """Reconstruct one block, a run of consecutive days at a time.
+
+    Parameters
+    ----------
+    seen
+        The field on the days at positions `context` of the record, (context, lat, lon).
+    block, days
+        Positions and dates of the days to reconstruct.
+
+    Returns
+    -------
+    np.ndarray
+        Mean, std and source stacked, float32 (3, n, lat, lon).
+    """
+    seen = np.where(water, np.asarray(seen, dtype=np.float32), np.float32(np.nan))
+    stacked = np.empty((3, len(block), *water.shape), np.float32)
+    start = 0
+    for run in np.split(block, np.flatnonzero(np.diff(block) != 1) + 1):
+        first, last = run[0] - half, run[-1] + half + 1
+        here = seen[np.searchsorted(context, first) : np.searchsorted(context, last)]
+        before = max(-first, 0)
+        padding = (before, last - first - before - len(here))
+        values = np.pad(here, (padding, (0, 0), (0, 0)), constant_values=np.nan)
+        part = slice(start, start + len(run))
+        stacked[0, part], stacked[1, part] = reconstruct_block(values, days[part])
+        stacked[2, part] = _source(np.isfinite(values), half)
+        start += len(run)
     stacked[:2, :, ~water] = np.nan
     stacked[2, :, ~water] = 0
     return stacked
+
+
+def _source(observed: np.ndarray, half: int) -> np.ndarray:
+    """Return where each value of the target days comes from; `observed` is bool (n + 2 half, lat, lon)."""
+    in_window = np.lib.stride_tricks.sliding_window_view(observed, 2 * half + 1, axis=0).any(axis=-1)
+    source = np.where(in_window, FILLED, BEYOND_SUPPORT)
+    source[observed[half : len(observed) - half]] = OBSERVED
+    return source
 
 
 def _positions(cube: xr.Dataset, days: np.ndarray) -> np.ndarray:
@@ -107,9 +132,14 @@ def _positions(cube: xr.Dataset, days: np.ndarray) -> np.ndarray:
     return positions
 
 
-def _runs(positions: np.ndarray, longest: int) -> Iterator[np.ndarray]:
-    """Cut positions into runs of consecutive days, each `longest` at most."""
-    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
-    for run in np.split(positions, breaks):
-        for start in range(0, len(run), longest):
-            yield run[start : start + longest]
+def _blocks(positions: np.ndarray, half: int, record: int, longest: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Part the target days into blocks, each with the positions of its days and of its context within the record."""
+    start = 0
+    while start < len(positions):
+        # Each day adds what lies beyond the context of the day before it.
+        added = np.minimum(np.diff(positions[start:]), 2 * half + 1)
+        length = 1 + int(np.searchsorted(np.cumsum(added), max(0, longest - 2 * half - 1), side="right"))
+        block = positions[start : start + length]
+        context = np.unique(block[:, None] + np.arange(-half, half + 1))
+        yield block, context[(context >= 0) & (context < record)]
+        start += length

@@ -30,8 +30,8 @@ REACH = 200.0
 """Standard deviation, in km, that the coarsest convolution does not exceed."""
 COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
 """Weight of the prior (no correction) beside the smoothed weight of the observations."""
-TUNING_CELLS = 3e6
-"""Cells of all windows that the scales are tuned on, about."""
+TUNING_CELLS, SPREAD_CELLS = 3e6, 2e7
+"""Cells of all windows that the scales are tuned on and that the spread is learned from, about."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Interpolation:
         cell = cell_size(cube)
         window = config.window
         area = min(cube.sizes["lat"], 256) * min(cube.sizes["lon"], 256)
-        count = int(np.clip(TUNING_CELLS / (window * area), 6, 120))
+        few, count = (int(np.clip(cells / (window * area), 6, 200)) for cells in (TUNING_CELLS, SPREAD_CELLS))
         drawn = list(samples(cube if valid is None else valid, window=window, count=count, seed=seed))
         times = (config.time_scale,) if config.time_scale else TIME_SCALES
         spaces = (
@@ -69,7 +69,7 @@ class Interpolation:
         tried = [(time, space) for time in times for space in spaces]
         for step, (time, space) in enumerate(tried):
             if len(tried) > 1 and drawn:
-                error = np.concatenate([_residual(sample, time, space, cell, window) for sample in drawn])
+                error = np.concatenate([_residual(sample, time, space, cell, window) for sample in drawn[:few]])
                 best = min(best, (float(np.mean(error**2)), time, space))
             progress("tuning", (step + 1) / len(tried))
         _, time, space = best
