@@ -1,4 +1,4 @@
-"""The use cases as plain functions: fit, fill, and saving and loading a model; `evaluate` has a module of its own."""
+"""The use cases as plain functions: prepare, fit, fill, and saving and loading a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sereno.cube import OBSERVED, field_name, field_of, select_period, span, val
 from sereno.errors import InputError
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
 from sereno.io.static import read_climatology
-from sereno.io.write import Product, SstType
+from sereno.io.write import Product, SstType, write_dataset
 from sereno.methods import QUICK_METHODS, Progress, silent
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 
@@ -44,6 +44,15 @@ class Model:
 def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
     """Return the default configuration of a method; `settings` are further keys of `RunConfig`."""
     return parse_config({"model": {"method": method}, **settings}, origin=f"method {method!r}")
+
+
+def prepare(cube: xr.Dataset, path: str | Path, *, progress: Progress = silent) -> Path:
+    """Write a cube as one analysis-ready Zarr store or NetCDF file, which `open_cube` reads back as it is."""
+    validate(cube)
+    plain = cube.copy()
+    plain.attrs = {key: value for key, value in cube.attrs.items() if isinstance(value, str)}
+    plain["water"] = plain["water"].astype("int8").assign_attrs(flag_values=[0, 1], flag_meanings="land water")
+    return write_dataset(plain, Path(path), progress=progress)
 
 
 def fit(
@@ -172,9 +181,8 @@ def load(folder: str | Path) -> Model:
 
 def product_of(cube: xr.Dataset, model: Model) -> Product:
     """Return what an output file says of the input and of the model."""
-    about = {k: v for k, v in model.description.__dict__.items() if k not in ("lat", "lon", "config")}
     kind: SstType = cube.attrs.get("sst_type") or "unknown"
-    return Product(sst_type=kind, model=about, config=to_toml(model.config))
+    return Product(sst_type=kind, model=model.description.summary(), config=to_toml(model.config))
 
 
 def resolve(

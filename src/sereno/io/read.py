@@ -21,6 +21,7 @@ from sereno.io.static import read_water
 PLAUSIBLE = (270.0, 309.5)
 """Bounds, in kelvin, within which the median of an image of sea surface temperature must lie."""
 _LOOKS = 8
+_LISTED = 20
 _SEEN_OFTEN = 20
 
 
@@ -78,12 +79,8 @@ def open_cube(
     >>> dict(cube.sizes)
     {'time': 3, 'lat': 24, 'lon': 32}
     """
-    parts = [
-        part for path in expand(paths) for part in _read_part(path, variable=variable, quality_level=quality_level)
-    ]
+    parts = _read_parts(expand(paths), variable=variable, quality_level=quality_level)
     first = parts[0]
-    for part in parts[1:]:
-        _require_same_grid(first, part)
     cube, inserted = _in_order(parts)
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     name = first.name
@@ -99,9 +96,36 @@ def open_cube(
     return validate(cube)
 
 
-def _read_part(path: Path, *, variable: str | None, quality_level: int) -> list[_Part]:
+def _read_parts(files: list[Path], *, variable: str | None, quality_level: int) -> list[_Part]:
+    """Bring every file to the schema.
+
+    Raises
+    ------
+    InputError
+        Lists the problems of all files at once: those that cannot be used, that lie on another grid, that hold a
+        day which another file holds.
+    """
+    parts: list[_Part] = []
+    problems: list[str] = []
+    for path in files:
+        try:
+            part = _read_part(path, variable=variable, quality_level=quality_level)
+            if parts:
+                _require_same_grid(parts[0], part)
+            parts.append(part)
+        except InputError as error:
+            problems.append(str(error))
+    problems += _repeated_days(parts)
+    if problems:
+        listed = problems[:_LISTED] + [f"… and {len(problems) - _LISTED} more"] * (len(problems) > _LISTED)
+        raise InputError("\n".join(listed))
+    return parts
+
+
+def _read_part(path: Path, *, variable: str | None, quality_level: int) -> _Part:
     """Bring one file to the schema."""
-    dataset, origin, notes = open_dataset(path), str(path), []
+    notes: list[str] = []
+    dataset, origin = open_dataset(path), str(path)
     name = lexicon.find_field(dataset, variable, origin=origin)
     latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
     time, assumed = _days(dataset, origin)
@@ -135,7 +159,7 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> list[
     units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
     attrs = {"variable": name, "units": units, "sst_type": lexicon.kind_of_sst(values) if temperature else ""}
     on_grid = None if mask is None else mask.values[rows][:, columns]
-    return [_Part(origin, field_name, time, lat[rows], lon[columns], arrays, on_grid, attrs, notes)]
+    return _Part(origin, field_name, time, lat[rows], lon[columns], arrays, on_grid, attrs, notes)
 
 
 def _lazy(data: xr.DataArray, latitude: str, longitude: str, days: int) -> da.Array:
@@ -182,18 +206,23 @@ def _guess_offset(data: xr.DataArray, origin: str, notes: list[str]) -> float:
     return 0.0 if kelvin else 273.15
 
 
+def _repeated_days(parts: list[_Part]) -> list[str]:
+    """List the days that two images are given of."""
+    homes: dict[np.datetime64, list[str]] = {}
+    for part in parts:
+        for day in part.days:
+            homes.setdefault(day, []).append(part.origin)
+    return [
+        f"{day}: two images of the same day, in {' and '.join(dict.fromkeys(origins))}; keep one of them"
+        for day, origins in homes.items()
+        if len(origins) > 1
+    ]
+
+
 def _in_order(parts: list[_Part]) -> tuple[xr.Dataset, list[str]]:
     """Lay the days of all parts in order, with empty images for the days between that are missing."""
     days = np.concatenate([part.days for part in parts])
-    origins = np.repeat([part.origin for part in parts], [len(part.days) for part in parts])
     order = np.argsort(days, kind="stable")
-    twice = np.flatnonzero(np.diff(days[order]) == np.timedelta64(0, "D"))
-    if twice.size:
-        one, other = origins[order[twice[0]]], origins[order[twice[0] + 1]]
-        where = f"in {one}" if one == other else f"{one} and {other}"
-        raise InputError(
-            f"{days[order[twice[0]]]}: two images of the same day, {where} ({twice.size} such days); keep one of them"
-        )
     first = parts[0]
     names = set.intersection(*({*part.arrays} for part in parts))
     arrays = {name: da.concatenate([part.arrays[name] for part in parts])[order] for name in names}

@@ -42,6 +42,7 @@ class Interpolation:
     time_scale: float
     space_scale: float
     spread: Spread
+    noise_std: float
 
     @classmethod
     def fit(
@@ -73,7 +74,9 @@ class Interpolation:
                 best = min(best, (float(np.mean(error**2)), time, space))
             progress("tuning", (step + 1) / len(tried))
         _, time, space = best
-        return cls(config, time, space, _fit_spread(cube, drawn, time, space, cell, window))
+        noise = noise_variance(np.stack([sample.values[window // 2] for sample in drawn])) if drawn else 0.0
+        spread = _fit_spread(cube, drawn, time, space, cell, window, noise)
+        return cls(config, float(time), float(space), spread, float(np.sqrt(noise)))
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the interpolated anomalies of `days` and their standard deviation."""
@@ -82,14 +85,19 @@ class Interpolation:
 
         def interpolate(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             mean = fill_gaps(values, window, time_scale=self.time_scale, space_scale=self.space_scale, cell=cell)
-            return mean, self.spread.std(support(values, window, water=water), scale)
+            std = self.spread.std(support(values, window, water=water), scale)
+            if self.noise_std > 0:
+                # The spread is that of withheld cells; where there is an observation, its own noise is the bound.
+                observed = np.isfinite(values[window // 2 : window // 2 + len(block)])
+                std = np.where(observed, np.minimum(std, np.float32(self.noise_std)), std)
+            return mean, std
 
         return by_block(cube, days, window=window, reconstruct_block=interpolate)
 
     def state(self) -> State:
         """Return the scales and the spread."""
         return State(
-            {"time_scale": self.time_scale, "space_scale": self.space_scale},
+            {"time_scale": self.time_scale, "space_scale": self.space_scale, "noise_std": self.noise_std},
             {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance},
         )
 
@@ -97,7 +105,7 @@ class Interpolation:
     def from_state(cls, config: InterpolationConfig, state: State) -> Self:
         """Rebuild from saved scales and spread."""
         spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
-        return cls(config, state.values["time_scale"], state.values["space_scale"], spread)
+        return cls(config, spread=spread, **state.values)
 
 
 def fill_gaps(
@@ -201,7 +209,13 @@ def _residual(sample: Sample, time: float, space: float, cell: tuple[float, floa
 
 
 def _fit_spread(
-    cube: xr.Dataset, drawn: list[Sample], time: float, space: float, cell: tuple[float, float], window: int
+    cube: xr.Dataset,
+    drawn: list[Sample],
+    time: float,
+    space: float,
+    cell: tuple[float, float],
+    window: int,
+    noise: float,
 ) -> Spread:
     """Learn the spread from the residuals of the chosen scales."""
     water, std = cube["water"].values, cube["climatology_std"].values
@@ -214,5 +228,4 @@ def _fit_spread(
     if not columns:
         return Spread(np.zeros(1), np.ones(1))
     supported, squared, scale = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    noise = noise_variance(np.concatenate([sample.values[window // 2][None] for sample in drawn]))
     return Spread.fit(supported, squared, scale=scale, noise_variance=noise)

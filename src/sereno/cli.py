@@ -1,0 +1,316 @@
+"""The command line: verbs, options and tables; no numerics.
+
+Nothing heavy is imported until a verb runs, so that ``sereno --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sereno.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sereno.config import RunConfig
+    from sereno.methods import Progress
+    from sereno.workflow import Model
+
+app = typer.Typer(
+    name="sereno",
+    help="Fill the clouds in satellite images of the sea: gap-free daily maps with a calibrated uncertainty.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="IN...", help="NetCDF files, globs, folders or Zarr stores, one or many.")
+]
+Variable = Annotated[str | None, typer.Option(help="Variable to reconstruct; recognised where not given.")]
+Water = Annotated[str | None, typer.Option(help="File whose mask tells sea from land, such as an L4 file.")]
+Quality = Annotated[
+    int | None, typer.Option(min=0, max=5, help="Lowest GHRSST quality level that counts.  [default: 4]")
+]
+Days = Annotated[
+    str | None, typer.Option(metavar="A:B", help="Days from A to B, both included; either may be left out.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. model.hidden=16.")
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.  [default: 0]")]
+
+
+@app.command(epilog="Example: `sereno check l3s/`")
+def check(inputs: Inputs, variable: Variable = None, water: Water = None, quality: Quality = None) -> None:
+    """List every problem of the input at once, and a summary: grid, period, missing days, coverage."""
+    from sereno.report.tables import show_summary
+
+    show_summary(_open(inputs, variable, water, quality))
+
+
+@app.command(epilog="Example: `sereno prepare l3s/ -o cube.zarr --water L4.nc`")
+def prepare(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="CUBE.zarr or CUBE.nc to write.")],
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+) -> None:
+    """Bring daily L3 files to one analysis-ready cube."""
+    from sereno.workflow import prepare as work
+
+    with _progress() as progress:
+        work(_open(inputs, variable, water, quality), output, progress=progress)
+    typer.echo(f"wrote {output}")
+
+
+@app.command(
+    epilog="Example: `sereno fit cube.zarr -m convlstm -o model --train :2019 --valid 2020-02: --max-minutes 60`"
+)
+def fit(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the model to write.")],
+    method: Annotated[
+        str | None, typer.Option("-m", "--method", help="climatology, interpolation or convlstm.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Run file in TOML; options override it.")] = None,
+    settings: Settings = None,
+    train: Annotated[str | None, typer.Option(metavar="A:B", help="Training period.")] = None,
+    valid: Annotated[str | None, typer.Option(metavar="A:B", help="Validation period.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="End training by then with the best weights so far.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = False,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+    seed: Seed = None,
+) -> None:
+    """Train or tune a method and save it as a model."""
+    from sereno import workflow
+
+    told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
+    told |= {"variable": variable, "water": water, "quality_level": quality}
+    run = _configure(method, config, settings or [], told)
+    cube = _open(inputs, run.variable, run.water, run.quality_level)
+    checkpoints = output.with_name(output.name + ".training")
+    with _progress() as progress:
+        model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
+    typer.echo(f"wrote {workflow.save(model, output)}: {model.name} fitted on {model.description.training_period}")
+    if checkpoints.is_dir():
+        typer.echo(f"checkpoints and losses are in {checkpoints}; remove it when the training need not be resumed")
+
+
+@app.command(epilog="Example: `sereno fill l3s/ -m interpolation -o analysis.nc --days 2024-05-01:2024-05-31`")
+def fill(
+    inputs: Inputs,
+    method: Annotated[str, typer.Option("-m", "--model", help="A model's folder, or the name of a cheap method.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="OUT.nc, OUT.zarr, or a folder for daily files.")],
+    days: Days = None,
+    nrt: Annotated[bool, typer.Option("--nrt", help="Near real time: no day sees what came after it.")] = False,
+    keep_observed: Annotated[
+        bool, typer.Option("--keep-observed", help="Leave observed pixels as they are.")
+    ] = False,
+    unpacked: Annotated[bool, typer.Option("--unpacked", help="Write float32 instead of counts of 0.01 K.")] = False,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+) -> None:
+    """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
+    from sereno import workflow
+    from sereno.io.write import write_analysis
+
+    named = _model_or_name(method)
+    told = None if isinstance(named, str) else named.config
+    cube = _open_for(inputs, told, variable, water, quality)
+    with _progress() as progress:
+        model = workflow.fit(cube, named, progress=progress) if isinstance(named, str) else named
+        analysis = workflow.fill(cube, model, days=days, nrt=nrt, keep_observed=keep_observed)
+        product = workflow.product_of(cube, model)
+        paths = write_analysis(analysis, output, product=product, packed=not unpacked, progress=progress)
+    typer.echo(f"wrote {output if len(paths) > 1 else paths[0]}: {analysis.sizes['time']} days by {model.name}")
+
+
+@app.command(epilog="Example: `sereno evaluate l3s/ -m climatology -m interpolation -m model -o scores`")
+def evaluate(
+    inputs: Inputs,
+    methods: Annotated[list[str], typer.Option("-m", "--model", help="A model's folder or a cheap method; repeat.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.json, scores.csv, withheld.nc.")],
+    days: Days = None,
+    protocol: Annotated[
+        str, typer.Option(help="clouds: another day's clouds; hidden-day: the whole day.")
+    ] = "clouds",
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the days to score.")] = 0.25,
+    train: Annotated[
+        str | None, typer.Option(metavar="A:B", help="Period to fit the methods given by name on.")
+    ] = None,
+    noise: Annotated[
+        float | None, typer.Option(min=0, help="Noise (std) of the observations; else estimated.")
+    ] = None,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+    seed: Seed = None,
+) -> None:
+    """Score methods on the same withheld pixels."""
+    from sereno import evaluation, workflow
+    from sereno.report.tables import save_scores, show_scores
+
+    chosen: dict[str, Model | RunConfig] = {}
+    for text in methods:
+        named = _model_or_name(text)
+        label = named if isinstance(named, str) else Path(text).name
+        if label in chosen:
+            raise InputError(f"-m {text}: {label!r} is given twice; rename one of the model folders")
+        chosen[label] = workflow.configure(named, train=train) if isinstance(named, str) else named
+    cube = _open(inputs, variable, water, quality)
+    with _progress() as progress:
+        result = evaluation.evaluate(
+            cube,
+            chosen,
+            days=days,
+            protocol=protocol,
+            share=share,
+            seed=seed or 0,
+            observation_noise=noise,
+            progress=progress,
+        )
+    show_scores(result.scores)
+    for path in save_scores(result, output):
+        typer.echo(f"wrote {path}")
+
+
+@app.command(epilog="Example: `sereno demo -o demo`")
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything the demo makes.")] = Path(
+        "demo"
+    ),
+    seed: Seed = None,
+) -> None:
+    """Run the whole job on a small sea made for it: files, cube, fit, scores, L4 file, figures."""
+    from sereno.demo import run
+    from sereno.report.tables import show_scores
+
+    with _progress() as progress:
+        result = run(output, seed=seed or 0, progress=progress)
+    show_scores(result.scores)
+    for path in result.paths:
+        typer.echo(f"wrote {path}")
+
+
+def main() -> None:
+    """Run the command line: exit 0 on success, 2 on an error of usage or input, 130 on Ctrl-C."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.secho("interrupted; nothing half written was left", err=True)
+        sys.exit(130)
+
+
+def _open(inputs: list[str], variable: str | None, water: str | None, quality: int | None) -> xr.Dataset:
+    from sereno.io.read import open_cube
+
+    cube = open_cube(
+        inputs, variable=variable, water=water, **({} if quality is None else {"quality_level": quality})
+    )
+    for note in cube.attrs["notes"]:
+        typer.secho(f"note: {note}", fg="yellow", err=True)
+    inserted = cube.attrs["inserted_days"]
+    if inserted:
+        listed = ", ".join(inserted[:5]) + (", …" if len(inserted) > 5 else "")
+        typer.secho(f"note: {len(inserted)} missing days taken as empty images: {listed}", fg="yellow", err=True)
+    return cube
+
+
+def _open_for(
+    inputs: list[str], config: RunConfig | None, variable: str | None, water: str | None, quality: int | None
+) -> xr.Dataset:
+    """Open the input as a model's own training input was opened, unless told otherwise."""
+    if config is None:
+        return _open(inputs, variable, water, quality)
+    level = config.quality_level if quality is None else quality
+    return _open(inputs, variable or config.variable, water or config.water, level)
+
+
+def _configure(method: str | None, path: Path | None, settings: list[str], told: dict[str, Any]) -> RunConfig:
+    """Merge the run file, ``--set`` and the options, the later over the earlier, and validate."""
+    from sereno.config import override, parse_config, read_config
+
+    values = {} if path is None else read_config(path)
+    values = override(values, settings) | {key: value for key, value in told.items() if value is not None}
+    model = values.setdefault("model", {})
+    if method is not None:
+        model["method"] = method
+    if "method" not in model:
+        raise InputError("no method: name one with -m, or set model.method in the run file")
+    return parse_config(values, origin=str(path or "options"))
+
+
+def _model_or_name(text: str) -> Model | str:
+    """Read ``-m``: a folder is a model, anything else must be the name of a method."""
+    from sereno.methods import METHODS
+    from sereno.workflow import load
+
+    if text in METHODS and not Path(text, "model.json").exists():
+        return text
+    if Path(text).exists():
+        return load(text)
+    raise InputError(f"-m {text}: neither a model's folder nor a method ({', '.join(METHODS)})")
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show progress: bars on a terminal, otherwise a line for every twentieth part done."""
+    if sys.stderr.isatty():
+        with _bars() as report:
+            yield report
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def report(stage: str, fraction: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0)
+            bars.update(tasks[stage], completed=fraction)
+
+        yield report
+
+
+def _lines() -> Progress:
+    told: dict[str, int] = {}
+
+    def report(stage: str, fraction: float) -> None:
+        twentieth = int(20 * fraction)
+        if twentieth > told.get(stage, -1):
+            told[stage] = twentieth
+            typer.echo(f"{stage}: {5 * twentieth} %", err=True)
+
+    return report
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""The demonstration: the whole job on a small twin sea, from daily L3 files to scores, an L4 file and figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from sereno.clouds import coverage
+from sereno.config import RunConfig, parse_config
+from sereno.cube import select_period
+from sereno.evaluation import evaluate
+from sereno.io.read import open_cube
+from sereno.io.write import write_analysis
+from sereno.methods import Progress, silent
+from sereno.report.figures import coverage_figure, maps_figure
+from sereno.report.figures import save as save_figure
+from sereno.report.tables import save_scores
+from sereno.synthetic import TwinSeaConfig, write_l3s
+from sereno.workflow import fill, fit, prepare, product_of, save
+
+SEA = {"days": 450, "start": "2019-01-01", "shape": (64, 96)}
+TRAIN, SCORED = ":2019-12-15", "2020-01-01:"
+"""The networks and scales are fitted on the first year; a window and more later the scores begin."""
+SMALL_CONVLSTM = {
+    "method": "convlstm",
+    "window": 9,
+    "hidden": 16,
+    "layers": 1,
+    "head": 32,
+    "tile": (32, 32),
+    "batch_size": 8,
+    "steps_per_epoch": 40,
+    "learning_rate": 3e-3,
+}
+CONVLSTM_MINUTES = 1.5
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demonstration made: the scores and where everything lies."""
+
+    scores: dict[str, Any]
+    paths: list[Path]
+
+
+def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
+    """Run the whole job in a folder.
+
+    Parameters
+    ----------
+    folder
+        Gets ``l3s/`` (daily files), ``cube.zarr``, ``models/``, ``analysis.nc``, the scores and the figures.
+    seed
+        Seed of the sea and of the networks.
+
+    Returns
+    -------
+    Demo
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_l3s(TwinSeaConfig(**SEA, seed=seed), folder, progress=progress)  # type: ignore[arg-type]
+    prepared = prepare(open_cube(folder / "l3s", water=folder / "mask.nc"), folder / "cube.zarr", progress=progress)
+    cube = open_cube(prepared)
+    (folder / "models").mkdir(exist_ok=True)
+    models = {}
+    for name, config in _configurations(seed).items():
+        models[name] = fit(cube, config, progress=progress)
+        save(models[name], folder / "models" / name)
+    known = cube.assign(truth=open_cube(folder / "truth.nc", variable="truth")["sst"])
+    scored = evaluate(known, models, days=SCORED, seed=seed, progress=progress)
+    best = min(models, key=lambda name: scored.scores["methods"][name]["rmse"])
+    analysis = fill(cube, models[best], days=SCORED)
+    written = write_analysis(
+        analysis, folder / "analysis.nc", product=product_of(cube, models[best]), progress=progress
+    )
+    figures = _draw(folder, select_period(known, SCORED), analysis.compute())
+    return Demo(scored.scores, [*written, *save_scores(scored, folder), *figures])
+
+
+def _configurations(seed: int) -> dict[str, RunConfig]:
+    """Return the run of each method; the climatology is the yardstick."""
+    common = {"train": TRAIN, "seed": seed, "max_minutes": CONVLSTM_MINUTES}
+    parts: list[dict[str, Any]] = [{"method": "climatology"}, {"method": "interpolation"}, SMALL_CONVLSTM]
+    return {part["method"]: parse_config({"model": part, **common}) for part in parts}
+
+
+def _draw(folder: Path, cube: xr.Dataset, analysis: xr.Dataset) -> list[Path]:
+    """Draw the day whose coverage is nearest to a third, as most days of the Mediterranean are."""
+    day = cube["time"].values[int(np.abs(coverage(cube).values - 0.33).argmin())]
+    return [
+        save_figure(coverage_figure(cube, analysis, day=day), folder / "coverage.png"),
+        save_figure(maps_figure(cube["truth"], analysis, day=day, target_title="Truth"), folder / "maps.png"),
+    ]

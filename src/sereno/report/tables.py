@@ -1,0 +1,110 @@
+"""Tables on the terminal and in files: the summary of an input, the scores of an evaluation."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Console
+from rich.table import Table
+
+from sereno.clouds import coverage
+from sereno.cube import field_of, span
+from sereno.evaluation import Evaluation
+from sereno.grid import cell_size
+from sereno.io.atomic import atomic_text, write_dataset
+
+COLUMNS = ("rmse", "bias", "std", "mae", "r2", "crps", "coverage_1sigma", "z_std", "seconds")
+"""Scores shown on the terminal; the files hold all of them."""
+
+
+def show_summary(cube: xr.Dataset) -> None:
+    """Print what an input holds: variable, grid, period, missing days, coverage, range."""
+    field, seen = field_of(cube), coverage(cube)
+    height, width = cell_size(cube)
+    lat, lon = cube["lat"].values, cube["lon"].values
+    days, empty = cube.sizes["time"], int((seen == 0).sum())
+    low, middle, high = _quantiles(field)
+    units = field.attrs.get("units", "")
+    rows = {
+        "variable": f"{cube.attrs['variable']} ({units}{', ' + kind if (kind := cube.attrs['sst_type']) else ''})",
+        "grid": f"{lat.size} × {lon.size} (lat × lon), "
+        f"{lat[0]:.3f} to {lat[-1]:.3f} N, {lon[0]:.3f} to {lon[-1]:.3f} E",
+        "cell": f"{height:.2f} × {width:.2f} km",
+        "water": f"{100 * float(cube['water'].mean()):.1f} % of the grid, from {cube.attrs['water_from']}",
+        "period": f"{span(cube)}, {days} days",
+        "missing days": f"{len(cube.attrs['inserted_days'])} without a file, {empty} without an observation in all",
+        "coverage": f"{100 * float(seen.mean()):.1f} % of the water on average, "
+        f"{100 * float(seen.min()):.1f} to {100 * float(seen.max()):.1f} % a day",
+        "values": f"{low:.2f} to {high:.2f}, median {middle:.2f} {units}",
+    }
+    table = Table(show_header=False, box=None)
+    for name, text in rows.items():
+        table.add_row(f"[bold]{name}", text)
+    console = Console()
+    console.print(table, soft_wrap=True)
+    console.print("no problem found")
+
+
+def show_scores(result: dict[str, Any]) -> None:
+    """Print the scores against the withheld observations and, where known, against the truth."""
+    console = Console()
+    console.print(
+        f"protocol {result['protocol']}: {result['n_pixels']} pixels withheld on {result['n_days']} days "
+        f"({result['days']}; {result['withheld']})"
+    )
+    for title, methods in _tables(result):
+        table = Table(title=title, title_justify="left")
+        table.add_column("method")
+        for name in COLUMNS:
+            table.add_column(name, justify="right")
+        for method, scored in methods.items():
+            cells = [f"{scored[name]:.2f}" if name == "seconds" else f"{scored[name]:.3f}" for name in COLUMNS]
+            table.add_row(method, *cells)
+        console.print(table)
+    for method, record in result["fitted"].items():
+        if record["training_period_holds_scored_days"]:
+            console.print(
+                f"note: {method} was fitted on {record['training_period']}, which holds scored days"
+                " (the withheld pixels were hidden if it was fitted here)"
+            )
+
+
+def save_scores(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Write ``scores.json``, ``scores.csv`` and the index of withheld pixels, ``withheld.nc``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO()
+    writer: csv.DictWriter[str] | None = None
+    for against, methods in _tables(evaluation.scores):
+        for method, scored in methods.items():
+            row = {"method": method, "against": against.removeprefix("against the "), **scored}
+            if writer is None:
+                writer = csv.DictWriter(text, list(row), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow(row)
+    withheld = evaluation.withheld.astype("int8").to_dataset(name="withheld")
+    withheld["withheld"].attrs = {"flag_values": np.array([0, 1], "int8"), "flag_meanings": "shown withheld"}
+    withheld.attrs = {"protocol": evaluation.scores["protocol"], "seed": evaluation.scores["seed"]}
+    return [
+        atomic_text(folder / "scores.json", json.dumps(evaluation.scores, indent=2) + "\n"),
+        atomic_text(folder / "scores.csv", text.getvalue()),
+        write_dataset(withheld, folder / "withheld.nc"),
+    ]
+
+
+def _tables(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    tables = [("against the withheld observations", result["methods"])]
+    if "truth" in result:
+        tables.append(("against the truth", result["truth"]["methods"]))
+    return tables
+
+
+def _quantiles(field: xr.DataArray) -> tuple[float, float, float]:
+    """Return minimum, median and maximum of up to two dozen images spread over the record."""
+    values = field.isel(time=slice(None, None, max(1, field.sizes["time"] // 24))).values
+    return float(np.nanmin(values)), float(np.nanmedian(values)), float(np.nanmax(values))
