@@ -1,5 +1,6 @@
 import csv
 import logging
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -137,6 +138,18 @@ def test_resuming_gives_what_one_go_gives(cube: xr.Dataset, tmp_path: Path) -> N
     with open(tmp_path / "halves" / "metrics.csv", newline="") as stream:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
     assert rows == whole.history
+
+
+def test_resuming_with_more_patience_goes_on_even_where_the_folder_was_moved(
+    cube: xr.Dataset, tmp_path: Path
+) -> None:
+    config = replace(SMALL, learning_rate=0.2, max_epochs=50, steps_per_epoch=2, patience=1)
+    train(cube, config, folder=tmp_path / "here")
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    resumed = train(cube, replace(config, patience=4), folder=tmp_path / "there", resume=True)
+    losses = [epoch["valid_loss"] for epoch in resumed.history]
+    assert len(losses) == int(np.argmin(losses)) + 5
+    assert validation_loss(resumed, config) == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_a_new_training_forgets_an_old_folder(cube: xr.Dataset, tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ TREND_YEARS = 5.0
 """Shortest record, in years, that a trend is fitted to."""
 HARMONIC_YEARS = (0.75, 1.5)
 """Shortest record, in years, for the annual cycle and for the harmonics above it."""
-_LEVELS = (16.0, 4.0, 1.0)
+WIDENING = 4.0
+"""Each level of neighbourhood is so many times as wide as the next finer one."""
 _RIDGE = 1e-6
 _FLOOR = 1e-3
 
@@ -167,8 +168,8 @@ def _coefficients(cube: xr.Dataset, config: ClimatologyConfig, harmonics: int, *
     unit += _RIDGE * np.trace(unit) * np.eye(len(unit))
     whole = np.linalg.solve(unit, moment.sum(axis=(-2, -1)) / total)
     solution = np.broadcast_to(whole[:, None, None], moment.shape)
-    for level in (*_LEVELS, 0.0):
-        near_gram, near_moment = (_neighbourhood(part, water, level * config.neighbours) for part in (gram, moment))
+    for scale in _scales(water, config):
+        near_gram, near_moment = (_neighbourhood(part, water, scale) for part in (gram, moment))
         prior = config.strength * np.einsum("kl,lyx->kyx", unit, solution)
         left = np.moveaxis(near_gram + config.strength * unit[:, :, None, None], (0, 1), (-2, -1))
         right = np.moveaxis(near_moment + prior, 0, -1)[..., None]
@@ -203,12 +204,16 @@ def _normal_equations(cube: xr.Dataset, terms: np.ndarray) -> tuple[np.ndarray, 
 def _pooled_std(squares: np.ndarray, count: np.ndarray, water: np.ndarray, config: ClimatologyConfig) -> np.ndarray:
     """Return the standard deviation (lat, lon) of anomalies, leaning on neighbours like the coefficients do."""
     variance = np.full(water.shape, max(squares.sum() / max(count.sum(), 1), _FLOOR))
-    for level in (*_LEVELS, 0.0):
-        near_squares, near_count = (
-            _neighbourhood(part.astype(float), water, level * config.neighbours) for part in (squares, count)
-        )
+    for scale in _scales(water, config):
+        near_squares, near_count = (_neighbourhood(part.astype(float), water, scale) for part in (squares, count))
         variance = (near_squares + config.strength * variance) / (near_count + config.strength)
     return np.asarray(np.sqrt(variance))
+
+
+def _scales(water: np.ndarray, config: ClimatologyConfig) -> list[float]:
+    """Return the widths of the neighbourhoods in cells, from a quarter of the grid down to the pixel itself, 0."""
+    levels = int(np.log(max(water.shape) / 4 / config.neighbours) / np.log(WIDENING)) if max(water.shape) > 8 else 0
+    return [config.neighbours * WIDENING**level for level in range(max(levels, 0), -1, -1)] + [0.0]
 
 
 def _neighbourhood(values: np.ndarray, water: np.ndarray, scale: float) -> np.ndarray:

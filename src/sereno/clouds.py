@@ -22,7 +22,7 @@ WHOLE_DAY_EVERY = 5
 """One sample in so many has its whole day withheld."""
 ROUNDS = 4
 """How often a short record is gone through for samples."""
-_TRIES = 20
+_TRIES, _FEWEST_DONORS = 20, 3
 
 
 def coverage(cube: xr.Dataset) -> xr.DataArray:
@@ -42,7 +42,8 @@ def withhold(
         The cube; its observations are looked at only for whether they are there.
     protocol
         ``clouds``: the real clouds of another day (same season, another year where the record has one) are laid
-        over each scored day. ``hidden-day``: the whole day is withheld.
+        over each scored day (its own, flipped and moved, where no other day's will do). ``hidden-day``: the whole
+        day is withheld.
     days
         Period whose days may be scored; donors come from it too.
     share
@@ -133,7 +134,7 @@ class Sample:
     columns: slice
 
 
-def samples(cube: xr.Dataset, *, window: int, count: int, seed: int = 0, side: int = 256) -> Iterator[Sample]:
+def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int = 0) -> Iterator[Sample]:
     """Draw windows with withheld observations from a training cube, to tune and to calibrate on.
 
     Every fifth loses its whole central day, so that cells far from any observation are met too. A short record is
@@ -194,17 +195,30 @@ def _donor_clouds(
 ) -> np.ndarray:
     """Return where another day was not observed, bool (lat, lon), for a donor that hides enough but not all.
 
-    All false where no donor does.
+    Where no donor does, as in a record of one day, the day's own clouds are flipped and moved; all false where
+    these will not do either.
     """
-    time = cube["time"].values
+    for donor in rng.permutation(_donors(cube["time"].values, index, clear))[:_TRIES]:
+        clouds = ~_observed(cube, int(donor), rows, columns)
+        if _hides_enough(clouds, observed):
+            return clouds
+    own = cube["water"].values[rows, columns] & ~observed
+    for axes in rng.permutation(np.array([(0,), (1,), (0, 1)], dtype=object)):
+        moved = np.roll(np.flip(own, axes), rng.integers(0, own.shape), axis=(0, 1))
+        if _hides_enough(moved, observed):
+            return np.asarray(moved)
+    return np.zeros_like(observed)
+
+
+def _donors(time: np.ndarray, index: int, clear: np.ndarray) -> np.ndarray:
+    """Return the days whose clouds may be laid over day `index`: of the season, of another year, where there are."""
     years = time.astype("datetime64[Y]")
     apart = np.abs(leap_day_of_year(time) - leap_day_of_year(time[index : index + 1]))
     same_season = np.minimum(apart, 366 - apart) <= SEASON_DAYS
     partly = (clear > 0) & (np.arange(len(time)) != index)
     pools = (partly & same_season & (years != years[index]), partly & same_season, partly)
-    pool = next((np.flatnonzero(p) for p in pools if p.sum() >= 3), np.flatnonzero(partly))
-    for donor in rng.permutation(pool)[:_TRIES]:
-        clouds = ~_observed(cube, int(donor), rows, columns)
-        if HIDDEN_SHARE[0] <= clouds[observed].mean() <= HIDDEN_SHARE[1]:
-            return clouds
-    return np.zeros_like(observed)
+    return next((np.flatnonzero(pool) for pool in pools if pool.sum() >= _FEWEST_DONORS), np.flatnonzero(partly))
+
+
+def _hides_enough(clouds: np.ndarray, observed: np.ndarray) -> bool:
+    return bool(observed.any() and HIDDEN_SHARE[0] <= clouds[observed].mean() <= HIDDEN_SHARE[1])

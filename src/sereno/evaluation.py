@@ -112,7 +112,7 @@ def evaluate(
         seconds = round(time.perf_counter() - started, 2)
         for target in references:
             table[target][label] = scores(total[target]) | {"seconds": seconds}
-        record[label] = _record(model, withheld)
+        record[label] = _record(model, withheld) | {"fitted_here": not isinstance(methods[label], Model)}
     result = {
         "protocol": protocol,
         "n_pixels": int(withheld.sum()),

@@ -23,7 +23,7 @@ import torch
 import xarray as xr
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -107,7 +107,7 @@ def train(
         torch.manual_seed(seed)
         network = ThesisNetwork(config)
         logbook = _Logbook(folder, config, max_minutes, progress)
-        trainer = _trainer(folder, config, logbook)
+        trainer = _trainer(config, logbook)
         windows = _Windows(records[0], validation, config, scale, seed)
         _fit(trainer, _Fitting(network, config, scale), windows, checkpoint)
         best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
@@ -186,13 +186,18 @@ class _Windows(LightningDataModule):
 
 
 class _Logbook(Callback):
-    """Keeps the losses of each epoch, reports progress, and ends the training when its time is up."""
+    """Keeps losses and checkpoints of each epoch, reports progress, and ends the training when its time is up."""
 
     def __init__(self, folder: Path, config: ConvLSTM, max_minutes: float | None, progress: Progress) -> None:
         self.history: list[dict[str, float]] = []
         self._folder, self._progress = folder, progress
-        self._steps = config.max_epochs * config.steps_per_epoch
+        self._patience, self._steps = config.patience, config.max_epochs * config.steps_per_epoch
         self._began, self._seconds = time.monotonic(), np.inf if max_minutes is None else 60 * max_minutes
+
+    def on_train_start(self, trainer: Trainer, *_: object) -> None:
+        """Set the patience: a checkpoint brings back the one it was made with."""
+        assert isinstance(trainer.early_stopping_callback, EarlyStopping)
+        trainer.early_stopping_callback.patience = self._patience
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
         """Report progress; stop, after one more look at the validation windows, when the time is up."""
@@ -201,13 +206,18 @@ class _Logbook(Callback):
         trainer.should_stop = trainer.should_stop or spent >= 1
 
     def on_train_epoch_end(self, trainer: Trainer, *_: object) -> None:
-        """Write ``metrics.csv``."""
+        """Write ``metrics.csv``, ``best.ckpt`` if no epoch was better, and ``last.ckpt``."""
         losses = {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "valid_loss")}
         self.history.append({"epoch": trainer.current_epoch, **losses})
         with open(self._folder / "metrics.csv", "w", newline="") as stream:
             writer = csv.DictWriter(stream, self.history[0])
             writer.writeheader()
             writer.writerows(self.history)
+        valid = np.nan_to_num([epoch["valid_loss"] for epoch in self.history], nan=np.inf)
+        if valid.argmin() == len(valid) - 1:
+            trainer.save_checkpoint(self._folder / "best.ckpt")
+        # Last, so that a training killed in between does this epoch again.
+        trainer.save_checkpoint(self._folder / "last.ckpt")
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
@@ -218,23 +228,17 @@ class _Logbook(Callback):
         self.history = list(state_dict["history"])
 
 
-def _trainer(folder: Path, config: ConvLSTM, logbook: _Logbook) -> Trainer:
-    """Return a trainer that keeps the last and the best weights in `folder` and says nothing."""
-    keep = ModelCheckpoint(
-        folder,
-        filename="best",
-        monitor="valid_loss",
-        save_last=True,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
+def _trainer(config: ConvLSTM, logbook: _Logbook) -> Trainer:
+    """Return a trainer that says nothing."""
     return Trainer(
         devices=1,
         # Without it Lightning would make one worker of each task of a SLURM job.
         plugins=[LightningEnvironment()],
         precision=_precision(config),
         max_epochs=config.max_epochs,
-        callbacks=[logbook, EarlyStopping("valid_loss", patience=config.patience), keep],
+        callbacks=[logbook, EarlyStopping("valid_loss", patience=config.patience)],
+        # The logbook keeps the checkpoints: Lightning's own loses the best one when a folder is moved.
+        enable_checkpointing=False,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         logger=False,

@@ -32,6 +32,9 @@ COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
 """Weight of the prior (no correction) beside the smoothed weight of the observations."""
 TUNING_CELLS, SPREAD_CELLS = 3e6, 2e7
 """Cells of all windows that the scales are tuned on and that the spread is learned from, about."""
+SIDE = 192
+"""Cells along either side of a sample at most."""
+_GAIN_SAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Interpolation:
     space_scale: float
     spread: Spread
     noise_std: float
+    gain: float
+    """Weight of an observation at its own pixel, beside the analysis: what the convolution smoothed beyond noise."""
 
     @classmethod
     def fit(
@@ -57,26 +62,14 @@ class Interpolation:
         """Tune the scales on withheld pixels of the training cube, and learn the spread from their residuals."""
         cell = cell_size(cube)
         window = config.window
-        area = min(cube.sizes["lat"], 256) * min(cube.sizes["lon"], 256)
+        area = min(cube.sizes["lat"], SIDE) * min(cube.sizes["lon"], SIDE)
         few, count = (int(np.clip(cells / (window * area), 6, 200)) for cells in (TUNING_CELLS, SPREAD_CELLS))
-        drawn = list(samples(cube if valid is None else valid, window=window, count=count, seed=seed))
-        times = (config.time_scale,) if config.time_scale else TIME_SCALES
-        spaces = (
-            (config.space_scale,)
-            if config.space_scale
-            else tuple(s * np.sqrt(cell[0] * cell[1]) for s in CELL_SCALES)
-        )
-        best = (np.inf, times[len(times) // 2], spaces[len(spaces) // 2])
-        tried = [(time, space) for time in times for space in spaces]
-        for step, (time, space) in enumerate(tried):
-            if len(tried) > 1 and drawn:
-                error = np.concatenate([_residual(sample, time, space, cell, window) for sample in drawn[:few]])
-                best = min(best, (float(np.mean(error**2)), time, space))
-            progress("tuning", (step + 1) / len(tried))
-        _, time, space = best
+        drawn = list(samples(cube if valid is None else valid, window=window, count=count, seed=seed, side=SIDE))
+        time, space = _tune(config, drawn[:few], cell, progress)
         noise = noise_variance(np.stack([sample.values[window // 2] for sample in drawn])) if drawn else 0.0
         spread = _fit_spread(cube, drawn, time, space, cell, window, noise)
-        return cls(config, float(time), float(space), spread, float(np.sqrt(noise)))
+        gain = _gain(drawn, time, space, cell, window, noise)
+        return cls(config, time, space, spread, float(np.sqrt(noise)), gain)
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the interpolated anomalies of `days` and their standard deviation."""
@@ -86,9 +79,11 @@ class Interpolation:
         def interpolate(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             mean = fill_gaps(values, window, time_scale=self.time_scale, space_scale=self.space_scale, cell=cell)
             std = self.spread.std(support(values, window, water=water), scale)
+            here = values[window // 2 : window // 2 + len(block)]
+            observed = np.isfinite(here)
+            mean = np.where(observed, mean + np.float32(self.gain) * (here - mean), mean)
             if self.noise_std > 0:
                 # The spread is that of withheld cells; where there is an observation, its own noise is the bound.
-                observed = np.isfinite(values[window // 2 : window // 2 + len(block)])
                 std = np.where(observed, np.minimum(std, np.float32(self.noise_std)), std)
             return mean, std
 
@@ -96,8 +91,9 @@ class Interpolation:
 
     def state(self) -> State:
         """Return the scales and the spread."""
+        names = ("time_scale", "space_scale", "noise_std", "gain")
         return State(
-            {"time_scale": self.time_scale, "space_scale": self.space_scale, "noise_std": self.noise_std},
+            {name: getattr(self, name) for name in names},
             {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance},
         )
 
@@ -201,11 +197,51 @@ def _nearest_days(values: np.ndarray, half: int, time_scale: float) -> tuple[np.
     return value, confidence
 
 
+def _tune(
+    config: InterpolationConfig, drawn: list[Sample], cell: tuple[float, float], progress: Progress
+) -> tuple[float, float]:
+    """Return the scales of least squared residual at the withheld pixels: first the time scale, then the space scale.
+
+    A scale that the configuration gives is kept, and without samples the middle candidates are.
+    """
+    side = float(np.sqrt(cell[0] * cell[1]))
+    times = [config.time_scale] if config.time_scale else list(TIME_SCALES)
+    spaces = [config.space_scale] if config.space_scale else [scale * side for scale in CELL_SCALES]
+    time, space = times[len(times) // 2], spaces[len(spaces) // 2]
+    tried = 0
+
+    def loss(time: float, space: float) -> float:
+        nonlocal tried
+        tried += 1
+        error = np.concatenate([_residual(sample, time, space, cell, config.window) for sample in drawn])
+        progress("tuning", tried / (len(times) + len(spaces)))
+        return float(np.mean(error**2))
+
+    if drawn and len(times) > 1:
+        time = min(times, key=lambda candidate: loss(candidate, space))
+    if drawn and len(spaces) > 1:
+        space = min(spaces, key=lambda candidate: loss(time, candidate))
+    progress("tuning", 1.0)
+    return time, space
+
+
 def _residual(sample: Sample, time: float, space: float, cell: tuple[float, float], window: int) -> np.ndarray:
     """Return observation − analysis at the withheld pixels of a sample, 1-D."""
     mean = fill_gaps(sample.values, window, time_scale=time, space_scale=space, cell=cell)[0]
     hidden = np.isfinite(sample.withheld)
     return np.asarray(sample.withheld[hidden] - mean[hidden])
+
+
+def _gain(
+    drawn: list[Sample], time: float, space: float, cell: tuple[float, float], window: int, noise: float
+) -> float:
+    """Return the share of the variance of (observation − analysis), at observed pixels, that is not noise."""
+    squares = count = 0.0
+    for sample in drawn[:_GAIN_SAMPLES]:
+        mean = fill_gaps(sample.values, window, time_scale=time, space_scale=space, cell=cell)[0]
+        departure = (sample.values[window // 2] - mean)[np.isfinite(sample.values[window // 2])]
+        squares, count = squares + float((departure**2).sum()), count + departure.size
+    return max(0.0, 1 - noise * count / squares) if squares > 0 else 0.0
 
 
 def _fit_spread(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -19,8 +20,17 @@ from sereno.evaluation import Evaluation
 from sereno.grid import cell_size
 from sereno.io.atomic import atomic_text, write_dataset
 
-COLUMNS = ("rmse", "bias", "std", "mae", "r2", "crps", "coverage_1sigma", "z_std", "seconds")
-"""Scores shown on the terminal; the files hold all of them."""
+COLUMNS = {
+    "rmse": "RMSE",
+    "bias": "bias",
+    "std": "STD",
+    "r2": "R²",
+    "crps": "CRPS",
+    "coverage_1sigma": "in 1σ",
+    "z_std": "z std",
+    "seconds": "s",
+}
+"""Scores shown on the terminal and their headings; the files hold all scores."""
 
 
 def show_summary(cube: xr.Dataset) -> None:
@@ -59,20 +69,18 @@ def show_scores(result: dict[str, Any]) -> None:
         f"({result['days']}; {result['withheld']})"
     )
     for title, methods in _tables(result):
-        table = Table(title=title, title_justify="left")
-        table.add_column("method")
-        for name in COLUMNS:
-            table.add_column(name, justify="right")
+        table = Table(title=f"{title}, {result['units']}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("method", no_wrap=True)
+        for heading in COLUMNS.values():
+            table.add_column(heading, justify="right", no_wrap=True)
         for method, scored in methods.items():
             cells = [f"{scored[name]:.2f}" if name == "seconds" else f"{scored[name]:.3f}" for name in COLUMNS]
             table.add_row(method, *cells)
         console.print(table)
     for method, record in result["fitted"].items():
         if record["training_period_holds_scored_days"]:
-            console.print(
-                f"note: {method} was fitted on {record['training_period']}, which holds scored days"
-                " (the withheld pixels were hidden if it was fitted here)"
-            )
+            hidden = "without their withheld pixels" if record["fitted_here"] else "maybe with what is withheld here"
+            console.print(f"note: {method} was fitted on {record['training_period']}, scored days too, {hidden}")
 
 
 def save_scores(evaluation: Evaluation, folder: Path) -> list[Path]:
