@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -15,6 +15,13 @@ from pydantic.dataclasses import dataclass
 from sereno.errors import InputError
 
 _STRICT = ConfigDict(extra="forbid")
+
+
+def _require_odd(config: object, *names: str) -> None:
+    """Refuse numbers without a centre."""
+    for name in names:
+        if (value := getattr(config, name)) % 2 == 0:
+            raise ValueError(f"{name} must be an odd number (got {value})")
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -55,6 +62,10 @@ class Interpolation:
     """e-folding time, in days, of the weight of an observation; tuned on withheld pixels where not given."""
     space_scale: float | None = Field(default=None, gt=0)
     """Standard deviation, in km, of the finest convolution; tuned on withheld pixels where not given."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre."""
+        _require_odd(self, "window")
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -97,9 +108,7 @@ class ConvLSTM:
 
     def __post_init__(self) -> None:
         """Refuse a window or a kernel without a centre."""
-        for name in ("window", "kernel"):
-            if getattr(self, name) % 2 == 0:
-                raise ValueError(f"{name} must be an odd number")
+        _require_odd(self, "window", "kernel")
 
 
 MethodConfig = Annotated[Climatology | Interpolation | ConvLSTM, Field(discriminator="method")]
@@ -153,7 +162,9 @@ def read_config(path: str | Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid TOML: {error}") from None
 
 
@@ -192,22 +203,33 @@ def to_toml(config: RunConfig) -> str:
 def _fault(error: dict[str, Any]) -> str:
     """Tell one validation error in a line: the path, what is wrong, what was probably meant."""
     location = [str(part) for part in error["loc"]]
-    tags = {cls.__dataclass_fields__["method"].default for cls in (Climatology, Interpolation, ConvLSTM)}
-    path = ".".join(part for part in location if part not in tags)
-    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = _known_keys(location)
+    # Below "model" pydantic names the method that it read the table as.
+    owner = location[:2] if location[0] == "model" else location[:1]
+    path = ".".join([location[0], *location[len(owner) :]])
+    kind, given = error["type"], error["input"]
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = [field.name for field in dataclasses.fields(_table(location))]
         near = difflib.get_close_matches(location[-1], known, n=1)
         meant = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"{path}: unknown key; {meant}"
-    return f"{path}: {error['msg']} (got {error['input']!r})"
+    if kind == "union_tag_invalid":
+        return f"model.method: unknown method {given['method']!r}; choose one of {', '.join(_methods())}"
+    if kind == "union_tag_not_found" or (kind == "missing" and path == "model"):
+        return f"model.method: name the method, one of {', '.join(_methods())}"
+    if kind in ("dataclass_type", "model_attributes_type"):
+        return f"{path}: must be a table of settings (got {given!r})"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{path}: {message}" if isinstance(given, dict) else f"{path}: {message} (got {given!r})"
 
 
-def _known_keys(location: list[str]) -> list[str]:
-    """List the keys of the table that the last part of `location` was written in."""
-    tables: dict[str, type] = {"climatology": ClimatologyConfig}
-    owner: type = RunConfig
+def _methods() -> dict[str, type]:
+    """Return the configuration of each method by the method's name."""
+    members = get_args(get_args(MethodConfig)[0])
+    return {cls.__dataclass_fields__["method"].default: cls for cls in members}
+
+
+def _table(location: list[str]) -> type:
+    """Return the dataclass of the table that the last part of `location` was written in."""
     if location[0] == "model" and len(location) > 2:
-        owner = {"climatology": Climatology, "interpolation": Interpolation, "convlstm": ConvLSTM}[location[1]]
-    elif len(location) > 1:
-        owner = tables.get(location[0], RunConfig)
-    return [field.name for field in dataclasses.fields(owner)]
+        return _methods()[location[1]]
+    return ClimatologyConfig if location[0] == "climatology" and len(location) > 1 else RunConfig

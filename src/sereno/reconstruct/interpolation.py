@@ -8,7 +8,7 @@ over a cell or so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Self
 
 import numpy as np
@@ -20,7 +20,7 @@ from sereno.config import Interpolation as InterpolationConfig
 from sereno.grid import cell_size
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.spread import Spread, noise_variance, support
+from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
 
 TIME_SCALES = (0.7, 1.0, 1.5, 2.5, 4.0)
 """Candidate e-folding times, in days."""
@@ -45,9 +45,7 @@ class Interpolation:
     time_scale: float
     space_scale: float
     spread: Spread
-    noise_std: float
-    gain: float
-    """Weight of an observation at its own pixel, beside the analysis: what the convolution smoothed beyond noise."""
+    observed: ObservedPixels
 
     @classmethod
     def fit(
@@ -68,8 +66,7 @@ class Interpolation:
         time, space = _tune(config, drawn[:few], cell, progress)
         noise = noise_variance(np.stack([sample.values[window // 2] for sample in drawn])) if drawn else 0.0
         spread = _fit_spread(cube, drawn, time, space, cell, window, noise)
-        gain = _gain(drawn, time, space, cell, window, noise)
-        return cls(config, time, space, spread, float(np.sqrt(noise)), gain)
+        return cls(config, time, space, spread, _fit_observed(drawn, time, space, cell, window, noise))
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the interpolated anomalies of `days` and their standard deviation."""
@@ -79,29 +76,21 @@ class Interpolation:
         def interpolate(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             mean = fill_gaps(values, window, time_scale=self.time_scale, space_scale=self.space_scale, cell=cell)
             std = self.spread.std(support(values, window, water=water), scale)
-            here = values[window // 2 : window // 2 + len(block)]
-            observed = np.isfinite(here)
-            mean = np.where(observed, mean + np.float32(self.gain) * (here - mean), mean)
-            if self.noise_std > 0:
-                # The spread is that of withheld cells; where there is an observation, its own noise is the bound.
-                std = np.where(observed, np.minimum(std, np.float32(self.noise_std)), std)
-            return mean, std
+            return self.observed.weigh(mean, std, values[window // 2 : window // 2 + len(block)])
 
         return by_block(cube, days, window=window, reconstruct_block=interpolate)
 
     def state(self) -> State:
         """Return the scales and the spread."""
-        names = ("time_scale", "space_scale", "noise_std", "gain")
-        return State(
-            {name: getattr(self, name) for name in names},
-            {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance},
-        )
+        values = {"time_scale": self.time_scale, "space_scale": self.space_scale, "observed": asdict(self.observed)}
+        return State(values, {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance})
 
     @classmethod
     def from_state(cls, config: InterpolationConfig, state: State) -> Self:
         """Rebuild from saved scales and spread."""
         spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
-        return cls(config, spread=spread, **state.values)
+        time, space, observed = (state.values[name] for name in ("time_scale", "space_scale", "observed"))
+        return cls(config, time, space, spread, ObservedPixels(**observed))
 
 
 def fill_gaps(
@@ -232,16 +221,16 @@ def _residual(sample: Sample, time: float, space: float, cell: tuple[float, floa
     return np.asarray(sample.withheld[hidden] - mean[hidden])
 
 
-def _gain(
+def _fit_observed(
     drawn: list[Sample], time: float, space: float, cell: tuple[float, float], window: int, noise: float
-) -> float:
-    """Return the share of the variance of (observation − analysis), at observed pixels, that is not noise."""
-    squares = count = 0.0
-    for sample in drawn[:_GAIN_SAMPLES]:
-        mean = fill_gaps(sample.values, window, time_scale=time, space_scale=space, cell=cell)[0]
-        departure = (sample.values[window // 2] - mean)[np.isfinite(sample.values[window // 2])]
-        squares, count = squares + float((departure**2).sum()), count + departure.size
-    return max(0.0, 1 - noise * count / squares) if squares > 0 else 0.0
+) -> ObservedPixels:
+    """Learn what observations are worth from the pixels of a few samples that were not withheld."""
+    departures = [
+        sample.values[window // 2]
+        - fill_gaps(sample.values, window, time_scale=time, space_scale=space, cell=cell)[0]
+        for sample in drawn[:_GAIN_SAMPLES]
+    ]
+    return ObservedPixels.fit(np.concatenate([d[np.isfinite(d)] for d in departures] or [np.empty(0)]), noise)
 
 
 def _fit_spread(

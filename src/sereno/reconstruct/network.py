@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +16,7 @@ from sereno.features import HiddenWindow, denormalise, encode
 from sereno.methods import Progress, State, silent
 from sereno.nets.thesis import ThesisNetwork
 from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.spread import Spread, noise_variance, support
+from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
 from sereno.tiling import Tile, blend, plan
 from sereno.training import train
 
@@ -37,6 +37,9 @@ class ConvLSTMReconstructor:
         Standard deviation of the training anomalies, which the network's inputs are divided by.
     spread
         The standard deviation of the error as a function of support.
+    observed
+        What an observation of the day itself is worth: the network is trained on hidden pixels alone, so its output
+        says little of its own at a pixel that it sees.
     history
         Training and validation loss, in units of `scale` squared, of each epoch.
     """
@@ -45,6 +48,7 @@ class ConvLSTMReconstructor:
     network: ThesisNetwork
     scale: float
     spread: Spread
+    observed: ObservedPixels
     history: list[dict[str, float]]
 
     @classmethod
@@ -84,8 +88,8 @@ class ConvLSTMReconstructor:
             progress=progress,
         )
         network = _network(config, trained.weights)
-        spread = _fit_spread(cube, network, trained.scale, trained.validation)
-        return cls(config, network, trained.scale, spread, trained.history)
+        spread, observed = _fit_uncertainty(cube, network, trained.scale, trained.validation)
+        return cls(config, network, trained.scale, spread, observed, trained.history)
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the network's anomalies of `days` and their standard deviation, lazily.
@@ -101,7 +105,7 @@ class ConvLSTMReconstructor:
             mean = np.stack([self._map(values[day : day + window], tiles) for day in range(len(block))])
             supported = support(values, window, water=water)
             std = np.where(supported > 0, self.spread.std(supported, climatology_std), climatology_std)
-            return mean, std
+            return self.observed.weigh(mean, std, values[window // 2 : window // 2 + len(block)])
 
         return by_block(cube, days, window=window, reconstruct_block=reconstruct_block)
 
@@ -111,7 +115,8 @@ class ConvLSTMReconstructor:
             name: np.ascontiguousarray(tensor.cpu().numpy()) for name, tensor in self.network.state_dict().items()
         }
         tensors |= {f"{_SPREAD}knots": self.spread.knots, f"{_SPREAD}variance": self.spread.variance}
-        return State({"scale": self.scale, "history": self.history}, tensors)
+        values = {"scale": self.scale, "observed": asdict(self.observed), "history": self.history}
+        return State(values, tensors)
 
     @classmethod
     def from_state(cls, config: ConvLSTM, state: State) -> Self:
@@ -120,7 +125,8 @@ class ConvLSTMReconstructor:
             name: torch.from_numpy(array) for name, array in state.tensors.items() if not name.startswith(_SPREAD)
         }
         spread = Spread(state.tensors[f"{_SPREAD}knots"], state.tensors[f"{_SPREAD}variance"])
-        return cls(config, _network(config, weights), state.values["scale"], spread, state.values["history"])
+        scale, observed, history = (state.values[name] for name in ("scale", "observed", "history"))
+        return cls(config, _network(config, weights), scale, spread, ObservedPixels(**observed), history)
 
     def _tile(self, grid: tuple[int, int]) -> tuple[int, int]:
         """Return the size of the tiles; an axis no longer than a tile with its halo is not cut."""
@@ -155,14 +161,20 @@ def _predict(network: ThesisNetwork, scale: float, window: np.ndarray) -> np.nda
     return denormalise(output, mean=mean, scale=scale)
 
 
-def _fit_spread(cube: xr.Dataset, network: ThesisNetwork, scale: float, windows: list[HiddenWindow]) -> Spread:
-    """Learn the spread from the residuals at the hidden pixels of the validation windows."""
+def _fit_uncertainty(
+    cube: xr.Dataset, network: ThesisNetwork, scale: float, windows: list[HiddenWindow]
+) -> tuple[Spread, ObservedPixels]:
+    """Learn from the validation windows: the spread at their hidden pixels, what is seen at the others."""
     water, climatology_std = cube["water"].values, cube["climatology_std"].values
-    columns = []
+    columns, departures = [], []
     for window in windows:
         supported = support(window.values, len(window.values), water=water[window.crop])[0]
-        squared_error = np.square(window.truth - _predict(network, scale, window.values))
+        mean = _predict(network, scale, window.values)
+        squared_error = np.square(window.truth - mean)
         columns.append([part[window.hidden] for part in (supported, squared_error, climatology_std[window.crop])])
+        departure = window.values[len(window.values) // 2] - mean
+        departures.append(departure[np.isfinite(departure)])
     supports, squared_errors, stds = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     noise = noise_variance(np.stack([window.truth for window in windows]))
-    return Spread.fit(supports, squared_errors, scale=stds, noise_variance=noise)
+    spread = Spread.fit(supports, squared_errors, scale=stds, noise_variance=noise)
+    return spread, ObservedPixels.fit(np.concatenate(departures), noise)

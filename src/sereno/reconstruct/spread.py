@@ -94,6 +94,40 @@ class Spread:
         return np.asarray(relative * scale, dtype=np.float32)
 
 
+@dataclass(frozen=True)
+class ObservedPixels:
+    """What an observation is worth at its own pixel, beside an analysis that has already seen it.
+
+    Attributes
+    ----------
+    noise_std
+        Standard deviation of the observations' noise; 0 where it could not be told.
+    gain
+        Weight of the observation: the share of the variance of (observation − analysis) that is not noise.
+    """
+
+    noise_std: float
+    gain: float
+
+    @classmethod
+    def fit(cls, departure: np.ndarray, noise_variance: float) -> Self:
+        """Learn the gain from (observation − analysis) at observed pixels, 1-D."""
+        square = float(np.mean(departure.astype(np.float64) ** 2)) if departure.size else 0.0
+        gain = max(0.0, 1 - noise_variance / square) if square > 0 else 0.0
+        return cls(float(np.sqrt(noise_variance)), gain)
+
+    def weigh(self, mean: np.ndarray, std: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draw an analysis towards `values`, NaN where missing; all of one shape.
+
+        The std of a spread is that of withheld pixels; at an observed one the observation's noise bounds it.
+        """
+        observed = np.isfinite(values)
+        mean = np.where(observed, mean + np.float32(self.gain) * (values - mean), mean)
+        if self.noise_std > 0:
+            std = np.where(observed, np.minimum(std, np.float32(self.noise_std)), std)
+        return mean, std
+
+
 def noise_variance(values: np.ndarray) -> float:
     """Estimate the variance of the observations' white noise.
 
