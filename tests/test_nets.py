@@ -5,9 +5,6 @@ import torch
 from sereno.config import ConvLSTM as ConvLSTMConfig
 from sereno.nets.convlstm import ConvLSTM
 from sereno.nets.thesis import ThesisNetwork
-from test_training import one_thread
-
-__all__ = ["one_thread"]  # a fixture that acts by being here
 
 
 def sigmoid(x: float) -> float:

@@ -8,9 +8,7 @@ import xarray as xr
 from sereno.cube import BEYOND_SUPPORT, FILLED, OBSERVED
 from sereno.methods import method_class
 from sereno.reconstruct.network import ConvLSTMReconstructor
-from test_training import SMALL, moving_blobs, one_thread
-
-__all__ = ["one_thread"]  # a fixture that acts by being here
+from test_training import SMALL, moving_blobs
 
 CONFIG = replace(SMALL, hidden=8, steps_per_epoch=30, validation_windows=16)
 

@@ -2,7 +2,6 @@ import csv
 import logging
 import shutil
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,15 +60,6 @@ def moving_blobs(days: int = 120, shape: tuple[int, int] = (20, 24)) -> xr.Datas
         extra={"truth": truth.astype(np.float32)},
     )
     return cube.assign(climatology_std=(("lat", "lon"), np.full(shape, truth.std(), dtype=np.float32)))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Nets this small gain nothing from a second thread, and lose much where other tests run beside them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

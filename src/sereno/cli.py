@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from sereno.methods import Progress
     from sereno.workflow import Model
 
+SECONDS_BETWEEN_LINES = 2.0
+
 app = typer.Typer(
     name="sereno",
     help="Fill the clouds in satellite images of the sea: gap-free daily maps with a calibrated uncertainty.",
@@ -33,11 +36,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"sereno {version('sereno')}")
+        raise typer.Exit
+
+
 Inputs = Annotated[
     list[str], typer.Argument(metavar="IN...", help="NetCDF files, globs, folders or Zarr stores, one or many.")
 ]
 Variable = Annotated[str | None, typer.Option(help="Variable to reconstruct; recognised where not given.")]
-Water = Annotated[str | None, typer.Option(help="File whose mask tells sea from land, such as an L4 file.")]
+Water = Annotated[str | None, typer.Option("--water", "--land", help="File whose mask tells sea from land, such as an L4 file.")]
 Quality = Annotated[
     int | None, typer.Option(min=0, max=5, help="Lowest GHRSST quality level that counts.  [default: 4]")
 ]
@@ -48,6 +60,15 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. model.hidden=16.")
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.  [default: 0]")]
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a verb."""
 
 
 @app.command(epilog="Example: `sereno check l3s/`")
@@ -81,7 +102,7 @@ def fit(
     inputs: Inputs,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the model to write.")],
     method: Annotated[
-        str | None, typer.Option("-m", "--method", help="climatology, interpolation or convlstm.")
+        str | None, typer.Option("-m", "--method", "--model", help="climatology, interpolation or convlstm.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Run file in TOML; options override it.")] = None,
     settings: Settings = None,
@@ -90,7 +111,7 @@ def fit(
     max_minutes: Annotated[
         float | None, typer.Option(help="End training by then with the best weights so far.")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Continue an interrupted training.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
@@ -102,6 +123,7 @@ def fit(
     told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
     told |= {"variable": variable, "water": water, "quality_level": quality}
     run = _configure(method, config, settings or [], told)
+    _require_place_for_model(output)
     cube = _open(inputs, run.variable, run.water, run.quality_level)
     checkpoints = output.with_name(output.name + ".training")
     with _progress() as progress:
@@ -114,7 +136,9 @@ def fit(
 @app.command(epilog="Example: `sereno fill l3s/ -m interpolation -o analysis.nc --days 2024-05-01:2024-05-31`")
 def fill(
     inputs: Inputs,
-    method: Annotated[str, typer.Option("-m", "--model", help="A model's folder, or the name of a cheap method.")],
+    method: Annotated[
+        str, typer.Option("-m", "--model", "--method", help="A model's folder, or the name of a cheap method.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="OUT.nc, OUT.zarr, or a folder for daily files.")],
     days: Days = None,
     nrt: Annotated[bool, typer.Option("--nrt", help="Near real time: no day sees what came after it.")] = False,
@@ -144,7 +168,9 @@ def fill(
 @app.command(epilog="Example: `sereno evaluate l3s/ -m climatology -m interpolation -m model -o scores`")
 def evaluate(
     inputs: Inputs,
-    methods: Annotated[list[str], typer.Option("-m", "--model", help="A model's folder or a cheap method; repeat.")],
+    methods: Annotated[
+        list[str], typer.Option("-m", "--model", "--method", help="A model's folder or a cheap method; repeat.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.json, scores.csv, withheld.nc.")],
     days: Days = None,
     protocol: Annotated[
@@ -216,7 +242,9 @@ def main() -> None:
     except InputError as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as leaving:
+        if isinstance(leaving, SystemExit) and leaving.code != 130:  # typer turns Ctrl-C into an exit with 130
+            raise
         typer.secho("interrupted; nothing half written was left", err=True)
         sys.exit(130)
 
@@ -253,23 +281,34 @@ def _configure(method: str | None, path: Path | None, settings: list[str], told:
     values = {} if path is None else read_config(path)
     values = override(values, settings) | {key: value for key, value in told.items() if value is not None}
     model = values.setdefault("model", {})
-    if method is not None:
+    if method is not None and isinstance(model, dict):
         model["method"] = method
-    if "method" not in model:
+    if not model:
         raise InputError("no method: name one with -m, or set model.method in the run file")
     return parse_config(values, origin=str(path or "options"))
 
 
 def _model_or_name(text: str) -> Model | str:
     """Read ``-m``: a folder is a model, anything else must be the name of a method."""
-    from sereno.methods import METHODS
+    from sereno.methods import METHODS, QUICK_METHODS
     from sereno.workflow import load
 
     if text in METHODS and not Path(text, "model.json").exists():
+        if text not in QUICK_METHODS:
+            raise InputError(f"-m {text}: needs training; run sereno fit -m {text} first and give the model's folder")
         return text
     if Path(text).exists():
         return load(text)
     raise InputError(f"-m {text}: neither a model's folder nor a method ({', '.join(METHODS)})")
+
+
+def _require_place_for_model(output: Path) -> None:
+    """Refuse a place where no model can be saved, before hours are spent on training it."""
+    if not output.resolve().parent.is_dir():
+        raise InputError(f"-o {output}: there is no folder {output.parent}; make it first")
+    empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
+    if not empty and not (output / "model.json").exists():
+        raise InputError(f"-o {output}: something that is no model stands there; choose another name or remove it")
 
 
 @contextmanager
@@ -301,13 +340,17 @@ def _bars() -> Iterator[Progress]:
 
 
 def _lines() -> Progress:
-    told: dict[str, int] = {}
+    """Return a report for logs: a line for every 5 %, but not more than one in two seconds, and one at the end."""
+    told: dict[str, tuple[int, float]] = {}
 
     def report(stage: str, fraction: float) -> None:
-        twentieth = int(20 * fraction)
-        if twentieth > told.get(stage, -1):
-            told[stage] = twentieth
+        twentieth, now = int(20 * fraction), time.monotonic()
+        before, when = told.get(stage, (-1, now))
+        if twentieth > before and (twentieth == 20 or now - when >= SECONDS_BETWEEN_LINES):
+            told[stage] = (twentieth, now)
             typer.echo(f"{stage}: {5 * twentieth} %", err=True)
+        else:
+            told.setdefault(stage, (-1, now))
 
     return report
 

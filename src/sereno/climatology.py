@@ -18,6 +18,7 @@ from scipy.ndimage import convolve1d, gaussian_filter
 
 from sereno.config import ClimatologyConfig
 from sereno.cube import DIMS, days_per_block, field_of
+from sereno.errors import InputError
 
 DAYS_PER_YEAR = 365.2425
 TREND_YEARS = 5.0
@@ -107,6 +108,11 @@ def fit_climatology(cube: xr.Dataset, config: ClimatologyConfig, *, table: xr.Da
         trend.
     table
         A climatology read from a file, (dayofyear, lat, lon) on the cube's grid: then only the spread is fitted.
+
+    Raises
+    ------
+    InputError
+        If the table leaves water without a value.
     """
     if table is None:
         time = cube["time"].values
@@ -118,6 +124,12 @@ def fit_climatology(cube: xr.Dataset, config: ClimatologyConfig, *, table: xr.Da
         centre = Climatology(xr.Dataset({"coefficients": coefficients}), harmonics, trend, config.recent_days)
     else:
         table = table.transpose("dayofyear", "lat", "lon").astype("float32")
+        unknown = (table.isnull().any("dayofyear").values & cube["water"].values).sum()
+        if unknown:
+            raise InputError(
+                f"the climatology has no value on {unknown} of {int(cube['water'].sum())} water pixels; "
+                f"give one that covers the sea of the input"
+            )
         centre = Climatology(xr.Dataset({"table": table}), recent_days=config.recent_days)
     anomaly = (field_of(cube) - centre.baseline(cube)).where(cube["water"])
     squares, count = compute((anomaly**2).sum("time"), anomaly.notnull().sum("time"))

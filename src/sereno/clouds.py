@@ -101,11 +101,12 @@ def hide(cube: xr.Dataset, withheld: xr.DataArray) -> xr.Dataset:
 
     Everything else the cube carries (``truth``, ``sst_withheld``) is left behind.
     """
-    field = field_of(cube)
     days = days_per_block(cube["water"].size)
     hidden = withheld.chunk(time=days).reindex(time=cube["time"], fill_value=False).chunk(time=days)
-    visible = field.where(~hidden)
-    return visible_part(cube).assign({str(field.name): visible.assign_attrs(field.attrs)})
+    visible = visible_part(cube)
+    # The stated error would tell where an observation was.
+    daily = {name: variable for name, variable in visible.items() if "time" in variable.dims}
+    return visible.assign({name: v.where(~hidden).assign_attrs(v.attrs) for name, v in daily.items()})
 
 
 def visible_part(cube: xr.Dataset) -> xr.Dataset:

@@ -137,15 +137,14 @@ def parse_period(text: str) -> slice:
     """
     first, colon, last = text.partition(":")
     try:
-        start, _ = (pd.Period(first), None) if first else (None, None)
-        end = pd.Period(last) if last else (start if not colon else None)
-    except ValueError:
+        start = pd.Period(first).start_time if first else None
+        ending = last if colon else first
+        end = pd.Period(ending).end_time if ending else None
+    except (ValueError, AttributeError):  # the latter from "nan", which pandas reads as a date that is missing
         raise InputError(f"period {text!r}: write it as 2013-01-01:2016-12-31, 2013:2016 or one day") from None
-    if start is not None and end is not None and start.start_time > end.end_time:
+    if start is not None and end is not None and start > end:
         raise InputError(f"period {text!r}: its end comes before its start")
-    return slice(
-        None if start is None else str(start.start_time.date()), None if end is None else str(end.end_time.date())
-    )
+    return slice(None if start is None else str(start.date()), None if end is None else str(end.date()))
 
 
 def select_period(cube: xr.Dataset, period: str | None) -> xr.Dataset:

@@ -93,7 +93,7 @@ def evaluate(
         if withheld.sizes["time"] == 0:
             raise InputError(f"{name}_withheld holds no pixel on the days to score")
         source = f"{name}_withheld of the input"
-        reference = field_of(cube).fillna(given)
+        reference = given
     else:
         withheld = withhold(cube, protocol=protocol, days=period, share=share, seed=seed)
         source, reference = f"drawn with seed {seed}", field_of(cube)
@@ -163,7 +163,7 @@ def _rounds(days: np.ndarray, model: Model, protocol: str) -> list[np.ndarray]:
     """
     if protocol == "clouds":
         return [days]
-    reach = np.timedelta64(model.config.model.window // 2 + model.config.climatology.recent_days, "D")
+    reach = np.timedelta64(model.reconstructor.reach, "D")
     rounds: list[list[np.datetime64]] = []
     for day in days:
         home = next((other for other in rounds if day - other[-1] > reach), None)

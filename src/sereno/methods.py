@@ -74,6 +74,11 @@ class Reconstructor(Protocol[ConfigT]):
         """Train or tune on a cube of the training period; `valid` is a later cube used to select."""
         ...
 
+    @property
+    def reach(self) -> int:
+        """Days either side of a day that bear on its analysis."""
+        ...
+
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the analysis (`mean`, `std`) of `days`, lazily, on the cube's grid.
 

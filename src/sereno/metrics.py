@@ -87,6 +87,8 @@ def sums(
 def _image(mean: np.ndarray, std: np.ndarray, reference: np.ndarray, noise_variance: float) -> Sums:
     if not (np.isfinite(mean).all() and np.isfinite(std).all()):
         raise InputError("the analysis is not finite on every scored pixel")
+    if not np.isfinite(reference).all():
+        raise InputError("the reference is not finite on every scored pixel")
     error = mean - reference
     sigma = np.sqrt(std**2 + noise_variance)
     z = error / sigma

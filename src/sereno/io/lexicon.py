@@ -34,8 +34,6 @@ TEMPERATURE_STANDARD_NAMES = {
 ERROR_NAMES = ("sses_standard_deviation", "sst_error")
 WATER_NAMES = ("water", "mask", "sea", "ocean", "sea_mask", "wet")
 LAND_NAMES = ("landmask", "land_mask", "land")
-COMPANIONS = ("sst_withheld", "truth")
-"""Variables for scoring that a benchmark cube carries beside its field."""
 _KELVIN = {"k", "kelvin", "kelvins", "degk", "degree_kelvin", "degrees_kelvin"}
 _CELSIUS = {"c", "°c", "degc", "deg_c", "celsius", "degree_c", "degrees_c", "degree_celsius", "degrees_celsius"}
 _FAHRENHEIT = {"f", "°f", "degf", "deg_f", "fahrenheit", "degree_fahrenheit", "degrees_fahrenheit"}
@@ -54,6 +52,8 @@ def find_field(dataset: xr.Dataset, wanted: str | None, *, origin: str) -> str:
         if wanted not in dataset.data_vars:
             raise InputError(f"{origin}: no variable {wanted!r}; it has {', '.join(maps) or 'no map at all'}")
         return wanted
+    if dataset.attrs.get("field") in maps:  # a cube that sereno wrote
+        return str(dataset.attrs["field"])
     lowered = {name.lower(): name for name in maps}
     for name in FIELD_NAMES:
         if name in lowered:
@@ -102,8 +102,11 @@ def find_time(dataset: xr.Dataset) -> str | None:
     return None
 
 
-def kind_of_sst(field: xr.DataArray) -> str:
+def kind_of_sst(dataset: xr.Dataset, name: str) -> str:
     """Return which temperature a variable is: skin, subskin, foundation, depth, or unknown where it does not say."""
+    field = dataset[name]
+    if dataset.attrs.get("field") == name and "sst_type" in dataset.attrs:  # a cube that sereno wrote
+        return str(dataset.attrs["sst_type"])
     kind = TEMPERATURE_STANDARD_NAMES.get(str(field.attrs.get("standard_name", "")), "unknown")
     if kind == "unknown":
         told = f"{field.name} {field.attrs.get('long_name', '')}".lower()

@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -47,25 +48,34 @@ def expand(paths: Paths) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def open_dataset(path: Path) -> xr.Dataset:
+def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Dataset:
     """Open a NetCDF file or Zarr store lazily, values unpacked, times as they are.
+
+    Parameters
+    ----------
+    chunks
+        None: nothing is read, nor remembered, but what is asked for. Otherwise dask arrays of these chunks; an empty
+        mapping stands for those of the file.
 
     Raises
     ------
     InputError
         If it cannot be read.
     """
+    engine: Literal["zarr", "netcdf4"] = "zarr" if _is_zarr(path) else "netcdf4"
     try:
-        if _is_zarr(path):
-            dataset: xr.Dataset = xr.open_zarr(path, decode_times=False)
-            return dataset
-        return xr.open_dataset(path, decode_times=False, chunks={}, engine="netcdf4")
+        return xr.open_dataset(path, decode_times=False, chunks=chunks, cache=False, engine=engine)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path}: cannot be read as {'Zarr' if _is_zarr(path) else 'NetCDF'}, truncated or damaged? "
-            f"Copy or download it again ({reason})"
-        ) from None
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, error: Exception) -> InputError:
+    """Return the error of a file that cannot be read."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(
+        f"{path}: cannot be read as {'Zarr' if _is_zarr(path) else 'NetCDF'}, truncated or damaged? "
+        f"Copy or download it again ({reason})"
+    )
 
 
 def spacing(values: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from sereno.coast import land_mask
 from sereno.cube import days_per_block, field_of, make_cube, validate
 from sereno.errors import InputError
 from sereno.io import lexicon
-from sereno.io.opening import Paths, expand, open_dataset, spacing, wrap_longitude
+from sereno.io.images import Images
+from sereno.io.opening import Paths, damaged, expand, open_dataset, spacing, wrap_longitude
 from sereno.io.static import read_water
 
 PLAUSIBLE = (270.0, 309.5)
@@ -27,14 +29,14 @@ _SEEN_OFTEN = 20
 
 @dataclass(frozen=True)
 class _Part:
-    """What one file gives: days and lazy arrays (time, lat, lon), ascending, in the cube's units."""
+    """What one file gives: days and images by the name of their variable in the cube."""
 
     origin: str
     name: str
     days: np.ndarray
     lat: np.ndarray
     lon: np.ndarray
-    arrays: dict[str, da.Array]
+    images: dict[str, Images]
     water: np.ndarray | None
     attrs: dict[str, str]
     notes: list[str] = field(default_factory=list)
@@ -83,11 +85,7 @@ def open_cube(
     first = parts[0]
     cube, inserted = _in_order(parts)
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
-    name = first.name
-    if cube[name].attrs["units"] == "kelvin":
-        _check_plausible(cube, first.origin)
-    else:
-        _check_not_empty(cube, first.origin)
+    _check_values(parts)
     mask, water_from = _water(cube, first, water)
     if water_from.startswith("pixels"):
         notes.append(f"no mask in the input: water is {water_from}; give one with --water to be sure")
@@ -115,6 +113,8 @@ def _read_parts(files: list[Path], *, variable: str | None, quality_level: int) 
             parts.append(part)
         except InputError as error:
             problems.append(str(error))
+        except (OSError, RuntimeError) as error:
+            problems.append(str(damaged(path, error)))
     problems += _repeated_days(parts)
     if problems:
         listed = problems[:_LISTED] + [f"… and {len(problems) - _LISTED} more"] * (len(problems) > _LISTED)
@@ -124,57 +124,66 @@ def _read_parts(files: list[Path], *, variable: str | None, quality_level: int) 
 
 def _read_part(path: Path, *, variable: str | None, quality_level: int) -> _Part:
     """Bring one file to the schema."""
-    notes: list[str] = []
     dataset, origin = open_dataset(path), str(path)
     name = lexicon.find_field(dataset, variable, origin=origin)
     latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
-    time, assumed = _days(dataset, origin)
-    notes += assumed
+    time = lexicon.find_time(dataset)
+    days, notes = _days(dataset, time, origin)
+    dataset = _along_coordinates(dataset, [latitude, longitude] if time is None else [latitude, longitude, time])
     values = dataset[name]
-    extra = set(values.dims) - {latitude, longitude, lexicon.find_time(dataset)}
-    if not {latitude, longitude} <= set(values.dims) or any(values.sizes[dim] > 1 for dim in extra):
+    extra = [str(dim) for dim in values.dims if dim not in (latitude, longitude, time)]
+    wrong = not {latitude, longitude} <= set(values.dims) or any(values.sizes[dim] > 1 for dim in extra)
+    if wrong or values.sizes.get(time, 1) != len(days):
         raise InputError(f"{origin}: {name} has dimensions {values.dims}; it needs (time, {latitude}, {longitude})")
-    quality = lexicon.good_quality(dataset, quality_level)
     lat, lon = dataset[latitude].values.astype(float), wrap_longitude(dataset[longitude].values)
-    rows, columns = np.argsort(lat), np.argsort(lon)
+    rows, columns = _ascending(lat), _ascending(lon)
     _require_regular(lat[rows], lon[columns], origin)
 
     temperature = lexicon.is_temperature(values)
     field_name = "sst" if temperature else name
-    names = {field_name: name} | {n: n for n in lexicon.COMPANIONS if n in dataset}
-    errors = [n for n in lexicon.ERROR_NAMES if n in dataset]
+    names = {field_name: name} | {n: n for n in (f"{field_name}_withheld", "truth") if n in dataset}
+    errors = [n for n in (*lexicon.ERROR_NAMES, f"{field_name}_error") if n in dataset]
     names |= {f"{field_name}_error": n for n in errors[:1]}
-    arrays = {}
+    images = {}
     for target, source in names.items():
-        data = dataset[source]
-        if target == field_name and quality is not None:
-            data = data.where(quality)
         offset = 0.0
         if temperature and not target.endswith("_error"):
             told = lexicon.kelvin_offset(dataset[source], origin=origin)
-            offset = _guess_offset(data, origin, notes) if told is None else told
-        data = data.squeeze([d for d in extra if d in data.dims]).astype("float32") + np.float32(offset)
-        arrays[target] = _lazy(data, latitude, longitude, len(time))[:, rows][:, :, columns]
+            offset = _guess_offset(dataset[source], time, notes) if told is None else told
+        images[target] = Images(
+            path,
+            dataset,
+            source,
+            dims=(*((time,) if time in dataset[source].dims else ()), latitude, longitude),
+            order=(rows, columns),
+            shape=(len(days), lat.size, lon.size),
+            offset=offset,
+            quality_level=quality_level if target == field_name else None,
+        )
     mask = lexicon.find_water(dataset, latitude, longitude)
     units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
-    attrs = {"variable": name, "units": units, "sst_type": lexicon.kind_of_sst(values) if temperature else ""}
+    kind = lexicon.kind_of_sst(dataset, name) if temperature else ""
+    attrs = {"variable": name, "units": units, "sst_type": kind}
     on_grid = None if mask is None else mask.values[rows][:, columns]
-    return _Part(origin, field_name, time, lat[rows], lon[columns], arrays, on_grid, attrs, notes)
+    return _Part(origin, field_name, days, lat[rows], lon[columns], images, on_grid, attrs, notes)
 
 
-def _lazy(data: xr.DataArray, latitude: str, longitude: str, days: int) -> da.Array:
-    """Return a dask array (time, lat, lon) in blocks of days."""
-    if data.ndim == 2:
-        data = data.expand_dims("time")
-    leading = next(str(dim) for dim in data.dims if dim not in (latitude, longitude))
-    array = da.asarray(data.transpose(leading, latitude, longitude).data)
-    blocks: da.Array = array.rechunk((days_per_block(array.shape[1] * array.shape[2]), -1, -1)) if days > 1 else array
-    return blocks
+def _ascending(values: np.ndarray) -> slice | np.ndarray:
+    """Return the index that puts a coordinate in ascending order, a slice wherever one does."""
+    step = np.diff(values)
+    if (step > 0).all():
+        return slice(None)
+    return slice(None, None, -1) if (step < 0).all() else np.argsort(values)
 
 
-def _days(dataset: xr.Dataset, origin: str) -> tuple[np.ndarray, list[str]]:
-    """Return the days of a file, datetime64[D], and what had to be assumed."""
-    name = lexicon.find_time(dataset)
+def _along_coordinates(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
+    """Name the dimensions of one-dimensional coordinates after them."""
+    other = {dataset[name].dims[0]: name for name in names if dataset[name].ndim == 1}
+    return dataset.set_coords(names).swap_dims({dim: name for dim, name in other.items() if dim != name})
+
+
+def _days(dataset: xr.Dataset, name: str | None, origin: str) -> tuple[np.ndarray, list[str]]:
+    """Return the days of a file, datetime64[D], by its coordinate `name`, and what had to be assumed."""
     if name is None:
         told = [dataset.attrs.get(key) for key in ("time_coverage_start", "start_time", "start_date")]
         text = next((str(value) for value in told if value), None)
@@ -196,14 +205,17 @@ def _days(dataset: xr.Dataset, origin: str) -> tuple[np.ndarray, list[str]]:
         ) from None
 
 
-def _guess_offset(data: xr.DataArray, origin: str, notes: list[str]) -> float:
-    """Tell °C from K by the values of a temperature without units, and note it."""
-    median = float(data.isel({d: slice(0, 4) for d in data.dims[:-2]}).median())
-    if np.isnan(median):
-        median = float(data.max())
-    kelvin = median > 200
-    notes.append(f"{data.name} has no units: read as {'kelvin' if kelvin else 'degree_Celsius'} by its values")
-    return 0.0 if kelvin else 273.15
+def _guess_offset(values: xr.DataArray, time: str | None, notes: list[str]) -> float:
+    """Tell °C from K by the first image of a temperature without units, and note it."""
+    images = range(values.sizes[time]) if time in values.dims else [None]
+    for index in images:
+        image = (values if index is None else values.isel({time: index})).values
+        if np.isfinite(image).any():
+            kelvin = bool(np.nanmedian(image) > 200)
+            scale = "kelvin" if kelvin else "degree_Celsius"
+            notes.append(f"{values.name} has no units: read as {scale} by its values")
+            return 0.0 if kelvin else 273.15
+    return 0.0
 
 
 def _repeated_days(parts: list[_Part]) -> list[str]:
@@ -224,8 +236,8 @@ def _in_order(parts: list[_Part]) -> tuple[xr.Dataset, list[str]]:
     days = np.concatenate([part.days for part in parts])
     order = np.argsort(days, kind="stable")
     first = parts[0]
-    names = set.intersection(*({*part.arrays} for part in parts))
-    arrays = {name: da.concatenate([part.arrays[name] for part in parts])[order] for name in names}
+    names = set.intersection(*({*part.images} for part in parts))
+    arrays = {name: da.concatenate([part.images[name].lazy() for part in parts])[order] for name in names}
     cube = make_cube(
         arrays.pop(first.name),
         time=days[order],
@@ -256,39 +268,40 @@ def _water(cube: xr.Dataset, first: _Part, path: str | os.PathLike[str] | None) 
     return (seen > 0) | ~land_mask(first.lat, first.lon), "pixels ever observed, and the sea of the shipped coast"
 
 
-def _check_not_empty(cube: xr.Dataset, origin: str) -> list[float]:
-    """Return the medians of a few images.
+def _check_values(parts: Sequence[_Part]) -> None:
+    """Look at a few images, spread over the record.
 
     Raises
     ------
     InputError
-        If every image is empty.
+        If every image is empty, or the median of a temperature is no sea's, as it shows where a unit is wrong.
     """
-    count = cube.sizes["time"]
-    spread_out = np.unique(np.linspace(0, count - 1, _LOOKS).astype(int))
-    medians: list[float] = []
-    for index in (*spread_out, *np.setdiff1d(np.arange(count), spread_out)):
-        image = field_of(cube).isel(time=int(index)).values
+    images = [(part, index) for part in parts for index in range(len(part.days))]
+    spread_out = np.unique(np.linspace(0, len(images) - 1, _LOOKS).astype(int))
+    found = 0
+    for place in (*spread_out, *np.setdiff1d(np.arange(len(images)), spread_out)):
+        part, index = images[place]
+        image = part.images[part.name][index, :, :]
         if np.isfinite(image).any():
-            medians.append(float(np.nanmedian(image)))
-        looked_round = index == spread_out[-1] and medians
-        if looked_round or len(medians) >= _LOOKS:
-            break
-    if not medians:
+            found += 1
+            if part.attrs["units"] == "kelvin":
+                _require_plausible(float(np.nanmedian(image)), part, part.days[index])
+        if (place == spread_out[-1] and found) or found >= _LOOKS:
+            return
+    if not found:
+        first = parts[0]
         raise InputError(
-            f"{origin}: {cube.attrs['field']} holds no observation at all; check the variable and the quality level"
+            f"{first.origin}: {first.attrs['variable']} holds no observation at all; check the variable and the "
+            "quality level"
         )
-    return medians
 
 
-def _check_plausible(cube: xr.Dataset, origin: str) -> None:
-    """Refuse temperatures that are no sea's: a wrong unit shows in the median of an image."""
-    for median in _check_not_empty(cube, origin):
-        if not PLAUSIBLE[0] <= median <= PLAUSIBLE[1]:
-            raise InputError(
-                f"{origin}: the median of an image is {median - 273.15:.1f} °C ({median:.1f} K) by the units "
-                f"given, which no sea has; check the units of the variable (Fahrenheit?)"
-            )
+def _require_plausible(median: float, part: _Part, day: np.datetime64) -> None:
+    if not PLAUSIBLE[0] <= median <= PLAUSIBLE[1]:
+        raise InputError(
+            f"{part.origin}: {part.attrs['variable']} has a median of {median - 273.15:.1f} °C ({median:.1f} K) on "
+            f"{day} by the units given, which no sea has; check the units of the variable (Fahrenheit?)"
+        )
 
 
 def _require_same_grid(first: _Part, part: _Part) -> None:

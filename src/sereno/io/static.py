@@ -21,7 +21,7 @@ def read_water(path: Path, lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
     InputError
         If the file has no mask and no map that is NaN on land, or does not cover the grid.
     """
-    dataset = open_dataset(path)
+    dataset = open_dataset(path, chunks={})
     latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=str(path)) for axis in ("lat", "lon"))
     mask = lexicon.find_water(dataset, latitude, longitude)
     if mask is None:
@@ -55,7 +55,7 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     xr.DataArray
         float32 (dayofyear 366, lat, lon), in the cube's units; between months linear, in space linear.
     """
-    dataset = open_dataset(path)
+    dataset = open_dataset(path, chunks={})
     origin = str(path)
     latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
     axis = next((d for d in ("dayofyear", "month", "time") if d in dataset.dims), None)

@@ -67,6 +67,11 @@ class AnomalyReconstructor:
         )
         return cls(config, climatology, inner, noise)
 
+    @property
+    def reach(self) -> int:
+        """Days either side that bear on a day: the method's, and those of the recent mean of each."""
+        return self.inner.reach + self.config.climatology.recent_days
+
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the analysis of `days` in the field's units, lazily, with ``climatology`` beside the mean."""
         cube = self._around(cube, days)
@@ -81,7 +86,7 @@ class AnomalyReconstructor:
 
     def _around(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Cut the cube to what bears on `days`: nothing further away is read or can change the result."""
-        reach = np.timedelta64(self.config.model.window // 2 + self.config.climatology.recent_days, "D")
+        reach = np.timedelta64(self.reach, "D")
         chosen = np.asarray(days)
         return cube.sel(time=slice(chosen.min() - reach, chosen.max() + reach))
 

@@ -14,8 +14,8 @@ from sereno.cube import BEYOND_SUPPORT, DIMS, FILLED, OBSERVED, days_per_block, 
 from sereno.errors import InputError
 
 ReconstructBlock = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Takes the values of a block with its context, float32 (n + window − 1, lat, lon), NaN where missing, and its n
-days; returns mean and std, float32 (n, lat, lon)."""
+"""Takes the values of a block with its context, float32 (n + window − 1 + 2 margin, lat, lon), NaN where missing, and
+its n days; returns mean and std, float32 (n, lat, lon)."""
 
 
 def by_block(
@@ -24,6 +24,7 @@ def by_block(
     *,
     window: int,
     reconstruct_block: ReconstructBlock,
+    margin: int = 0,
     block_days: int | None = None,
 ) -> xr.Dataset:
     """Reconstruct `days` lazily, a block of days at a time; they need not be consecutive.
@@ -38,6 +39,9 @@ def by_block(
         Days of context, an odd number centred on each day. Days beyond the record are handed over as empty.
     reconstruct_block
         The method's work on NumPy arrays.
+    margin
+        Days of further context on either side of the window, for a method that looks past it; they do not count as
+        support.
     block_days
         Days of a block and its context together at most, a window at least; chosen by the size of the grid where
         not given.
@@ -53,7 +57,7 @@ def by_block(
     InputError
         If a day is not one of the cube's.
     """
-    values, water, half = field_of(cube), cube["water"].values, window // 2
+    values, water, half = field_of(cube), cube["water"].values, window // 2 + margin
     if block_days is None:
         block_days = days_per_block(water.size)
     lazy_block = delayed(_block, pure=False)
@@ -62,7 +66,7 @@ def by_block(
         consecutive = context[-1] - context[0] == len(context) - 1
         chosen = slice(context[0], context[-1] + 1) if consecutive else context
         seen = values.isel(time=chosen).data
-        result = lazy_block(seen, context, block, cube["time"].values[block], water, half, reconstruct_block)
+        result = lazy_block(seen, context, block, cube["time"].values[block], water, half, margin, reconstruct_block)
         parts.append(da.from_delayed(result, shape=(3, len(block), *water.shape), dtype=np.float32))
     stacked = da.concatenate(parts, axis=1)
     return xr.Dataset(
@@ -82,6 +86,7 @@ def _block(
     days: np.ndarray,
     water: np.ndarray,
     half: int,
+    margin: int,
     reconstruct_block: ReconstructBlock,
 ) -> np.ndarray:
     """Reconstruct one block, a run of consecutive days at a time.
@@ -109,7 +114,7 @@ def _block(
         values = np.pad(here, (padding, (0, 0), (0, 0)), constant_values=np.nan)
         part = slice(start, start + len(run))
         stacked[0, part], stacked[1, part] = reconstruct_block(values, days[part])
-        stacked[2, part] = _source(np.isfinite(values), half)
+        stacked[2, part] = _source(np.isfinite(values[margin : len(values) - margin]), half - margin)
         start += len(run)
     stacked[:2, :, ~water] = np.nan
     stacked[2, :, ~water] = 0

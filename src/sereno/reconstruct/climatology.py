@@ -32,6 +32,11 @@ class ZeroAnomaly:
         """Fit nothing: the anomaly wrapper has already fitted the climatology."""
         return cls(config)
 
+    @property
+    def reach(self) -> int:
+        """Days either side that bear on a day."""
+        return self.config.window // 2
+
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return zero anomalies with the cube's ``climatology_std``."""
         spread = cube["climatology_std"].values.astype(np.float32)

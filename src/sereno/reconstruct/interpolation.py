@@ -1,9 +1,9 @@
 """Interpolation: nearest past and future day in time, then normalised convolution in space, from coarse to fine.
 
 Normalised convolution (Knutsson and Westin 1993) divides a smoothed sum of observations by the equally smoothed sum
-of their weights. It is applied here as successive corrections (Barnes 1964): each level smooths what the coarser
-ones left unexplained; the last fills each pixel in time, from the nearest day before and after, before it smooths
-over a cell or so.
+of their weights. It is applied here as successive corrections (Barnes 1964): each level smooths how the observations
+of the window depart from the analysis of the target day so far; the last joins, at each pixel, the nearest day before
+and after, before it smooths over a cell or so.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ CELL_SCALES = (0.6, 0.8, 1.2, 2.0)
 """Candidate standard deviations of the finest convolution, in cells."""
 REACH = 200.0
 """Standard deviation, in km, that the coarsest convolution does not exceed."""
+STAGES = ((8, 4), (4, 3), (2, 2))
+"""The coarse levels: down to so many times the finest scale, and from so many days either side. Each stage is worked
+out for every day that the next one looks at, so that an old observation is compared with the sea of its own day."""
 COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
 """Weight of the prior (no correction) beside the smoothed weight of the observations."""
 TUNING_CELLS, SPREAD_CELLS = 3e6, 2e7
@@ -59,14 +62,21 @@ class Interpolation:
     ) -> Self:
         """Tune the scales on withheld pixels of the training cube, and learn the spread from their residuals."""
         cell = cell_size(cube)
-        window = config.window
+        window, days = config.window, 2 * stages_reach(config.window) + 1
         area = min(cube.sizes["lat"], SIDE) * min(cube.sizes["lon"], SIDE)
-        few, count = (int(np.clip(cells / (window * area), 6, 200)) for cells in (TUNING_CELLS, SPREAD_CELLS))
-        drawn = list(samples(cube if valid is None else valid, window=window, count=count, seed=seed, side=SIDE))
+        few, count = (int(np.clip(cells / (days * area), 6, 200)) for cells in (TUNING_CELLS, SPREAD_CELLS))
+        drawn = list(samples(cube if valid is None else valid, window=days, count=count, seed=seed, side=SIDE))
         time, space = _tune(config, drawn[:few], cell, progress)
-        noise = noise_variance(np.stack([sample.values[window // 2] for sample in drawn])) if drawn else 0.0
+        noise = (
+            noise_variance(np.stack([sample.values[len(sample.values) // 2] for sample in drawn])) if drawn else 0.0
+        )
         spread = _fit_spread(cube, drawn, time, space, cell, window, noise)
         return cls(config, time, space, spread, _fit_observed(drawn, time, space, cell, window, noise))
+
+    @property
+    def reach(self) -> int:
+        """Days either side that bear on a day."""
+        return stages_reach(self.config.window)
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the interpolated anomalies of `days` and their standard deviation."""
@@ -75,10 +85,13 @@ class Interpolation:
 
         def interpolate(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             mean = fill_gaps(values, window, time_scale=self.time_scale, space_scale=self.space_scale, cell=cell)
-            std = self.spread.std(support(values, window, water=water), scale)
+            values = _inner(values, window)
+            supported = support(values, window, water=water)
+            std = np.where(supported > 0, self.spread.std(supported, scale), scale)
             return self.observed.weigh(mean, std, values[window // 2 : window // 2 + len(block)])
 
-        return by_block(cube, days, window=window, reconstruct_block=interpolate)
+        margin = self.reach - window // 2
+        return by_block(cube, days, window=window, margin=margin, reconstruct_block=interpolate)
 
     def state(self) -> State:
         """Return the scales and the spread."""
@@ -101,7 +114,7 @@ def fill_gaps(
     Parameters
     ----------
     values
-        Anomalies with their context, (n + window − 1, lat, lon), NaN where missing.
+        Anomalies with their context, (n + 2 `stages_reach(window)`, lat, lon), NaN where missing.
     window
         Days in the window, odd.
     time_scale, space_scale
@@ -115,42 +128,72 @@ def fill_gaps(
         float32 (n, lat, lon), finite everywhere: far from any observation it tends to zero.
     """
     half = window // 2
-    seen = np.isfinite(values)
-    weight = seen.astype(np.float32)
-    rest = np.where(seen, values, np.float32(0))
-    mean = np.zeros_like(rest)
     extent = max(values.shape[1] * cell[0], values.shape[2] * cell[1])
-    levels = max(0, int(np.log2(max(min(REACH, extent / 3) / space_scale, 1.0))))
-    for level in range(levels, 0, -1):
-        time = time_scale * min(2 ** (level / 2), 4.0)
-        correction = _smooth_in_time_and_space(rest, weight, half, time, space_scale * 2**level, cell)
-        mean += correction
-        rest = np.where(seen, rest - correction, np.float32(0))
-    value, confidence = _nearest_days(np.where(seen, rest, np.float32(np.nan)), half, time_scale)
-    sigma = (0.0, space_scale / cell[0], space_scale / cell[1])
-    numerator = gaussian_filter(value * confidence, sigma, mode="constant", truncate=3)
-    denominator = gaussian_filter(confidence, sigma, mode="constant", truncate=3)
+    widest = max(min(REACH, extent / 3) / space_scale, 1.0)
+    widenings = [2.0**level for level in range(int(np.log2(widest)), 0, -1)]
+    mean = np.zeros_like(values)
+    for smallest, days in STAGES:
+        within = min(days, half)
+        correction = _correct(
+            values - mean, within, [w for w in widenings if w >= smallest], time_scale, space_scale, cell
+        )
+        widenings = [w for w in widenings if w < smallest]
+        inner = slice(within, len(values) - within)
+        values, mean = values[inner], mean[inner] + correction
+    value, confidence = _nearest_days(values - mean, half, time_scale)
     target = mean[half : len(mean) - half]
-    return np.asarray(target + numerator / (denominator + np.float32(FINE_SHRINKAGE)), dtype=np.float32)
+    return np.asarray(target + _smooth(value * confidence, confidence, space_scale, cell, FINE_SHRINKAGE))
 
 
-def _smooth_in_time_and_space(
-    values: np.ndarray, weight: np.ndarray, half: int, time: float, space: float, cell: tuple[float, float]
+def stages_reach(window: int) -> int:
+    """Return how many days either side bear on a day: those of the stages, each upon the one before, and the last."""
+    half = window // 2
+    return half + sum(min(days, half) for _, days in STAGES)
+
+
+def _inner(values: np.ndarray, window: int) -> np.ndarray:
+    """Cut a block with the context of `fill_gaps` down to that of the window, (n + window − 1, lat, lon)."""
+    margin = stages_reach(window) - window // 2
+    return values[margin : len(values) - margin]
+
+
+def _correct(
+    departure: np.ndarray,
+    within: int,
+    widenings: list[float],
+    time_scale: float,
+    space_scale: float,
+    cell: tuple[float, float],
 ) -> np.ndarray:
-    """Normalised convolution over days and cells, on a grid as coarse as the scale allows; same shape as `values`."""
+    """Return the correction of one stage, float32 (n, lat, lon), from departures (n + 2 within, lat, lon)."""
+    seen = np.isfinite(departure)
+    observed, weight = np.where(seen, departure, np.float32(0)), seen.astype(np.float32)
+    days = slice(within, len(departure) - within)
+    mean = np.zeros((len(departure) - 2 * within, *departure.shape[1:]), np.float32)
+    for widening in widenings:
+        time = time_scale * min(np.sqrt(widening), 4.0)
+        kernel = np.exp(-np.abs(np.arange(-within, within + 1)) / time).astype(np.float32)
+        total, confidence = (correlate1d(part, kernel, axis=0, mode="constant")[days] for part in (observed, weight))
+        mean += _smooth(total - mean * confidence, confidence, space_scale * widening, cell, COARSE_SHRINKAGE)
+    return mean
+
+
+def _smooth(
+    total: np.ndarray, weight: np.ndarray, space: float, cell: tuple[float, float], shrinkage: float
+) -> np.ndarray:
+    """Return smoothed `total` over smoothed `weight`, on a grid as coarse as the scale allows; same shape."""
     sigma = np.array([space / cell[0], space / cell[1]])
     factor = (max(1, int(sigma[0] // 3)), max(1, int(sigma[1] // 3)))
-    kernel = np.exp(-np.abs(np.arange(-half, half + 1)) / time).astype(np.float32)
-    smooth = []
-    for part in (values, weight):
-        coarse = _block_mean(part, factor)
-        coarse = correlate1d(coarse, kernel, axis=0, mode="constant")
-        smooth.append(gaussian_filter(coarse, (0.0, *(sigma / factor)), mode="constant", truncate=3))
-    mean = smooth[0] / (smooth[1] + np.float32(COARSE_SHRINKAGE))
+    smooth = (
+        gaussian_filter(_block_mean(part, factor), (0.0, *(sigma / factor)), mode="constant", truncate=3)
+        for part in (total, weight)
+    )
+    numerator, denominator = smooth
+    mean = numerator / (denominator + np.float32(shrinkage))
     if factor == (1, 1):
         return np.asarray(mean)
     fine = zoom(mean, (1, *factor), order=1, mode="nearest", grid_mode=True)
-    return np.asarray(fine[:, : values.shape[1], : values.shape[2]])
+    return np.asarray(fine[:, : total.shape[1], : total.shape[2]])
 
 
 def _block_mean(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
@@ -226,7 +269,7 @@ def _fit_observed(
 ) -> ObservedPixels:
     """Learn what observations are worth from the pixels of a few samples that were not withheld."""
     departures = [
-        sample.values[window // 2]
+        sample.values[len(sample.values) // 2]
         - fill_gaps(sample.values, window, time_scale=time, space_scale=space, cell=cell)[0]
         for sample in drawn[:_GAIN_SAMPLES]
     ]
@@ -247,7 +290,7 @@ def _fit_spread(
     columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for sample in drawn:
         hidden = np.isfinite(sample.withheld)
-        supported = support(sample.values, window, water=water[sample.rows, sample.columns])[0]
+        supported = support(_inner(sample.values, window), window, water=water[sample.rows, sample.columns])[0]
         residual = _residual(sample, time, space, cell, window)
         columns.append((supported[hidden], residual**2, std[sample.rows, sample.columns][hidden]))
     if not columns:

@@ -91,6 +91,11 @@ class ConvLSTMReconstructor:
         spread, observed = _fit_uncertainty(cube, network, trained.scale, trained.validation)
         return cls(config, network, trained.scale, spread, observed, trained.history)
 
+    @property
+    def reach(self) -> int:
+        """Days either side that bear on a day."""
+        return self.config.window // 2
+
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the network's anomalies of `days` and their standard deviation, lazily.
 

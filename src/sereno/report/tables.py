@@ -99,10 +99,19 @@ def save_scores(evaluation: Evaluation, folder: Path) -> list[Path]:
     withheld["withheld"].attrs = {"flag_values": np.array([0, 1], "int8"), "flag_meanings": "shown withheld"}
     withheld.attrs = {"protocol": evaluation.scores["protocol"], "seed": evaluation.scores["seed"]}
     return [
-        atomic_text(folder / "scores.json", json.dumps(evaluation.scores, indent=2) + "\n"),
+        atomic_text(
+            folder / "scores.json", json.dumps(_without_nan(evaluation.scores), indent=2, allow_nan=False) + "\n"
+        ),
         atomic_text(folder / "scores.csv", text.getvalue()),
         write_dataset(withheld, folder / "withheld.nc"),
     ]
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401
+    """Return nested scores with null for what is undefined, because JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _tables(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

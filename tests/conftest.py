@@ -1,0 +1,26 @@
+from collections.abc import Iterator
+
+import pytest
+import torch
+import xarray as xr
+from hypothesis import settings
+
+from sereno.synthetic import TwinSeaConfig, twin_sea
+
+settings.register_profile("sereno", deadline=None)  # a busy machine is not a failure
+settings.load_profile("sereno")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Nets this small gain nothing from a second thread, and lose much where other tests run beside them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def sea() -> xr.Dataset:
+    """Four months of a small twin sea with land, in memory; to be looked at, never changed."""
+    return twin_sea(TwinSeaConfig(days=120, shape=(24, 32)))

@@ -1,0 +1,550 @@
+import csv
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+import xarray as xr
+
+from sereno import cli, demo
+from sereno.cube import make_cube
+from sereno.io.read import open_cube
+from sereno.synthetic import TwinSeaConfig, write_l3s
+from sereno.workflow import prepare
+
+COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+SCORES = {"rmse", "bias", "std", "mae", "r2", "crps", "coverage_1sigma", "seconds"}
+TINY = """
+train = ":2019-01-20"
+valid = "2019-01-28:"
+[model]
+method = "convlstm"
+window = 5
+hidden = 2
+layers = 1
+head = 2
+kernel = 3
+tile = [16, 16]
+halo = 4
+batch_size = 2
+steps_per_epoch = 2
+max_epochs = 2
+validation_windows = 2
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command within this process and return its exit code and what it printed."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def run(*words: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["sereno", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        printed = capsys.readouterr()
+        return Result(int(caught.value.code or 0), printed.out, printed.err)
+
+    return run
+
+
+def well(result: Result) -> Result:
+    assert result.code == 0, result.err
+    assert "error" not in result.err
+    return result
+
+
+@pytest.fixture(scope="module")
+def sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `l3s/`, `truth.nc` and `mask.nc` of forty days, and `cube.zarr` prepared from them."""
+    folder = tmp_path_factory.mktemp("sea")
+    write_l3s(TwinSeaConfig(days=40, shape=(24, 32)), folder)
+    cube = open_cube(folder / "l3s", water=folder / "mask.nc")
+    prepare(cube, folder / "cube.zarr")
+    prepare(cube.assign(truth=open_cube(folder / "truth.nc", variable="truth")["sst"]), folder / "known.zarr")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(sea: Path) -> Path:
+    """A model of interpolation."""
+    words = ["fit", str(sea / "cube.zarr"), "-m", "interpolation", "-o", str(sea / "model")]
+    subprocess.run([sys.executable, "-m", "sereno.cli", *words], check=True, capture_output=True)
+    return sea / "model"
+
+
+def read(path: Path) -> xr.Dataset:
+    if path.suffix == ".zarr":
+        return xr.open_zarr(path).load()
+    with xr.open_dataset(path) as dataset:
+        return dataset.load()
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+# Help
+
+
+def test_help_answers_without_importing_anything_heavy() -> None:
+    heavy = ("torch", "lightning", "xarray", "numpy", "pandas", "dask", "matplotlib", "netCDF4", "scipy", "pydantic")
+    code = (
+        "import sys; from sereno import cli; sys.argv = ['sereno', '--help']\n"
+        "try: cli.main()\n"
+        f"finally: print('loaded', [name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "loaded []" in done.stdout
+    for verb in COMMANDS:
+        assert f" {verb} " in done.stdout
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_the_help_of_each_verb_shows_an_example_that_its_options_understand(run: Run, verb: str) -> None:
+    told = " ".join(well(run(verb, "--help")).out.split())
+    _, marked, example = told.partition("Example: ")
+    assert marked
+    name, named, *words = shlex.split(example)
+    assert (name, named) == ("sereno", verb)
+    COMMANDS[verb].make_context(verb, list(words))
+
+
+def test_the_command_is_installed() -> None:
+    command = Path(sys.executable).with_name("sereno")
+    done = subprocess.run([command, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "fill" in done.stdout
+
+
+def test_no_word_at_all_shows_the_help(run: Run) -> None:
+    result = run()
+    assert result.code == 2
+    assert "Usage: " in result.out + result.err
+
+
+# check and prepare
+
+
+def test_check_tells_what_the_input_holds_within_eighty_columns(run: Run, sea: Path) -> None:
+    result = well(run("check", sea / "l3s", "--water", sea / "mask.nc"))
+    told = " ".join(result.out.split())
+    for words in (
+        "adjusted_sea_surface_temperature (kelvin, subskin)",
+        "24 × 32 (lat × lon), 40.250 to 41.688 N, 8.062 to 10.000 E",
+        "2019-01-01:2019-02-09, 40 days",
+        "0 without a file",
+        "no problem found",
+    ):
+        assert words in told
+    rows = [row for row in result.out.splitlines() if "mask.nc" not in row]
+    assert max(len(row.rstrip()) for row in rows) <= 80
+    assert result.err == ""
+
+
+def test_check_notes_on_stderr_what_it_had_to_assume(run: Run, sea: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gappy"
+    folder.mkdir()
+    for path in [p for index, p in enumerate(sorted((sea / "l3s").iterdir())) if index not in (3, 4)]:
+        (folder / path.name).symlink_to(path)
+    result = well(run("check", folder))
+    assert "note: 2 missing days taken as empty images: 2019-01-04, 2019-01-05" in result.err
+    assert "note: no mask in the input" in result.err
+    assert "2 without a file" in " ".join(result.out.split())
+
+
+def test_check_respects_variable_and_quality(run: Run, sea: Path) -> None:
+    result = well(run("check", sea / "l3s", "--variable", "sea_surface_temperature", "--quality", 5))
+    assert " sea_surface_temperature (kelvin" in result.out
+
+
+@pytest.mark.parametrize("name", ["cube.zarr", "cube.nc"])
+def test_prepare_writes_a_cube_that_reads_back_the_same(run: Run, sea: Path, tmp_path: Path, name: str) -> None:
+    result = well(run("prepare", sea / "l3s", "-o", tmp_path / name, "--water", sea / "mask.nc"))
+    assert result.out == f"wrote {tmp_path / name}\n"
+    assert "write: 100 %" in result.err
+    xr.testing.assert_equal(open_cube(tmp_path / name), open_cube(sea / "l3s", water=sea / "mask.nc"))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+# fit and fill
+
+
+def check_analysis(analysis: xr.Dataset, days: int = 40) -> None:
+    water = analysis["mask"].values == 1
+    assert water.any()
+    assert (~water).any()
+    assert analysis.sizes == {"time": days, "lat": 24, "lon": 32}
+    assert np.isfinite(analysis["analysed_sst"].values[water]).all()
+    assert (analysis["analysis_error"].values[water] > 0).all()
+    assert analysis["analysed_sst"].isnull().values[~water].all()
+
+
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
+def test_fill_writes_a_whole_sea(run: Run, sea: Path, model: Path, tmp_path: Path, name: str) -> None:
+    result = well(run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / name))
+    assert result.out == f"wrote {tmp_path / name}: 40 days by interpolation\n"
+    analysis = read(tmp_path / name)
+    check_analysis(analysis)
+    assert analysis["analysed_sst"].attrs["standard_name"] == "sea_surface_subskin_temperature"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_fill_writes_a_folder_of_daily_files(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
+    result = well(
+        run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / "days", "--days", "2019-01-05:2019-01-07")
+    )
+    assert result.out == f"wrote {tmp_path / 'days'}: 3 days by interpolation\n"
+    files = sorted((tmp_path / "days").iterdir())
+    assert [path.name[:8] for path in files] == ["20190105", "20190106", "20190107"]
+    check_analysis(read(files[0]), days=1)
+
+
+def test_fill_by_a_method_s_name_fits_it_on_the_fly_and_reads_raw_images(run: Run, sea: Path, tmp_path: Path) -> None:
+    well(run("fill", sea / "l3s", "-m", "climatology", "-o", tmp_path / "out.nc", "--water", sea / "mask.nc"))
+    check_analysis(read(tmp_path / "out.nc"))
+
+
+def test_keep_observed_leaves_every_observation_as_it_was(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
+    well(run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / "out.nc", "--keep-observed", "--unpacked"))
+    analysis, cube = read(tmp_path / "out.nc"), open_cube(sea / "cube.zarr").load()
+    seen = (cube["sst"].notnull() & cube["water"]).values
+    assert seen.sum() > 1000
+    np.testing.assert_array_equal(analysis["analysed_sst"].values[seen], cube["sst"].values[seen])
+    np.testing.assert_array_equal(analysis["source_flag"].values == 1, seen)
+    well(run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / "changed.nc", "--unpacked"))
+    changed = read(tmp_path / "changed.nc")["analysed_sst"].values
+    assert (changed[seen] != cube["sst"].values[seen]).any()
+    np.testing.assert_array_equal(changed[~seen], analysis["analysed_sst"].values[~seen])
+
+
+def test_near_real_time_sees_nothing_that_came_later(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
+    day = "2019-01-20"
+    prepare(open_cube(sea / "cube.zarr").sel(time=slice(None, day)), tmp_path / "past.zarr")
+    options = ("-m", model, "--days", day, "--unpacked", "-o")
+    well(run("fill", sea / "cube.zarr", "--nrt", *options, tmp_path / "nrt.nc"))
+    well(run("fill", tmp_path / "past.zarr", *options, tmp_path / "past.nc"))
+    well(run("fill", sea / "cube.zarr", *options, tmp_path / "delayed.nc"))
+    nrt, past, delayed = (read(tmp_path / f"{name}.nc")["analysed_sst"].values for name in ("nrt", "past", "delayed"))
+    np.testing.assert_array_equal(nrt, past)
+    assert np.nanmax(np.abs(nrt - delayed)) > 0.01
+
+
+def test_days_chooses_what_is_written_and_changes_no_value(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
+    well(run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / "all.nc"))
+    well(run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / "some.nc", "--days", "2019-02"))
+    some = read(tmp_path / "some.nc")
+    assert some.sizes["time"] == 9
+    np.testing.assert_array_equal(some["analysed_sst"], read(tmp_path / "all.nc")["analysed_sst"].sel(time="2019-02"))
+
+
+def test_a_network_is_fitted_by_its_run_file_and_overrides_and_fills(run: Run, sea: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(TINY)
+    words = ("--config", tmp_path / "run.toml", "--set", "model.hidden=3", "--seed", 5)
+    result = well(run("fit", sea / "cube.zarr", *words, "-o", tmp_path / "model"))
+    assert f"wrote {tmp_path / 'model'}: convlstm fitted on 2019-01-01:2019-01-20" in result.out
+    assert "training: 100 %" in result.err
+    made = json.loads((tmp_path / "model" / "model.json").read_text())["config"]
+    assert made["model"]["hidden"] == 3
+    assert made["model"]["head"] == 2
+    assert made["seed"] == 5
+    well(run("fill", sea / "cube.zarr", "-m", tmp_path / "model", "-o", tmp_path / "out.nc"))
+    check_analysis(read(tmp_path / "out.nc"))
+
+
+def test_options_win_over_the_run_file(run: Run, sea: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('train = ":2019-01-10"\nseed = 1\n[model]\nmethod = "climatology"\n')
+    words = ("--config", tmp_path / "run.toml", "--train", ":2019-01-30", "-m", "interpolation")
+    result = well(run("fit", sea / "cube.zarr", *words, "-o", tmp_path / "model"))
+    assert "interpolation fitted on 2019-01-01:2019-01-30" in result.out
+    assert json.loads((tmp_path / "model" / "model.json").read_text())["config"]["seed"] == 1
+
+
+# evaluate
+
+
+def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "scores"
+    result = well(run("evaluate", sea / "cube.zarr", "-m", "climatology", "-m", model, "-o", folder))
+    assert sorted(path.name for path in folder.iterdir()) == ["scores.csv", "scores.json", "withheld.nc"]
+    scores = json.loads((folder / "scores.json").read_text())
+    assert scores["protocol"] == "clouds"
+    assert list(scores["methods"]) == ["climatology", "model"]
+    assert "truth" not in scores
+    for scored in scores["methods"].values():
+        assert set(scored) >= SCORES
+        assert all(np.isfinite(value) for value in scored.values())
+    withheld = read(folder / "withheld.nc")["withheld"]
+    assert int(withheld.sum()) == scores["n_pixels"] > 100
+    seen = open_cube(sea / "cube.zarr")["sst"].notnull().sel(time=withheld["time"])
+    assert bool(seen.where(withheld == 1, True).all())
+    rows = table(folder / "scores.csv")
+    assert [row["method"] for row in rows] == ["climatology", "model"]
+    assert float(rows[1]["rmse"]) == scores["methods"]["model"]["rmse"]
+    assert max(len(row.rstrip()) for row in result.out.splitlines() if str(tmp_path) not in row) <= 80
+    assert "note: climatology was fitted on 2019-01-01:2019-02-09" in result.out
+
+
+def test_evaluate_scores_against_the_truth_where_there_is_one(run: Run, sea: Path, tmp_path: Path) -> None:
+    well(run("evaluate", sea / "known.zarr", "-m", "interpolation", "-m", "climatology", "-o", tmp_path))
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert set(scores["truth"]["methods"]) == set(scores["methods"]) == {"interpolation", "climatology"}
+    for name, scored in scores["truth"]["methods"].items():
+        assert set(scored) >= SCORES
+        assert scored["rmse"] < scores["methods"][name]["rmse"]  # the truth is without the noise
+    rows = table(tmp_path / "scores.csv")
+    assert {row["against"] for row in rows} == {"withheld observations", "truth"}
+    assert len(rows) == 4
+
+
+def test_evaluate_scores_exactly_the_pixels_that_the_input_withholds(run: Run, sea: Path, tmp_path: Path) -> None:
+    cube = open_cube(sea / "cube.zarr").load()
+    hidden = cube["sst"].where(cube["time"].isin(cube["time"][[9, 12, 14]]))[:, ::2].reindex_like(cube)
+    assert int(hidden.notnull().sum()) > 50
+    cube["sst_withheld"] = hidden
+    cube["sst"] = cube["sst"].where(hidden.isnull())
+    prepare(cube, tmp_path / "cube.zarr")
+    well(run("evaluate", tmp_path / "cube.zarr", "-m", "climatology", "-o", tmp_path / "scores"))
+    scores = json.loads((tmp_path / "scores" / "scores.json").read_text())
+    assert scores["n_pixels"] == int((hidden.notnull() & cube["water"]).sum())
+
+
+def test_evaluate_can_hide_whole_days(run: Run, sea: Path, tmp_path: Path) -> None:
+    words = ("--protocol", "hidden-day", "--days", "2019-01", "--share", 0.2, "-m", "climatology", "-o", tmp_path)
+    well(run("evaluate", sea / "cube.zarr", *words))
+    assert json.loads((tmp_path / "scores.json").read_text())["protocol"] == "hidden-day"
+    withheld = read(tmp_path / "withheld.nc")["withheld"]
+    cube = open_cube(sea / "cube.zarr")
+    seen = (cube["sst"].notnull() & cube["water"]).sel(time=withheld["time"])
+    np.testing.assert_array_equal(withheld == 1, seen)
+    assert (withheld["time"] < np.datetime64("2019-02-01")).all()
+
+
+# demo
+
+
+def test_the_demo_does_the_whole_job(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "SEA", {"days": 75, "start": "2019-01-01", "shape": (24, 32)})
+    monkeypatch.setattr(demo, "TRAIN", ":2019-02-10")
+    monkeypatch.setattr(demo, "SCORED", "2019-02-25:")
+    monkeypatch.setattr(demo, "CONVLSTM_MINUTES", 0.03)
+    small = {"tile": (16, 16), "hidden": 2, "head": 2, "steps_per_epoch": 2, "batch_size": 2, "validation_windows": 2}
+    monkeypatch.setattr(demo, "SMALL_CONVLSTM", demo.SMALL_CONVLSTM | small)
+    result = well(run("demo", "-o", tmp_path / "demo"))
+    written = [line.removeprefix("wrote ") for line in result.out.splitlines() if line.startswith("wrote ")]
+    assert {Path(name).name for name in written} >= {"analysis.nc", "scores.json", "coverage.png", "maps.png"}
+    assert all(Path(name).stat().st_size > 0 for name in written)
+    scores = json.loads((tmp_path / "demo" / "scores.json").read_text())
+    assert {"climatology", "interpolation", "convlstm"} <= set(scores["methods"])
+    assert set(scores["truth"]["methods"]) == set(scores["methods"])
+
+
+# What is refused
+
+
+def a_cube(*, days: int = 6, shape: tuple[int, int] = (6, 8), seed: int = 0) -> xr.Dataset:
+    rng = np.random.default_rng(seed)
+    values = 290 + rng.normal(size=(days, *shape)).astype("float32")
+    values[rng.random(values.shape) < 0.5] = np.nan
+    return make_cube(
+        values,
+        time=pd.date_range("2020-01-01", periods=days),
+        lat=np.linspace(36, 38, shape[0]),
+        lon=np.linspace(0, 3, shape[1]),
+        water=np.ones(shape, bool),
+    )
+
+
+def refused(run: Run, folder: Path, *words: object) -> str:
+    """Run what must fail as an error of the input, and return its one message."""
+    before = sorted(folder.rglob("*"))
+    result = run(*words)
+    assert result.code == 2
+    assert "Traceback" not in result.err
+    assert sum(line.startswith("error: ") for line in result.err.splitlines()) == 1
+    assert result.out == ""
+    assert sorted(folder.rglob("*")) == before
+    return result.err.partition("error: ")[2].strip()
+
+
+BAD_INPUTS: dict[str, tuple[Callable[[xr.Dataset], xr.Dataset], str]] = {
+    "Fahrenheit by its units": (
+        lambda cube: cube.assign(sst=(cube["sst"] * 1.8 - 459.67).assign_attrs(units="degF")),
+        "sst is in Fahrenheit; convert it",
+    ),
+    "Fahrenheit by its values": (
+        lambda cube: cube.assign(sst=(cube["sst"] * 1.8 - 459.67).assign_attrs(units="degree_Celsius")),
+        "(Fahrenheit?)",
+    ),
+    "latitude of two dimensions": (
+        lambda cube: (
+            cube.drop_vars(["lat", "lon"])
+            .rename(lat="y", lon="x")
+            .assign_coords(lat=(("y", "x"), np.ones((6, 8))), lon=(("y", "x"), np.ones((6, 8))))
+        ),
+        "lat has 2 dimensions",
+    ),
+    "no observation": (lambda cube: cube.assign(sst=cube["sst"].where(False)), "no observation at all"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_INPUTS)
+@pytest.mark.parametrize("verb", ["check", "prepare", "fit", "fill", "evaluate"])
+def test_a_bad_input_ends_every_verb_with_one_message_and_no_output(
+    run: Run, tmp_path: Path, verb: str, fault: str
+) -> None:
+    spoil, message = BAD_INPUTS[fault]
+    cube = a_cube()
+    spoil(cube.drop_vars("water")).to_netcdf(tmp_path / "bad.nc")
+    words = {
+        "check": (),
+        "prepare": ("-o", tmp_path / "out.zarr"),
+        "fit": ("-m", "climatology", "-o", tmp_path / "out"),
+        "fill": ("-m", "climatology", "-o", tmp_path / "out.nc"),
+        "evaluate": ("-m", "climatology", "-o", tmp_path / "out"),
+    }[verb]
+    told = refused(run, tmp_path, verb, tmp_path / "bad.nc", *words)
+    assert told.startswith(f"{tmp_path / 'bad.nc'}: ")
+    assert message in told
+
+
+def test_all_problems_of_a_folder_are_told_in_one_message(run: Run, sea: Path, tmp_path: Path) -> None:
+    files = sorted((sea / "l3s").iterdir())[:3]
+    (tmp_path / "short.nc").write_bytes(files[0].read_bytes()[:5000])
+    (tmp_path / "a.nc").write_bytes(files[1].read_bytes())
+    (tmp_path / "b.nc").write_bytes(files[1].read_bytes())
+    told = refused(run, tmp_path, "check", tmp_path)
+    assert "short.nc: cannot be read as NetCDF, truncated or damaged?" in told
+    assert "2019-01-02: two images of the same day" in told
+    assert "a.nc" in told
+    assert "b.nc" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("check gone.nc", "gone.nc: no such file or folder"),
+        ("check cube.zarr --variable chlorophyll", "no variable 'chlorophyll'; it has sst"),
+        ("check cube.zarr --water gone.nc", "gone.nc"),
+        ("fill cube.zarr -m kriging -o out.nc", "-m kriging: neither a model's folder nor a method (climatology"),
+        ("fill cube.zarr -m convlstm -o out.nc", "-m convlstm: needs training; run sereno fit -m convlstm first"),
+        ("evaluate cube.zarr -m convlstm -o out", "-m convlstm: needs training"),
+        ("fill cube.zarr -m cube.zarr -o out.nc", "cube.zarr"),
+        ("fill cube.zarr -m climatology -o out.nc --days 2013-13", "period '2013-13': write it as"),
+        ("fill cube.zarr -m climatology -o out.nc --days 2013", "'2013' holds no day of the input, which spans 2020"),
+        ("fill cube.zarr -m climatology -o out.txt", "out.txt: write to a name in .nc or .zarr, or to a folder"),
+        ("fill cube.zarr -m climatology -o gone/out.nc", "there is no folder"),
+        ("fit cube.zarr -m kriging -o out", "unknown method 'kriging'; choose one of climatology, interpolation"),
+        ("fit cube.zarr -o out", "no method: name one with -m"),
+        ("fit cube.zarr -m climatology -o gone/out", "there is no folder gone; make it first"),
+        ("fit cube.zarr -m climatology -o cube.zarr", "-o cube.zarr: something that is no model stands there"),
+        ("fit cube.zarr -m climatology -o run.toml", "-o run.toml: something that is no model stands there"),
+        ("fit cube.zarr -m interpolation --set model.windw=3 -o out", "unknown key; did you mean 'window'?"),
+        ("fit cube.zarr -m interpolation --set model.window -o out", "write it as key=value"),
+        ("fit cube.zarr -m climatology --set model=climatology -o out", "model: must be a table of settings"),
+        ("fit cube.zarr -m climatology --set climatology.harmonics=9 -o out", "less than or equal to 6"),
+        ("fit cube.zarr -m climatology --train :2019 -o out", "holds no day of the input"),
+        ("fit cube.zarr --config run.toml -o out", "run.toml:\n  climatology.harmonic: unknown key; did you mean"),
+        ("fit cube.zarr --config gone.toml -o out", "gone.toml: no such file"),
+        ("fit cube.zarr --config cube.nc -o out", "cube.nc: not valid TOML"),
+        ("evaluate cube.zarr -m climatology -o out --protocol moon", "unknown protocol 'moon'"),
+        ("evaluate cube.zarr -m climatology -m climatology -o out", "'climatology' is given twice"),
+        ("evaluate cube.zarr -m climatology -o out --days 2013", "holds no day of the input"),
+    ],
+)
+def test_a_wrong_word_ends_with_one_message_and_no_output(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prepare(a_cube(), "cube.zarr")
+    prepare(a_cube(), "cube.nc")
+    Path("run.toml").write_text('[model]\nmethod = "climatology"\n[climatology]\nharmonic = 1\n')
+    assert message in refused(run, tmp_path, *words.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["fly", "check", "fill cube.zarr -m climatology", "check cube.zarr --quality 9", "check cube.zarr --fast"],
+)
+def test_a_wrong_option_or_verb_is_an_error_of_usage(run: Run, words: str) -> None:
+    result = run(*words.split())
+    assert result.code == 2
+    assert "Usage: " in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_model_of_another_sea_is_refused(run: Run, tmp_path: Path, model: Path) -> None:
+    prepare(a_cube(), tmp_path / "cube.zarr")
+    words = (tmp_path / "cube.zarr", "-m", model)
+    assert "grid" in refused(run, tmp_path, "fill", *words, "-o", tmp_path / "out.nc")
+    assert "grid" in refused(run, tmp_path, "evaluate", *words, "-o", tmp_path / "out")
+
+
+def test_an_error_exits_with_two_and_keeps_stdout_clean_in_a_shell(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "sereno.cli", "check", "gone.nc"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "error: gone.nc: no such file or folder\n"
+
+
+# Ctrl-C
+
+
+def interrupt(words: list[str], *, at: str, folder: Path) -> tuple[int, str]:
+    """Run the command in a folder and send it Ctrl-C as soon as it prints a line that starts with `at`."""
+    command = [sys.executable, "-m", "sereno.cli", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment) as process:
+        assert process.stderr is not None
+        seen = any(line.startswith(at) for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        process.wait(60)
+    assert seen
+    return process.returncode, rest
+
+
+@pytest.mark.parametrize("output", ["out.nc", "out.zarr"])
+def test_ctrl_c_while_filling_leaves_the_old_file_and_nothing_half_written(tmp_path: Path, output: str) -> None:
+    prepare(a_cube(days=60, shape=(300, 400)), tmp_path / "cube.zarr")
+    words = ["fill", "cube.zarr", "-m", "climatology", "-o", output]
+    code, told = interrupt(words, at="write: ", folder=tmp_path)
+    assert code == 130
+    assert "Traceback" not in told
+    assert "interrupted" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["cube.zarr"]
+
+
+def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(tmp_path: Path, sea: Path) -> None:
+    (tmp_path / "run.toml").write_text(TINY.replace("max_epochs = 2", "max_epochs = 100000\npatience = 100000"))
+    words = ["fit", str(sea / "cube.zarr"), "--config", "run.toml", "-o", "model"]
+    code, told = interrupt(words, at="training: ", folder=tmp_path)
+    assert code == 130
+    assert "Traceback" not in told
+    assert "interrupted" in told
+    assert not (tmp_path / "model").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.training", "run.toml"]
+    again = [sys.executable, "-m", "sereno.cli", *words, "--resume", "--max-minutes", "0.02"]
+    subprocess.run(again, check=True, capture_output=True, cwd=tmp_path)
+    assert (tmp_path / "model" / "model.json").exists()
