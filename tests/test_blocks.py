@@ -37,16 +37,17 @@ def weighted_window(values: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, n
     return np.stack(mean).astype(np.float32), np.broadcast_to(date[:, None, None], (len(days), *SHAPE))
 
 
-def oracle(cube: xr.Dataset, position: int, half: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same mean, and the source, a day at a time and by lists of days."""
+def oracle(cube: xr.Dataset, position: int, half: int, margin: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same mean, and the source, which takes no heed of the margin, an image at a time."""
     water = cube["water"].values
     total, ever = np.zeros(SHAPE), np.zeros(SHAPE, bool)
-    for lag in range(-half, half + 1):
+    reach = half + margin
+    for lag in range(-reach, reach + 1):
         inside = 0 <= position + lag < cube.sizes["time"]
         image = cube["sst"].values[position + lag] if inside else np.full(SHAPE, np.nan)
         image = np.where(water, image, np.nan)
-        total += (lag + half + 1) * np.where(np.isnan(image), 0.5, image)
-        ever |= np.isfinite(image)
+        total += (lag + reach + 1) * np.where(np.isnan(image), 0.5, image)
+        ever |= np.isfinite(image) & (abs(lag) <= half)
     here = cube["sst"].notnull().values[position]
     source = np.where(here, OBSERVED, np.where(ever, FILLED, BEYOND_SUPPORT))
     return np.where(water, total, np.nan), np.where(water, source, 0)
@@ -55,12 +56,13 @@ def oracle(cube: xr.Dataset, position: int, half: int) -> tuple[np.ndarray, np.n
 @given(
     record=st.integers(1, 25),
     half=st.integers(0, 4),
+    margin=st.integers(0, 3),
     extra=st.integers(0, 12),
     chunk=st.integers(1, 25),
     data=st.data(),
 )
 def test_every_day_gets_its_own_window_however_days_are_chosen_and_blocks_cut(
-    record: int, half: int, extra: int, chunk: int, data: st.DataObject
+    record: int, half: int, margin: int, extra: int, chunk: int, data: st.DataObject
 ) -> None:
     chosen = sorted(data.draw(st.sets(st.integers(0, record - 1), min_size=1)))
     cube = gappy(record, seen=data.draw(st.floats(0, 1)), seed=record)
@@ -69,12 +71,13 @@ def test_every_day_gets_its_own_window_however_days_are_chosen_and_blocks_cut(
         cube.chunk(time=chunk),
         days,
         window=2 * half + 1,
+        margin=margin,
         reconstruct_block=weighted_window,
-        block_days=2 * half + 1 + extra,
+        block_days=2 * (half + margin) + 1 + extra,
     ).compute()
     np.testing.assert_array_equal(analysis["time"], days)
     for row, position in enumerate(chosen):
-        mean, source = oracle(cube, position, half)
+        mean, source = oracle(cube, position, half, margin)
         np.testing.assert_array_equal(analysis["mean"][row], mean.astype(np.float32))
         np.testing.assert_array_equal(analysis["source"][row], source)
         date = (cube["time"].values[position] - np.datetime64("2020-01-01")) / np.timedelta64(1, "D")

@@ -10,10 +10,12 @@ from sereno.clouds import samples
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.cube import BEYOND_SUPPORT, FILLED, make_cube
 from sereno.grid import cell_size
-from sereno.reconstruct.interpolation import CELL_SCALES, TIME_SCALES, Interpolation, fill_gaps
+from sereno.reconstruct.interpolation import CELL_SCALES, TIME_SCALES, Interpolation, fill_gaps, stages_reach
 from test_training import moving_blobs
 
-WINDOW, HALF = 7, 3
+WINDOW = 7
+REACH = stages_reach(WINDOW)
+CONTEXT = 2 * REACH + 1
 CELL = (6.0, 5.0)
 
 
@@ -45,7 +47,7 @@ def test_where_there_is_no_noise_observed_pixels_come_back(fitted: Interpolation
 
 
 def test_the_scales_are_those_that_fill_other_samples_best(fitted: Interpolation, cube: xr.Dataset) -> None:
-    others = list(samples(cube, window=WINDOW, count=100, side=99, seed=7))
+    others = list(samples(cube, window=CONTEXT, count=100, side=99, seed=7))
     cell = cell_size(cube)
 
     def loss(time_scale: float, space_scale: float) -> float:
@@ -55,14 +57,14 @@ def test_the_scales_are_those_that_fill_other_samples_best(fitted: Interpolation
             squares.append(np.square(sample.withheld - mean)[np.isfinite(sample.withheld)])
         return float(np.concatenate(squares).mean())
 
-    time, space = fitted.time_scale, fitted.space_scale
-    tuned = loss(time, space)
-    by_time = [loss(candidate, space) for candidate in TIME_SCALES]
-    by_space = [loss(time, candidate * np.sqrt(cell[0] * cell[1])) for candidate in CELL_SCALES]
-    for losses in (by_time, by_space):
+    spaces = [scale * np.sqrt(cell[0] * cell[1]) for scale in CELL_SCALES]
+    # The time scale is chosen first, at the middle candidate of the other; then the other at that time scale.
+    by_time = {scale: loss(scale, spaces[len(spaces) // 2]) for scale in TIME_SCALES}
+    by_space = {scale: loss(fitted.time_scale, scale) for scale in spaces}
+    for losses, chosen in ((by_time, fitted.time_scale), (by_space, fitted.space_scale)):
         # Within what samples drawn anew may prefer, and far from indifference.
-        assert tuned < 1.03 * min(losses)
-        assert tuned < 0.9 * max(losses)
+        assert losses[chosen] < 1.03 * min(losses.values())
+        assert losses[chosen] < 0.9 * max(losses.values())
 
 
 def test_scales_that_are_given_are_kept(cube: xr.Dataset) -> None:
@@ -103,9 +105,10 @@ def test_there_is_a_value_everywhere_and_none_much_beyond_what_was_seen(
     seed: int, seen: float, height: int, width: int, half: int, days: int, time_scale: float, space_scale: float
 ) -> None:
     rng = np.random.default_rng(seed)
-    values = rng.normal(size=(days + 2 * half, height, width)).astype(np.float32)
+    window = 2 * half + 1
+    values = rng.normal(size=(days + 2 * stages_reach(window), height, width)).astype(np.float32)
     values[rng.random(values.shape) >= seen] = np.nan
-    filled = fill_gaps(values, 2 * half + 1, time_scale=time_scale, space_scale=space_scale, cell=CELL)
+    filled = fill_gaps(values, window, time_scale=time_scale, space_scale=space_scale, cell=CELL)
     assert filled.shape == (days, height, width)
     assert filled.dtype == np.float32
     assert np.isfinite(filled).all()
@@ -116,7 +119,7 @@ def test_there_is_a_value_everywhere_and_none_much_beyond_what_was_seen(
 @given(st.integers(0, 2**32 - 1), st.floats(-50, 50))
 def test_the_analysis_is_linear_in_the_observations(seed: int, factor: float) -> None:
     rng = np.random.default_rng(seed)
-    first, second = rng.normal(size=(2, WINDOW, 12, 16)).astype(np.float32)
+    first, second = rng.normal(size=(2, CONTEXT, 12, 16)).astype(np.float32)
     gap = rng.random(first.shape) < 0.7
 
     def fill(values: np.ndarray) -> np.ndarray:
@@ -128,7 +131,7 @@ def test_the_analysis_is_linear_in_the_observations(seed: int, factor: float) ->
 
 
 def test_far_from_any_observation_it_tends_to_the_climatology() -> None:
-    values = np.full((WINDOW, 12, 300), np.nan, np.float32)
+    values = np.full((CONTEXT, 12, 300), np.nan, np.float32)
     values[:, :, :3] = 2
     filled = fill_gaps(values, WINDOW, time_scale=1.5, space_scale=6.0, cell=CELL)[0]
     # 300 cells of 5 km: the widest convolution has a standard deviation of 200 km at most, cut off at three, on a
@@ -140,10 +143,11 @@ def test_far_from_any_observation_it_tends_to_the_climatology() -> None:
     assert filled[5, 10] > filled[5, 60] > filled[5, 110]
 
 
-def test_days_beyond_the_window_have_no_say(fitted: Interpolation, cube: xr.Dataset) -> None:
+def test_days_beyond_its_reach_have_no_say(fitted: Interpolation, cube: xr.Dataset) -> None:
     day = cube["time"].values[[60]]
-    beyond = abs(cube["time"] - day[0]) > np.timedelta64(HALF, "D")
-    assert not bool(beyond.isel(time=60 + HALF))
+    beyond = abs(cube["time"] - day[0]) > np.timedelta64(fitted.reach, "D")
+    assert not bool(beyond[60 - fitted.reach])
+    assert bool(beyond[60 - fitted.reach - 1])
     other = cube.assign(anomaly=cube["anomaly"].where(~beyond, cube["anomaly"] * 9 + 4))
     for days in (day, cube["time"].values[55:66]):
         before, after = (fitted.reconstruct(one, days).sel(time=day).compute() for one in (cube, other))
@@ -158,9 +162,9 @@ def test_days_beyond_the_window_have_no_say(fitted: Interpolation, cube: xr.Data
 
 
 def test_the_nearest_day_before_and_after_weigh_by_their_distance() -> None:
-    values = np.full((WINDOW, 8, 8), np.nan, np.float32)
-    values[HALF - 1], values[HALF + 3] = 1, -1
-    values[HALF - 2] = 50  # hidden behind yesterday
+    values = np.full((CONTEXT, 8, 8), np.nan, np.float32)
+    values[REACH - 1], values[REACH + 3] = 1, -1
+    values[REACH - 2] = 50  # hidden behind yesterday
     near, far = np.exp(-1 / 1.5), np.exp(-3 / 1.5)
     # On a grid no wider than the finest convolution there is no coarser one, which would look at all days.
     filled = fill_gaps(values, WINDOW, time_scale=1.5, space_scale=20.0, cell=CELL)

@@ -220,8 +220,9 @@ def test_filling_reads_nothing_until_computed_and_then_what_bears_on_the_day(sea
     lazy = sea.assign(sst=(DIMS, da.concatenate(images), sea["sst"].attrs))
     analysis = sereno.fill(lazy, model, days=str(sea["time"].values[60])[:10])
     analysis["mean"].compute()
-    # Half a window of 7 days, and 15 days more for the recent mean.
-    assert set(read) == set(range(60 - 18, 60 + 19))
+    reach = model.reconstructor.reach
+    assert 3 + 15 <= reach < 40  # half the window, and the recent mean of each of its days
+    assert set(read) == set(range(60 - reach, 60 + reach + 1))
 
 
 def test_another_field_is_filled_under_its_own_name_and_unit(sea: xr.Dataset) -> None:
@@ -320,7 +321,7 @@ def test_neighbours_of_a_hidden_day_stay_in_sight(sea: xr.Dataset, model: Model)
     withheld = sereno.evaluate(sea, {"spy": spied}, protocol="hidden-day", share=0.8).withheld
     every_day = withheld["time"].values
     assert (np.diff(every_day) == np.timedelta64(1, "D")).any()  # neighbours are scored, but not hidden together
-    reach = np.timedelta64(3 + 15, "D")
+    reach = np.timedelta64(model.reconstructor.reach, "D")
     for seen, days in spy.given:
         assert seen["sst"].sel(time=days).isnull().all()
         for day in days:

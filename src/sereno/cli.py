@@ -49,7 +49,9 @@ Inputs = Annotated[
     list[str], typer.Argument(metavar="IN...", help="NetCDF files, globs, folders or Zarr stores, one or many.")
 ]
 Variable = Annotated[str | None, typer.Option(help="Variable to reconstruct; recognised where not given.")]
-Water = Annotated[str | None, typer.Option("--water", "--land", help="File whose mask tells sea from land, such as an L4 file.")]
+Water = Annotated[
+    str | None, typer.Option("--water", "--land", help="File whose mask tells sea from land, such as an L4 file.")
+]
 Quality = Annotated[
     int | None, typer.Option(min=0, max=5, help="Lowest GHRSST quality level that counts.  [default: 4]")
 ]
