@@ -58,8 +58,7 @@ def test_the_scales_are_those_that_fill_other_samples_best(fitted: Interpolation
         return float(np.concatenate(squares).mean())
 
     spaces = [scale * np.sqrt(cell[0] * cell[1]) for scale in CELL_SCALES]
-    # The time scale is chosen first, at the middle candidate of the other; then the other at that time scale.
-    by_time = {scale: loss(scale, spaces[len(spaces) // 2]) for scale in TIME_SCALES}
+    by_time = {scale: loss(scale, fitted.space_scale) for scale in TIME_SCALES}
     by_space = {scale: loss(fitted.time_scale, scale) for scale in spaces}
     for losses, chosen in ((by_time, fitted.time_scale), (by_space, fitted.space_scale)):
         # Within what samples drawn anew may prefer, and far from indifference.

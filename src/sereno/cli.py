@@ -160,7 +160,7 @@ def fill(
     told = None if isinstance(named, str) else named.config
     cube = _open_for(inputs, told, variable, water, quality)
     with _progress() as progress:
-        model = workflow.fit(cube, named, progress=progress) if isinstance(named, str) else named
+        model = workflow.model_for(cube, named, days=days, nrt=nrt, progress=progress)
         analysis = workflow.fill(cube, model, days=days, nrt=nrt, keep_observed=keep_observed)
         product = workflow.product_of(cube, model)
         paths = write_analysis(analysis, output, product=product, packed=not unpacked, progress=progress)

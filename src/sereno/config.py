@@ -57,7 +57,8 @@ class Interpolation:
 
     method: Literal["interpolation"] = "interpolation"
     window: int = Field(default=15, ge=1)
-    """Days, centred on the target, from which observations are taken; an odd number."""
+    """Days, centred on the target, from which its observations are taken; an odd number. The background that these
+    depart from has a window of its own on each of its days."""
     time_scale: float | None = Field(default=None, gt=0)
     """e-folding time, in days, of the weight of an observation; tuned on withheld pixels where not given."""
     space_scale: float | None = Field(default=None, gt=0)

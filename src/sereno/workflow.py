@@ -130,7 +130,7 @@ def fill(
     days
         Period ``A:B`` to reconstruct; every day of the cube where not given.
     nrt
-        Near real time: no day sees what came after it.
+        Near real time: no day sees what came after it. A method given by name is fitted on the days up to the first.
     keep_observed
         Leave observed pixels exactly as they were observed, with the observations' own standard deviation.
 
@@ -145,8 +145,7 @@ def fill(
     InputError
         If the model does not fit the cube, or the cube has no day in the period.
     """
-    validate(cube)
-    model = resolve(cube, model, progress=progress)
+    model = model_for(cube, model, days=days, nrt=nrt, progress=progress)
     check_fits(model.description, cube)
     seen = visible_part(cube)
     wanted = select_period(seen, days)["time"].values
@@ -159,6 +158,23 @@ def fill(
         analysis = _keep_observed(analysis, seen, model)
     analysis.attrs["field"] = field_name(cube)
     return analysis
+
+
+def model_for(
+    cube: xr.Dataset,
+    method: Model | str,
+    *,
+    days: str | None = None,
+    nrt: bool = False,
+    progress: Progress = silent,
+) -> Model:
+    """Return the model to fill `days` with: the one given, or one fitted on the cube by a method's name.
+
+    In near real time it is fitted on the days up to the first one to be filled.
+    """
+    validate(cube)
+    known = cube.sel(time=slice(None, select_period(cube, days)["time"].values[0])) if nrt else cube
+    return resolve(known, method, progress=progress)
 
 
 def save(model: Model, folder: str | Path) -> Path:

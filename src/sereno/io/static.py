@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from sereno.climatology import leap_day_of_year
 from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.io import lexicon
@@ -48,12 +49,13 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     Parameters
     ----------
     path
-        A file with a map along ``dayofyear`` (365 or 366), ``month`` (12) or ``time`` (a year of days or months).
+        A file with a map along ``dayofyear`` (365 or 366), ``month`` (12) or ``time`` (a year of days or months,
+        in any order where it has dates).
 
     Returns
     -------
     xr.DataArray
-        float32 (dayofyear 366, lat, lon), in the cube's units; between months linear, in space linear.
+        float32 (dayofyear 366, lat, lon), in the cube's units; between months linear, in space the nearest cell.
     """
     dataset = open_dataset(path, chunks={})
     origin = str(path)
@@ -63,6 +65,9 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     if axis is None or not maps:
         raise InputError(f"{origin}: a climatology needs a map with a dimension dayofyear, month or time")
     table = dataset[maps[0]].transpose(axis, latitude, longitude)
+    if axis == "time" and "since" in str(dataset["time"].attrs.get("units", "")):
+        dates = xr.decode_cf(dataset[["time"]])["time"].values
+        table = table.isel(time=np.argsort(leap_day_of_year(dates), kind="stable"))
     if field_of(cube).attrs.get("units") == "kelvin":
         table = table + (lexicon.kelvin_offset(dataset[maps[0]], origin=origin) or 0.0)
     table = table.rename({axis: "step", latitude: "lat", longitude: "lon"}).drop_vars("step", errors="ignore")

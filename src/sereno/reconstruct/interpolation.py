@@ -9,6 +9,7 @@ and after, before it smooths over a cell or so.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -232,7 +233,7 @@ def _nearest_days(values: np.ndarray, half: int, time_scale: float) -> tuple[np.
 def _tune(
     config: InterpolationConfig, drawn: list[Sample], cell: tuple[float, float], progress: Progress
 ) -> tuple[float, float]:
-    """Return the scales of least squared residual at the withheld pixels: first the time scale, then the space scale.
+    """Return the scales of least squared residual at the withheld pixels, found one after the other, time twice.
 
     A scale that the configuration gives is kept, and without samples the middle candidates are.
     """
@@ -242,17 +243,18 @@ def _tune(
     time, space = times[len(times) // 2], spaces[len(spaces) // 2]
     tried = 0
 
+    @cache
     def loss(time: float, space: float) -> float:
         nonlocal tried
         tried += 1
         error = np.concatenate([_residual(sample, time, space, cell, config.window) for sample in drawn])
-        progress("tuning", tried / (len(times) + len(spaces)))
+        progress("tuning", min(1.0, tried / (2 * len(times) + len(spaces))))
         return float(np.mean(error**2))
 
-    if drawn and len(times) > 1:
+    if drawn and len(times) * len(spaces) > 1:
         time = min(times, key=lambda candidate: loss(candidate, space))
-    if drawn and len(spaces) > 1:
         space = min(spaces, key=lambda candidate: loss(time, candidate))
+        time = min(times, key=lambda candidate: loss(candidate, space))
     progress("tuning", 1.0)
     return time, space
 
