@@ -445,3 +445,17 @@ def test_preparing_what_is_not_a_cube_writes_nothing(sea: xr.Dataset, tmp_path: 
     with pytest.raises(InputError, match="lat: must ascend"):
         prepare(sea.isel(lat=slice(None, None, -1)), tmp_path / "cube.zarr")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_another_version_is_refused_in_words(model: Model, tmp_path: Path) -> None:
+    folder = sereno.save(model, tmp_path / "model")
+    description = json.loads((folder / "model.json").read_text())
+    del description["values"]["method"]["time_scale"]
+    (folder / "model.json").write_text(json.dumps(description))
+    with pytest.raises(InputError, match=r"model.*time_scale.*fit it anew"):
+        sereno.load(folder)
+
+
+def test_whoever_may_read_the_model_may_read_its_weights(model: Model, tmp_path: Path) -> None:
+    folder = sereno.save(model, tmp_path / "model")
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1

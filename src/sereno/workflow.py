@@ -192,7 +192,11 @@ def load(folder: str | Path) -> Model:
     """
     state, description = load_model(folder)
     config = parse_config(description.config, origin=f"{folder}: configuration of the model")
-    return Model(AnomalyReconstructor.from_state(config, state), description)
+    try:
+        return Model(AnomalyReconstructor.from_state(config, state), description)
+    except (KeyError, TypeError, RuntimeError) as error:  # the last from weights of another shape
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{folder}: the model lacks something this version needs ({reason}); fit it anew") from None
 
 
 def product_of(cube: xr.Dataset, model: Model) -> Product:

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from sereno.cube import field_name, field_of, span
 from sereno.errors import InputError
@@ -137,7 +137,7 @@ def save_model(model_dir: str | Path, state: State, description: ModelDescriptio
         if state.tensors:
             # safetensors takes the memory as it lies: C order, so that a transposed array is not scrambled.
             tensors = {name: np.asarray(tensor, order="C") for name, tensor in state.tensors.items()}
-            save_file(tensors, folder / _WEIGHTS)
+            (folder / _WEIGHTS).write_bytes(save(tensors))
         if state.fields is not None:
             write_dataset(state.fields, folder / _FIELDS)
         document = {
