@@ -34,7 +34,7 @@ bench: setup      ## Measure accuracy and speed on the benchmark cubes in $(DATA
 
 docs: setup       ## Build the documentation into site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:            ## Remove what was built
 	rm -rf $(VENV) demo site
