@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save
 
 from sereno.cube import field_name, field_of, span
 from sereno.errors import InputError
+from sereno.grid import KM_PER_DEGREE
 from sereno.io.atomic import atomic_path, write_dataset
 from sereno.methods import State
 
@@ -29,8 +30,6 @@ SPACING_TOLERANCE = 0.1
 """Relative difference of grid spacing beyond which a model does not fit a cube."""
 
 _DESCRIPTION, _WEIGHTS, _FIELDS = "model.json", "weights.safetensors", "fields.nc"
-_KM_PER_DEGREE = 111.195
-"""Length of a degree of latitude on a sphere of radius 6371 km."""
 
 
 @dataclass(frozen=True)
@@ -248,7 +247,7 @@ def _spacing(cube: xr.Dataset) -> tuple[tuple[float, float], tuple[float, float]
     """Return the median spacing along latitude and longitude, in degrees and in km."""
     lat, lon = (float(np.median(np.diff(cube[dim]))) if cube[dim].size > 1 else 0.0 for dim in ("lat", "lon"))
     middle = np.radians(float(cube["lat"].mean()))
-    return (lat, lon), (lat * _KM_PER_DEGREE, lon * _KM_PER_DEGREE * float(np.cos(middle)))
+    return (lat, lon), (lat * KM_PER_DEGREE, lon * KM_PER_DEGREE * float(np.cos(middle)))
 
 
 def _time_step(cube: xr.Dataset) -> float:
