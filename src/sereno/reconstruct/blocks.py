@@ -17,6 +17,9 @@ ReconstructBlock = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarr
 """Takes the values of a block with its context, float32 (n + window − 1 + 2 margin, lat, lon), NaN where missing, and
 its n days; returns mean and std, float32 (n, lat, lon)."""
 
+CONTEXT_CELLS = 2**25
+"""Cells of a block with its context at most, so far as a longer block spares reading the same context again."""
+
 
 def by_block(
     cube: xr.Dataset,
@@ -59,7 +62,7 @@ def by_block(
     """
     values, water, half = field_of(cube), cube["water"].values, window // 2 + margin
     if block_days is None:
-        block_days = days_per_block(water.size)
+        block_days = max(days_per_block(water.size), min(4 * half + 2, CONTEXT_CELLS // water.size))
     lazy_block = delayed(_block, pure=False)
     parts = []
     for block, context in _blocks(_positions(cube, days), half, values.sizes["time"], block_days):

@@ -29,9 +29,9 @@ CELL_SCALES = (0.6, 0.8, 1.2, 2.0)
 """Candidate standard deviations of the finest convolution, in cells."""
 REACH = 200.0
 """Standard deviation, in km, that the coarsest convolution does not exceed."""
-STAGES = ((8, 4), (4, 3), (2, 2))
-"""The coarse levels: down to so many times the finest scale, and from so many days either side. Each stage is worked
-out for every day that the next one looks at, so that an old observation is compared with the sea of its own day."""
+STAGES = (8, 2)
+"""The coarse levels in two stages, down to so many times the finest scale. Each stage is worked out for every day
+that the next one looks at, so that an old observation is compared with the sea of its own day."""
 COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
 """Weight of the prior (no correction) beside the smoothed weight of the observations."""
 TUNING_CELLS, SPREAD_CELLS = 3e6, 2e7
@@ -133,13 +133,11 @@ def fill_gaps(
     widest = max(min(REACH, extent / 3) / space_scale, 1.0)
     widenings = [2.0**level for level in range(int(np.log2(widest)), 0, -1)]
     mean = np.zeros_like(values)
-    for smallest, days in STAGES:
-        within = min(days, half)
-        correction = _correct(
-            values - mean, within, [w for w in widenings if w >= smallest], time_scale, space_scale, cell
-        )
-        widenings = [w for w in widenings if w < smallest]
-        inner = slice(within, len(values) - within)
+    for smallest in STAGES:
+        stage = [widening for widening in widenings if widening >= smallest]
+        widenings = widenings[len(stage) :]
+        correction = _correct(values - mean, half, stage, time_scale, space_scale, cell)
+        inner = slice(half, len(values) - half)
         values, mean = values[inner], mean[inner] + correction
     value, confidence = _nearest_days(values - mean, half, time_scale)
     target = mean[half : len(mean) - half]
@@ -147,9 +145,8 @@ def fill_gaps(
 
 
 def stages_reach(window: int) -> int:
-    """Return how many days either side bear on a day: those of the stages, each upon the one before, and the last."""
-    half = window // 2
-    return half + sum(min(days, half) for _, days in STAGES)
+    """Return how many days either side bear on a day: half a window for each stage, and for the last level."""
+    return (len(STAGES) + 1) * (window // 2)
 
 
 def _inner(values: np.ndarray, window: int) -> np.ndarray:
@@ -160,20 +157,20 @@ def _inner(values: np.ndarray, window: int) -> np.ndarray:
 
 def _correct(
     departure: np.ndarray,
-    within: int,
+    half: int,
     widenings: list[float],
     time_scale: float,
     space_scale: float,
     cell: tuple[float, float],
 ) -> np.ndarray:
-    """Return the correction of one stage, float32 (n, lat, lon), from departures (n + 2 within, lat, lon)."""
+    """Return the correction of one stage, float32 (n, lat, lon), from departures (n + 2 half, lat, lon)."""
     seen = np.isfinite(departure)
     observed, weight = np.where(seen, departure, np.float32(0)), seen.astype(np.float32)
-    days = slice(within, len(departure) - within)
-    mean = np.zeros((len(departure) - 2 * within, *departure.shape[1:]), np.float32)
+    days = slice(half, len(departure) - half)
+    mean = np.zeros((len(departure) - 2 * half, *departure.shape[1:]), np.float32)
     for widening in widenings:
         time = time_scale * min(np.sqrt(widening), 4.0)
-        kernel = np.exp(-np.abs(np.arange(-within, within + 1)) / time).astype(np.float32)
+        kernel = np.exp(-np.abs(np.arange(-half, half + 1)) / time).astype(np.float32)
         total, confidence = (correlate1d(part, kernel, axis=0, mode="constant")[days] for part in (observed, weight))
         mean += _smooth(total - mean * confidence, confidence, space_scale * widening, cell, COARSE_SHRINKAGE)
     return mean
