@@ -23,12 +23,12 @@ WHOLE_DAY_EVERY = 5
 ROUNDS = 4
 """How often a short record is gone through for samples."""
 _TRIES, _FEWEST_DONORS = 20, 3
+_SMALL_CELLS = 2**30
 
 
 def coverage(cube: xr.Dataset) -> xr.DataArray:
     """Return the share of water observed on each day, (time,), in memory."""
-    seen = (field_of(cube).notnull() & cube["water"]).sum(("lat", "lon"))
-    return (seen / cube["water"].sum()).compute().rename("coverage")
+    return _share(field_of(cube).notnull() & cube["water"], cube["water"])
 
 
 def withhold(
@@ -67,7 +67,8 @@ def withhold(
     if part.sizes["time"] == 0:
         raise InputError("the period to score holds no day of the input")
     rng = np.random.default_rng(seed)
-    clear = coverage(part).values
+    shown = _shown(part)
+    clear = _share(shown["observed"], shown["water"]).values
     eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
     count = min(len(eligible), max(4, round(share * len(eligible))))
     hidden: list[np.ndarray] = []
@@ -75,15 +76,16 @@ def withhold(
     for index in rng.permutation(eligible):
         if len(chosen) == count:
             break
-        mask = _observed(part, index)
+        mask = _observed(shown, index)
         if protocol == "clouds":
-            mask = mask & _donor_clouds(part, index, mask, clear, rng)
+            mask = mask & _donor_clouds(shown, index, mask, clear, rng)
         if mask.any():
             hidden.append(mask)
             chosen.append(int(index))
     if not chosen:
         raise InputError(
-            "nothing to score: no day of the period shows enough of the sea to lay another day's clouds over it"
+            "nothing to score: on no day of the period do another day's clouds hide some but not all of what is seen; "
+            "if the record has no gaps, or next to nothing but gaps, try the protocol hidden-day"
             if protocol == "clouds"
             else f"nothing to score: no day of the period shows {SMALLEST_COVERAGE:.0%} of the sea"
         )
@@ -152,7 +154,8 @@ def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int =
     """
     rng = np.random.default_rng(seed)
     field, water = field_of(cube), cube["water"].values
-    clear = coverage(cube).values
+    shown = _shown(cube)
+    clear = _share(shown["observed"], shown["water"]).values
     eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
     half = window // 2
     rounds = [rng.permutation(eligible) for _ in range(min(ROUNDS, -(-count // max(len(eligible), 1))))]
@@ -166,7 +169,7 @@ def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int =
         here = np.isfinite(values[half])
         hidden = here
         if order % WHOLE_DAY_EVERY:
-            hidden = here & _donor_clouds(cube, int(index), here, clear, rng, rows=rows, columns=columns)
+            hidden = here & _donor_clouds(shown, int(index), here, clear, rng, rows=rows, columns=columns)
         if hidden.any():
             target = np.where(hidden, values[half], np.float32(np.nan))
             values[half][hidden] = np.nan
@@ -178,14 +181,25 @@ def _cut(size: int, side: int, rng: np.random.Generator) -> slice:
     return slice(start, min(start + side, size))
 
 
-def _observed(cube: xr.Dataset, index: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+def _shown(cube: xr.Dataset) -> xr.Dataset:
+    """Return where the cube was ``observed`` and its ``water``; in memory where small: donors lie anywhere."""
+    observed = (field_of(cube).notnull() & cube["water"]).transpose(*DIMS)
+    if observed.size <= _SMALL_CELLS:
+        observed = observed.compute()
+    return xr.Dataset({"observed": observed, "water": cube["water"]})
+
+
+def _share(observed: xr.DataArray, water: xr.DataArray) -> xr.DataArray:
+    return (observed.sum(("lat", "lon")) / water.sum()).compute().rename("coverage")
+
+
+def _observed(shown: xr.Dataset, index: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
     """Return where a day was observed, bool (lat, lon)."""
-    part = cube.isel(time=int(index), lat=rows, lon=columns)
-    return np.asarray((field_of(part).notnull() & part["water"]).values)
+    return np.asarray(shown["observed"][int(index), rows, columns].values)
 
 
 def _donor_clouds(
-    cube: xr.Dataset,
+    shown: xr.Dataset,
     index: int,
     observed: np.ndarray,
     clear: np.ndarray,
@@ -199,11 +213,11 @@ def _donor_clouds(
     Where no donor does, as in a record of one day, the day's own clouds are flipped and moved; all false where
     these will not do either.
     """
-    for donor in rng.permutation(_donors(cube["time"].values, index, clear))[:_TRIES]:
-        clouds = ~_observed(cube, int(donor), rows, columns)
+    for donor in rng.permutation(_donors(shown["time"].values, index, clear))[:_TRIES]:
+        clouds = ~_observed(shown, int(donor), rows, columns)
         if _hides_enough(clouds, observed):
             return clouds
-    own = cube["water"].values[rows, columns] & ~observed
+    own = shown["water"].values[rows, columns] & ~observed
     for axes in rng.permutation(np.array([(0,), (1,), (0, 1)], dtype=object)):
         moved = np.roll(np.flip(own, axes), rng.integers(0, own.shape), axis=(0, 1))
         if _hides_enough(moved, observed):
