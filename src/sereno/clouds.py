@@ -84,7 +84,7 @@ def withhold(
             chosen.append(int(index))
     if not chosen:
         raise InputError(
-            "nothing to score: on no day of the period do another day's clouds hide some but not all of what is seen; "
+            "nothing to score: on no day do another day's clouds hide some but not all of what is seen; "
             "if the record has no gaps, or next to nothing but gaps, try the protocol hidden-day"
             if protocol == "clouds"
             else f"nothing to score: no day of the period shows {SMALLEST_COVERAGE:.0%} of the sea"
