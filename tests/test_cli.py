@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -548,3 +549,13 @@ def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(tmp_path: Path,
     again = [sys.executable, "-m", "sereno.cli", *words, "--resume", "--max-minutes", "0.02"]
     subprocess.run(again, check=True, capture_output=True, cwd=tmp_path)
     assert (tmp_path / "model" / "model.json").exists()
+
+
+@pytest.mark.parametrize("verb", [("fill", "-m", "climatology"), ("prepare",)])
+def test_the_input_is_never_overwritten(run: Run, sea: Path, tmp_path: Path, verb: tuple[str, ...]) -> None:
+    own = tmp_path / "cube.zarr"
+    shutil.copytree(sea / "cube.zarr", own)
+    outcome = run(verb[0], own, *verb[1:], "-o", own)
+    assert outcome.code == 2
+    assert "it is the input" in outcome.err
+    xr.testing.assert_identical(open_cube(own).load(), open_cube(sea / "cube.zarr").load())

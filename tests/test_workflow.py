@@ -459,3 +459,14 @@ def test_a_model_of_another_version_is_refused_in_words(model: Model, tmp_path: 
 def test_whoever_may_read_the_model_may_read_its_weights(model: Model, tmp_path: Path) -> None:
     folder = sereno.save(model, tmp_path / "model")
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
+
+
+def test_near_real_time_does_not_fit_a_method_on_a_handful_of_days(sea: xr.Dataset) -> None:
+    with pytest.raises(InputError, match=r"1 days up to .* give a fitted model"):
+        sereno.fill(sea, "interpolation", nrt=True)
+
+
+def test_a_period_observed_on_land_alone_is_no_training_period(sea: xr.Dataset) -> None:
+    dry = sea.assign(sst=sea["sst"].where(~sea["water"], np.nan).fillna(290.0).where(~sea["water"]))
+    with pytest.raises(InputError, match="holds no observation"):
+        sereno.fit(dry, "climatology")

@@ -92,6 +92,7 @@ def prepare(
     """Bring daily L3 files to one analysis-ready cube."""
     from sereno.workflow import prepare as work
 
+    _require_other_place(inputs, output)
     with _progress() as progress:
         work(_open(inputs, variable, water, quality), output, progress=progress)
     typer.echo(f"wrote {output}")
@@ -156,6 +157,7 @@ def fill(
     from sereno import workflow
     from sereno.io.write import write_analysis
 
+    _require_other_place(inputs, output)
     named = _model_or_name(method)
     told = None if isinstance(named, str) else named.config
     cube = _open_for(inputs, told, variable, water, quality)
@@ -213,8 +215,9 @@ def evaluate(
             observation_noise=noise,
             progress=progress,
         )
+    paths = save_scores(result, output)
     show_scores(result.scores)
-    for path in save_scores(result, output):
+    for path in paths:
         typer.echo(f"wrote {path}")
 
 
@@ -243,6 +246,11 @@ def main() -> None:
         app(standalone_mode=True)
     except InputError as error:
         typer.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(2)
+    except PermissionError as error:
+        typer.secho(
+            f"error: {error.filename}: no permission to write there; choose another place", fg="red", err=True
+        )
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as leaving:
         if isinstance(leaving, SystemExit) and leaving.code != 130:  # typer turns Ctrl-C into an exit with 130
@@ -302,6 +310,14 @@ def _model_or_name(text: str) -> Model | str:
     if Path(text).exists():
         return load(text)
     raise InputError(f"-m {text}: neither a model's folder nor a method ({', '.join(METHODS)})")
+
+
+def _require_other_place(inputs: list[str], output: Path) -> None:
+    """Refuse to write over the input."""
+    from sereno.io.opening import expand
+
+    if output.exists() and output.resolve() in {path.resolve() for path in expand(inputs)}:
+        raise InputError(f"-o {output}: it is the input, which would be lost; choose another name")
 
 
 def _require_place_for_model(output: Path) -> None:

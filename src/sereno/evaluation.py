@@ -22,6 +22,8 @@ from sereno.methods import Progress, silent
 from sereno.metrics import Sums, scores, sums
 from sereno.workflow import Model, resolve
 
+SMALL_BYTES = 2**31
+"""A cube of up to so many bytes is loaded before it is scored."""
 GROUP_BLOCKS = 4
 """Blocks of days that are computed at once: two cores work, and neighbours share what they read."""
 
@@ -84,6 +86,7 @@ def evaluate(
         If nothing can be scored, or a model does not fit the cube.
     """
     validate(cube)
+    cube = cube.compute() if cube.nbytes <= SMALL_BYTES else cube  # what is scored often is read once
     name, period = field_name(cube), None if days is None else parse_period(days)
     given = cube.get(f"{name}_withheld")
     if given is not None and protocol == "clouds":

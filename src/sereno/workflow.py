@@ -97,7 +97,7 @@ def fit(
     seen = visible_part(cube)
     train, valid = _periods(seen, config)
     for part, period in ((train, "training"), (valid, "validation")):
-        if part is not None and not bool(field_of(part).notnull().any()):
+        if part is not None and not bool((field_of(part).notnull() & part["water"]).any()):
             raise InputError(f"the {period} period {span(part)} holds no observation")
     table = None if config.climatology.file is None else read_climatology(Path(config.climatology.file), cube)
     training: dict[str, Any] = {}
@@ -173,7 +173,15 @@ def model_for(
     In near real time it is fitted on the days up to the first one to be filled.
     """
     validate(cube)
-    known = cube.sel(time=slice(None, select_period(cube, days)["time"].values[0])) if nrt else cube
+    if not nrt or isinstance(method, Model):
+        return resolve(cube, method, progress=progress)
+    known = cube.sel(time=slice(None, select_period(cube, days)["time"].values[0]))
+    needed = configure(method).model.window
+    if known.sizes["time"] < needed:
+        raise InputError(
+            f"near real time: {method} would be fitted on the {known.sizes['time']} days up to {span(known)[-10:]}, "
+            f"too few to tell its uncertainty; fill days from number {needed} on, or give a fitted model"
+        )
     return resolve(known, method, progress=progress)
 
 
