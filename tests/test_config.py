@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from sereno.config import MethodConfig, RunConfig, as_mapping, override, parse_config, read_config, to_toml
+from sereno.config import REFERENCE_NETWORKS, MethodConfig, RunConfig, as_mapping, override, parse_config, read_config, to_toml
 from sereno.errors import InputError
 from sereno.methods import METHODS
 
@@ -106,7 +106,7 @@ def test_an_unknown_key_is_told_with_its_path_and_what_was_meant(values: dict[st
 def test_an_unknown_or_missing_method_is_answered_with_all_methods(values: dict[str, Any], told: str) -> None:
     (line,) = faults(values)
     assert line.startswith(told)
-    assert set(line.removeprefix(told).split(", ")) == set(METHODS)
+    assert set(line.removeprefix(told).split(", ")) == {*METHODS, *REFERENCE_NETWORKS}
 
 
 @pytest.mark.parametrize(
@@ -238,3 +238,24 @@ def test_an_example_run_file_loads(path: Path) -> None:
     config = parse_config(read_config(path), origin=str(path))
     assert config.model.method in METHODS
     assert parse_config(tomllib.loads(to_toml(config))) == config
+
+
+@pytest.mark.parametrize("name", REFERENCE_NETWORKS)
+def test_a_reference_network_stands_for_its_settings(name: str) -> None:
+    config = parse_config({"model": {"method": name, "hidden": 8}})
+    assert config.model.method == "convlstm"
+    layers, kernel, dilation = {
+        "model1": (1, 3, 1),
+        "model2": (1, 3, 2),
+        "model3": (1, 5, 2),
+        "model3-dilation1": (1, 5, 1),
+        "deep": (2, 5, 2),
+    }[name]
+    assert (config.model.layers, config.model.kernel, config.model.dilation) == (layers, kernel, dilation)
+    assert (config.model.hidden, config.model.head) == (8, 64)
+    assert parse_config({"model": {"method": name, "kernel": 7}}).model.kernel == 7
+
+
+def test_a_random_split_of_random_windows_is_refused() -> None:
+    (line,) = faults({"model": {"method": "convlstm", "split": "random"}})
+    assert 'set windows = "tiles" too' in line

@@ -8,16 +8,7 @@ from hypothesis import strategies as st
 from sereno.config import ConvLSTM
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.features import (
-    Record,
-    cut_window,
-    denormalise,
-    draw_window,
-    encode,
-    normalise,
-    split,
-    validation_windows,
-)
+from sereno.features import Archive, denormalise, encode, normalise, split
 
 
 def anomaly_cube(days: int, *, first: str = "2012-01-01", shape: tuple[int, int] = (6, 7)) -> xr.Dataset:
@@ -29,10 +20,6 @@ def anomaly_cube(days: int, *, first: str = "2012-01-01", shape: tuple[int, int]
     water[0, 0] = False
     time = pd.date_range(first, periods=days)
     return make_cube(values, time=time, lat=range(shape[0]), lon=range(shape[1]), water=water, field="anomaly")
-
-
-def record(days: int) -> Record:
-    return split(anomaly_cube(days), ConvLSTM(window=5), valid=anomaly_cube(10, first="2015-01-01"))[0]
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.floats(0.1, 10))
@@ -65,44 +52,11 @@ def test_an_empty_window_has_a_meaning_too() -> None:
     assert (inputs == 0).all()
 
 
-def test_days_that_are_not_there_are_empty() -> None:
-    values = np.arange(3, dtype=np.float32)[:, None, None] * np.ones((1, 2, 2), dtype=np.float32)
-    window = cut_window(values, np.array([-1, 0, 2]))
-    np.testing.assert_array_equal(window[:, 0, 0], [np.nan, 0, 2])
-    assert np.isfinite(values).all()
-
-
-@pytest.mark.parametrize("fraction", [0.0, 1.0])
-def test_hidden_pixels_are_observed_ones_and_no_longer_to_be_seen(fraction: float) -> None:
-    config = ConvLSTM(window=5, tile=(4, 64), hidden_day_fraction=fraction)
-    days, generator = record(20), np.random.default_rng(0)
-    for _ in range(50):
-        window = draw_window(days, config, generator)
-        assert window.values.shape == (5, 4, 7)
-        centre = window.values[2]
-        assert np.isfinite(window.truth[window.hidden]).all()
-        assert np.isnan(centre[window.hidden]).all()
-        np.testing.assert_array_equal(centre[~window.hidden], window.truth[~window.hidden])
-        if fraction == 1:
-            assert np.isnan(centre).all()
-        here = [(day[window.crop] == window.truth).sum() for day in days.values]
-        assert max(here) == np.isfinite(window.truth).sum()
-
-
 def test_records_end_a_window_apart() -> None:
     train, valid = split(anomaly_cube(100), ConvLSTM(window=5))
     assert len(valid.days) == 15
     assert valid.days[0] - train.days[-1] == np.timedelta64(6, "D")
-    assert np.isnan(train.values[:, 0, 0]).all()
-
-
-def test_validation_windows_are_fixed_by_the_seed() -> None:
-    config = ConvLSTM(window=5, validation_windows=7)
-    first, again, other = (validation_windows(record(20), config, seed=seed) for seed in (1, 1, 2))
-    assert len(first) == 7
-    for a, b in zip(first, again, strict=True):
-        np.testing.assert_array_equal(a.values, b.values)
-    assert any(not np.array_equal(a.truth, b.truth, equal_nan=True) for a, b in zip(first, other, strict=True))
+    assert np.isnan(train.anomaly[:, 0, 0]).all()
 
 
 @pytest.mark.parametrize(
@@ -120,11 +74,42 @@ def test_records_too_short_or_too_close_are_refused(days: int, valid: str | None
         split(anomaly_cube(days), ConvLSTM(window=5), valid=later)
 
 
-def test_records_without_an_observation_are_refused() -> None:
-    config, full = ConvLSTM(window=5), anomaly_cube(15)
-    empty = full.assign(anomaly=full["anomaly"] * np.float32(np.nan))
-    with pytest.raises(InputError, match="training days 2012-01-01 to 2012-01-05 hold not one observation"):
-        split(empty, config)
-    later = empty.assign_coords(time=empty["time"] + np.timedelta64(60, "D"))
-    with pytest.raises(InputError, match="validation days"):
-        split(full, config, valid=later)
+def test_a_random_split_takes_no_validation_period() -> None:
+    config = ConvLSTM(window=5, windows="tiles", split="random")
+    with pytest.raises(InputError, match="give no validation period"):
+        split(anomaly_cube(20), config, valid=anomaly_cube(10, first="2015-01-01"))
+
+
+def test_the_mask_of_the_reference_tells_land_from_missing() -> None:
+    window, water = np.zeros((3, 2, 2), dtype=np.float32), np.array([[True, False], [True, True]])
+    window[:, 0, 1] = np.nan
+    window[1, 1, 1] = np.nan
+    inputs, _ = encode(window, scale=1, water=water)
+    assert inputs[0, 1].tolist() == [[1, -1], [1, 1]]
+    assert inputs[1, 1].tolist() == [[1, -1], [1, 0]]
+
+
+@given(st.integers(1, 40), st.integers(1, 2000))
+def test_blocks_hold_every_day_once_and_little_enough(days: int, block_bytes: int) -> None:
+    archive = Archive.of(anomaly_cube(days))
+    blocks = archive.blocks(block_bytes=block_bytes)
+    assert [day for block in blocks for day in block] == list(range(days))
+    one_day = 4 * archive.water.size
+    assert all(len(block) == 1 or len(block) * one_day <= block_bytes for block in blocks)
+
+
+def test_a_block_comes_with_the_context_of_its_windows() -> None:
+    cube = anomaly_cube(20)
+    archive = Archive.of(cube)
+    record = archive.load(range(1, 12), window=7)
+    assert (record.first, record.targets) == (0, range(1, 12))
+    np.testing.assert_array_equal(record.days, archive.days[:15])
+    np.testing.assert_array_equal(record.values, cube["anomaly"].where(cube["water"])[:15])
+
+
+def test_the_spread_of_an_archive_is_that_of_its_observations() -> None:
+    cube = anomaly_cube(30)
+    values = cube["anomaly"].where(cube["water"]).values
+    spread, count = Archive.of(cube.chunk(time=7)).spread()
+    assert count == np.isfinite(values).sum()
+    assert spread == pytest.approx(float(np.nanstd(values.astype(float))), rel=1e-6)

@@ -72,7 +72,8 @@ def validation_loss(trained: TrainedNetwork, config: ConvLSTM, *, predict_zero: 
     network = ThesisNetwork(config)
     network.load_state_dict(trained.weights)
     squares = []
-    for window in trained.validation:
+    assert trained.validation is not None
+    for window in trained.validation.of_epoch(0):
         inputs, mean = encode(window.values, scale=trained.scale)
         truth = normalise(window.truth, mean=mean, scale=trained.scale)
         with torch.inference_mode():

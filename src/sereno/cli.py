@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
     from sereno.config import RunConfig
     from sereno.methods import Progress
+    from sereno.networks import BareNetwork
     from sereno.workflow import Model
 
 SECONDS_BETWEEN_LINES = 2.0
+BARE = "climatology and uncertainty are fitted on the input that fill or evaluate uses it on"
 
 app = typer.Typer(
     name="sereno",
@@ -105,7 +107,14 @@ def fit(
     inputs: Inputs,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the model to write.")],
     method: Annotated[
-        str | None, typer.Option("-m", "--method", "--model", help="climatology, interpolation or convlstm.")
+        str | None,
+        typer.Option(
+            "-m",
+            "--method",
+            "--model",
+            help="climatology, interpolation, convlstm, or a reference network: model1, model2, model3, "
+            "model3-dilation1, deep.",
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Run file in TOML; options override it.")] = None,
     settings: Settings = None,
@@ -120,20 +129,97 @@ def fit(
     quality: Quality = None,
     seed: Seed = None,
 ) -> None:
-    """Train or tune a method and save it as a model."""
-    from sereno import workflow
+    """Train or tune a method and save it as a model; IN may be a folder of training tiles."""
+    from sereno import networks, workflow
+    from sereno.io.tiles import is_tile_folder
+    from sereno.report.figures import losses_figure
+    from sereno.report.figures import save as save_figure
 
     told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
     told |= {"variable": variable, "water": water, "quality_level": quality}
     run = _configure(method, config, settings or [], told)
     _require_place_for_model(output)
-    cube = _open(inputs, run.variable, run.water, run.quality_level)
     checkpoints = output.with_name(output.name + ".training")
+    on_tiles = len(inputs) == 1 and is_tile_folder(inputs[0])
+    cube = None if on_tiles else _open(inputs, run.variable, run.water, run.quality_level)
+    model: Model | BareNetwork
     with _progress() as progress:
-        model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
-    typer.echo(f"wrote {workflow.save(model, output)}: {model.name} fitted on {model.description.training_period}")
-    if checkpoints.is_dir():
-        typer.echo(f"checkpoints and losses are in {checkpoints}; remove it when the training need not be resumed")
+        if cube is None:
+            model = networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
+        else:
+            model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
+    workflow.save(model, output)
+    if isinstance(model, workflow.Model):
+        typer.echo(f"wrote {output}: {model.name} fitted on {model.description.training_period}")
+    else:
+        typer.echo(f"wrote {output}: a bare network trained on {model.origin}; {BARE}")
+    if getattr(run.model, "split", "time") == "random":
+        _note('model.split = "random": validation windows share days with training windows, so the validation loss '
+              "leaks and is too good; judge the model on days it was not trained on")  # fmt: skip
+    if (checkpoints / "metrics.csv").is_file():
+        save_figure(losses_figure(checkpoints / "metrics.csv"), checkpoints / "losses.png")
+        typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it when the training need "
+                   "not be resumed")  # fmt: skip
+
+
+@app.command(epilog="Example: `sereno tiles cube.zarr -o tiles --climatology clim.nc`")
+def tiles(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of tiles to write.")],
+    size: Annotated[tuple[int, int], typer.Option(min=1, help="Cells (lat, lon) of a tile.")] = (190, 250),
+    overlap: Annotated[float, typer.Option(min=0, max=0.99, help="Share that neighbouring tiles have in common.")] = 0.5,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="Least share observed on the central day.")] = 0.1,
+    window: Annotated[int, typer.Option(min=3, help="Days in a sequence, an odd number.")] = 15,
+    most: Annotated[int | None, typer.Option(min=2, help="Tiles at most, drawn with the seed.")] = None,
+    climatology: Annotated[
+        str | None, typer.Option(help="File of the climatology that anomalies are taken from; else fitted.")
+    ] = None,
+    days: Days = None,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+    seed: Seed = None,
+) -> None:
+    """Write training tiles as `.npz` files in the reference method's layout; `fit` can train on them."""
+    from sereno.config import parse_config
+    from sereno.networks import export_tiles
+
+    model = {"method": "convlstm", "windows": "tiles", "tile": size, "overlap": overlap, "window": window}
+    model |= {"smallest_coverage": coverage} | ({} if most is None else {"most_tiles": most})
+    table = {"recent_days": 0} | ({} if climatology is None else {"file": climatology})
+    values = {"model": model, "climatology": table, "seed": seed or 0} | ({} if days is None else {"train": days})
+    run = parse_config(values, origin="options")
+    with _progress() as progress:
+        count, scale = export_tiles(_open(inputs, variable, water, quality), run, output, progress=progress)
+    typer.echo(f"wrote {output}: {count} tiles of {window} × {size[0]} × {size[1]}, max_std_seq {scale:.4f}")
+
+
+@app.command(name="import-keras", epilog="Example: `sereno import-keras deep.keras -o deep --max-std-seq tiles/`")
+def import_keras(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Network saved by Keras, .keras or .h5.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the model to write.")],
+    scale: Annotated[
+        str | None,
+        typer.Option("--max-std-seq", help="What its training divided by: a number, max_std_seq.npz or its folder."),
+    ] = None,
+    climatology: Annotated[
+        Path | None, typer.Option(help="File of the climatology that its anomalies were taken from.")
+    ] = None,
+) -> None:
+    """Take over a reference network trained with Keras; no Keras is needed and none of its code is run."""
+    from sereno import networks, workflow
+    from sereno.io.tiles import read_scale
+
+    _require_place_for_model(output)
+    if climatology is not None and not climatology.exists():
+        raise InputError(f"--climatology {climatology}: no such file")
+    known = None if climatology is None else str(climatology.resolve())
+    network = networks.import_keras(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
+    typer.echo(f"wrote {workflow.save(network, output)}: a bare network from {network.origin}; {BARE}")
+    if scale is None:
+        _note("without --max-std-seq anomalies are divided by their standard deviation on the input it is used on")
+    if known is None:
+        _note("without --climatology one is fitted on the input it is used on")
 
 
 @app.command(epilog="Example: `sereno fill l3s/ -m interpolation -o analysis.nc --days 2024-05-01:2024-05-31`")
@@ -196,7 +282,7 @@ def evaluate(
     from sereno import evaluation, workflow
     from sereno.report.tables import save_scores, show_scores
 
-    chosen: dict[str, Model | RunConfig] = {}
+    chosen: dict[str, Model | BareNetwork | RunConfig] = {}
     for text in methods:
         named = _model_or_name(text)
         label = named if isinstance(named, str) else Path(text).name
@@ -266,12 +352,16 @@ def _open(inputs: list[str], variable: str | None, water: str | None, quality: i
         inputs, variable=variable, water=water, **({} if quality is None else {"quality_level": quality})
     )
     for note in cube.attrs["notes"]:
-        typer.secho(f"note: {note}", fg="yellow", err=True)
+        _note(note)
     inserted = cube.attrs["inserted_days"]
     if inserted:
         listed = ", ".join(inserted[:5]) + (", …" if len(inserted) > 5 else "")
-        typer.secho(f"note: {len(inserted)} missing days taken as empty images: {listed}", fg="yellow", err=True)
+        _note(f"{len(inserted)} missing days taken as empty images: {listed}")
     return cube
+
+
+def _note(text: str) -> None:
+    typer.secho(f"note: {text}", fg="yellow", err=True)
 
 
 def _open_for(

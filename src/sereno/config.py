@@ -71,7 +71,7 @@ class Interpolation:
 
 @dataclass(frozen=True, config=_STRICT)
 class ConvLSTM:
-    """The reference's deep network: two ConvLSTM layers over the window, then two convolutions."""
+    """The reference's networks: ConvLSTM layers over the window, then two convolutions; the deep one by default."""
 
     method: Literal["convlstm"] = "convlstm"
     window: int = Field(default=15, ge=3)
@@ -86,31 +86,60 @@ class ConvLSTM:
     """Channels of the first plain convolution."""
     dilation: int = Field(default=2, ge=1)
     """Dilation of the first plain convolution."""
+    recurrent_activation: Literal["sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"] = "sigmoid"
+    """Activation of the gates; the hard ones are those of old Keras networks."""
+    mask: Literal["observed", "state"] = "observed"
+    """Second channel of the input: observed is 1 where observed, else 0; state (the reference) is -1 on land too."""
     tile: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (64, 64)
     """Cells (lat, lon) of the crops trained on, and of the tiles a large map is cut into."""
     halo: int = Field(default=16, ge=0)
     """Cells of context round each tile of a large map."""
+    windows: Literal["random", "tiles"] = "random"
+    """Training windows: random crops and days, or (the reference) every tile of every day, overlapping."""
+    overlap: float = Field(default=0.5, ge=0, lt=1)
+    """Share of a tile that the next one covers too, where windows are tiles."""
+    smallest_coverage: float = Field(default=0.1, ge=0, le=1)
+    """Tiles of which less was observed on the central day are dropped, where windows are tiles."""
+    most_tiles: int | None = Field(default=None, ge=2)
+    """Tiles at most, drawn once with the seed, where windows are tiles; the reference had 4096."""
+    hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
+    """Share of windows whose central day is wholly hidden (1 is the reference); the rest lose a cloud's worth."""
+    split: Literal["time", "random"] = "time"
+    """How validation windows are parted from training windows: in time, with a gap of a window; random (the
+    reference) draws them from the same days, so that the validation loss leaks. Needs windows = "tiles"."""
+    validation_windows: int | None = Field(default=None, ge=1)
+    """Fixed windows that the validation loss is taken on; 64 where not given, and where windows are tiles the power
+    of two nearest to 15 % of all of them."""
     batch_size: int = Field(default=4, ge=1)
     """Windows in a training step."""
+    steps_per_epoch: int = Field(default=200, ge=1)
+    """Training steps between two looks at the validation loss, where windows are random."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Step size of Adam."""
     max_epochs: int = Field(default=100, ge=1)
     """Epochs at most."""
     patience: int = Field(default=10, ge=1)
     """Epochs without a better validation loss before training stops."""
-    steps_per_epoch: int = Field(default=200, ge=1)
-    """Training steps between two looks at the validation loss."""
-    validation_windows: int = Field(default=64, ge=1)
-    """Fixed windows that the validation loss is taken on."""
-    hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
-    """Share of windows whose central day is wholly hidden (1 is the reference); the rest lose a cloud's worth."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic in training; auto: bfloat16, faster and as accurate, where the hardware has it."""
+    """Arithmetic; auto: bfloat16, faster and as accurate, where the hardware has it."""
+    recompute: bool = False
+    """Compute the gates twice in training rather than keep them: less than half the memory, a third more work."""
 
     def __post_init__(self) -> None:
-        """Refuse a window or a kernel without a centre."""
+        """Refuse a window or a kernel without a centre, and a random split of random windows."""
         _require_odd(self, "window", "kernel")
+        if self.split == "random" and self.windows != "tiles":
+            raise ValueError('split = "random" parts fixed tiles: set windows = "tiles" too')
 
+
+REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
+    "model1": {"layers": 1, "kernel": 3, "dilation": 1},
+    "model2": {"layers": 1, "kernel": 3, "dilation": 2},
+    "model3": {"layers": 1, "kernel": 5, "dilation": 2},
+    "model3-dilation1": {"layers": 1, "kernel": 5, "dilation": 1},
+    "deep": {"layers": 2, "kernel": 5, "dilation": 2},
+}
+"""The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
 MethodConfig = Annotated[Climatology | Interpolation | ConvLSTM, Field(discriminator="method")]
 
@@ -141,7 +170,7 @@ _ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
 
 
 def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> RunConfig:
-    """Validate a nested mapping into a `RunConfig`.
+    """Validate a nested mapping into a `RunConfig`; the name of a reference network stands for its settings.
 
     Raises
     ------
@@ -149,6 +178,10 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> Ru
         Lists every fault: unknown keys with their path and the nearest known key, values of the wrong kind
         or out of range.
     """
+    model = values.get("model")
+    if isinstance(model, dict) and model.get("method") in REFERENCE_NETWORKS:
+        network = {"method": "convlstm", **REFERENCE_NETWORKS[model["method"]]}
+        values = values | {"model": network | {key: value for key, value in model.items() if key != "method"}}
     try:
         return _ADAPTER.validate_python(values)
     except ValidationError as error:
@@ -214,9 +247,9 @@ def _fault(error: dict[str, Any]) -> str:
         meant = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"{path}: unknown key; {meant}"
     if kind == "union_tag_invalid":
-        return f"model.method: unknown method {given['method']!r}; choose one of {', '.join(_methods())}"
+        return f"model.method: unknown method {given['method']!r}; choose one of {', '.join(_names())}"
     if kind == "union_tag_not_found" or (kind == "missing" and path == "model"):
-        return f"model.method: name the method, one of {', '.join(_methods())}"
+        return f"model.method: name the method, one of {', '.join(_names())}"
     if kind in ("dataclass_type", "model_attributes_type"):
         return f"{path}: must be a table of settings (got {given!r})"
     message = error["msg"].removeprefix("Value error, ")
@@ -227,6 +260,11 @@ def _methods() -> dict[str, type]:
     """Return the configuration of each method by the method's name."""
     members = get_args(get_args(MethodConfig)[0])
     return {cls.__dataclass_fields__["method"].default: cls for cls in members}
+
+
+def _names() -> list[str]:
+    """Return what `model.method` may say."""
+    return [*_methods(), *REFERENCE_NETWORKS]
 
 
 def _table(location: list[str]) -> type:

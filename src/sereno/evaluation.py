@@ -20,6 +20,7 @@ from sereno.errors import InputError
 from sereno.io.artefact import check_fits
 from sereno.methods import Progress, silent
 from sereno.metrics import Sums, scores, sums
+from sereno.networks import BareNetwork
 from sereno.workflow import Model, resolve
 
 SMALL_BYTES = 2**31
@@ -50,7 +51,7 @@ class Evaluation:
 
 def evaluate(
     cube: xr.Dataset,
-    methods: Mapping[str, Model | RunConfig | str],
+    methods: Mapping[str, Model | BareNetwork | RunConfig | str],
     *,
     days: str | None = None,
     protocol: str = "clouds",

@@ -1,9 +1,9 @@
-"""Windows of the anomaly cube: cut, with pixels hidden, turned into what a network sees, and back."""
+"""Windows of the anomaly cube as a network sees them, and back; archives of days, and their parting in time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -11,32 +11,11 @@ import xarray as xr
 from sereno.config import ConvLSTM
 from sereno.cube import DIMS, field_of
 from sereno.errors import InputError
-from sereno.tiling import window_positions
 
 VALIDATION_SHARE = 0.15
 """Share of the training days that validates where no validation cube is given."""
-_DRAWS = 20
-_SMALLEST_SHARE = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class Record:
-    """The days of an anomaly cube in memory.
-
-    Attributes
-    ----------
-    values
-        float32 (time, lat, lon), NaN where missing.
-    days
-        datetime64[D] (time,), ascending.
-    """
-
-    values: np.ndarray
-    days: np.ndarray
-
-    def between(self, start: int, stop: int) -> Record:
-        """Return the days at positions `start` to `stop`, the latter not included."""
-        return Record(self.values[start:stop], self.days[start:stop])
+BLOCK_BYTES = 2**30
+"""Bytes of the days that training holds in memory at once."""
 
 
 class HiddenWindow(NamedTuple):
@@ -50,6 +29,8 @@ class HiddenWindow(NamedTuple):
         float32 (lat, lon), the central day with nothing hidden.
     hidden
         bool (lat, lon), the pixels hidden, all of them observed.
+    water
+        bool (lat, lon), true over water.
     crop
         Slices (lat, lon) of the grid that the window was cut from.
     """
@@ -57,30 +38,92 @@ class HiddenWindow(NamedTuple):
     values: np.ndarray
     truth: np.ndarray
     hidden: np.ndarray
+    water: np.ndarray
     crop: tuple[slice, slice]
 
 
-def cut_window(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Return the days at `positions` of a record, as `tiling.window_positions` gives them.
+@dataclass(frozen=True, eq=False)
+class Record:
+    """Consecutive days of an anomaly cube in memory.
 
-    Parameters
+    Attributes
     ----------
     values
-        Anomalies, (time, lat, lon), NaN where missing.
-    positions
-        Positions, (window,); −1 gives an empty day.
-
-    Returns
-    -------
-    np.ndarray
-        float32 (window, lat, lon), a copy.
+        float32 (time, lat, lon), NaN where missing.
+    days
+        datetime64[D] (time,), ascending.
+    water
+        bool (lat, lon).
+    targets
+        Positions of the days that may be the centre of a window; the others are their context.
+    first
+        Position in the archive of the record's first day.
     """
-    window: np.ndarray = values[positions].astype(np.float32, copy=False)
-    window[positions < 0] = np.nan
-    return window
+
+    values: np.ndarray
+    days: np.ndarray
+    water: np.ndarray
+    targets: range
+    first: int = 0
 
 
-def encode(window: np.ndarray, *, scale: float) -> tuple[np.ndarray, float]:
+@dataclass(frozen=True, eq=False)
+class Archive:
+    """The days of an anomaly cube, read a block of consecutive days at a time.
+
+    Attributes
+    ----------
+    anomaly
+        float32 (time, lat, lon), lazy or not, NaN where missing and on land.
+    water
+        bool (lat, lon).
+    """
+
+    anomaly: xr.DataArray
+    water: np.ndarray
+
+    @classmethod
+    def of(cls, cube: xr.Dataset) -> Self:
+        """Return the archive of an anomaly cube; land counts as missing."""
+        anomaly = field_of(cube).where(cube["water"]).transpose(*DIMS).astype(np.float32)
+        return cls(anomaly, cube["water"].values)
+
+    @property
+    def days(self) -> np.ndarray:
+        """The days, datetime64[D] (time,)."""
+        return self.anomaly["time"].values.astype("datetime64[D]")
+
+    def between(self, start: int, stop: int) -> Archive:
+        """Return the days at positions `start` to `stop`, the latter not included."""
+        return Archive(self.anomaly.isel(time=slice(start, stop)), self.water)
+
+    def blocks(self, *, block_bytes: int = BLOCK_BYTES) -> list[range]:
+        """Part the positions of the days into blocks of nearly equal length, none above `block_bytes`."""
+        longest = max(1, block_bytes // (4 * self.water.size))
+        parts = np.array_split(np.arange(len(self.days)), -(-len(self.days) // longest))
+        return [range(int(part[0]), int(part[-1]) + 1) for part in parts]
+
+    def load(self, block: range, *, window: int) -> Record:
+        """Read a block of days with the context that its windows need."""
+        half = window // 2
+        first, last = max(block.start - half, 0), min(block.stop + half, len(self.days))
+        values = np.asarray(self.anomaly.isel(time=slice(first, last)).values)
+        targets = range(block.start - first, block.stop - first)
+        return Record(values, self.days[first:last], self.water, targets, first)
+
+    def spread(self) -> tuple[float, int]:
+        """Return the standard deviation of all observations and their number, a block of days in memory at a time."""
+        total = np.zeros(3)
+        for block in self.blocks():
+            values = self.anomaly.isel(time=slice(block.start, block.stop)).values
+            seen = values[np.isfinite(values)].astype(np.float64)
+            total += seen.size, seen.sum(), np.square(seen).sum()
+        count = max(total[0], 1.0)
+        variance = total[2] / count - (total[1] / count) ** 2
+        return float(np.sqrt(max(variance, 0.0))), int(total[0])
+
+
+def encode(window: np.ndarray, *, scale: float, water: np.ndarray | None = None) -> tuple[np.ndarray, float]:
     """Turn a window of anomalies into the input of a network.
 
     The mean over all observed pixels of the window is subtracted, the rest divided by the one global `scale`, and
@@ -92,6 +135,8 @@ def encode(window: np.ndarray, *, scale: float) -> tuple[np.ndarray, float]:
         Anomalies, (window, lat, lon), NaN where missing; it may be wholly empty.
     scale
         Standard deviation of the anomalies of the training period.
+    water
+        bool (lat, lon): where given, the mask is −1 on land, as the reference has it.
 
     Returns
     -------
@@ -105,6 +150,8 @@ def encode(window: np.ndarray, *, scale: float) -> tuple[np.ndarray, float]:
     inputs = np.empty((len(window), 2, *window.shape[1:]), dtype=np.float32)
     inputs[:, 0] = np.where(observed, normalise(window, mean=mean, scale=scale), 0)
     inputs[:, 1] = observed
+    if water is not None:
+        inputs[:, 1, ~water] = -1
     return inputs, mean
 
 
@@ -118,79 +165,47 @@ def denormalise(output: np.ndarray, *, mean: float, scale: float) -> np.ndarray:
     return np.asarray(output * scale + mean, dtype=np.float32)
 
 
-def draw_window(record: Record, config: ConvLSTM, generator: np.random.Generator) -> HiddenWindow:
-    """Draw a day and a crop, and hide pixels of the day: all of them, or where another day of the record was cloudy.
-
-    A crop that gives next to nothing to learn from is drawn again, a bounded number of times.
-    """
-    grid = record.values.shape[1:]
-    size = np.minimum(config.tile, grid)
-    for _ in range(_DRAWS):
-        day, other = generator.integers(len(record.days), size=2)
-        corner = generator.integers(np.array(grid) - size + 1)
-        crop = (slice(corner[0], corner[0] + size[0]), slice(corner[1], corner[1] + size[1]))
-        truth = record.values[day, *crop]
-        hidden = np.isfinite(truth)
-        if generator.random() >= config.hidden_day_fraction:
-            hidden &= ~np.isfinite(record.values[other, *crop])
-        if hidden.mean() >= _SMALLEST_SHARE:
-            break
-    positions = window_positions(record.days, day, window=config.window)
-    values = cut_window(record.values[:, *crop], positions)
-    values[config.window // 2, hidden] = np.nan
-    return HiddenWindow(values, truth, hidden, crop)
+def land_channel(config: ConvLSTM, water: np.ndarray) -> np.ndarray | None:
+    """Return what `encode` must know of the land for the mask that a configuration asks for."""
+    return water if config.mask == "state" else None
 
 
-def split(cube: xr.Dataset, config: ConvLSTM, *, valid: xr.Dataset | None = None) -> tuple[Record, Record]:
-    """Return the records to train and to validate on, with a window's distance between any two of their days.
+def first_validation_day(first: np.datetime64, last: np.datetime64, *, window: int) -> np.datetime64:
+    """Return where the last 15 % of a period begin, a window's length at least; training ends a window earlier."""
+    days = int((last - first).astype(int)) + 1
+    return last - (max(round(VALIDATION_SHARE * days), window) - 1)
+
+
+def split(cube: xr.Dataset, config: ConvLSTM, *, valid: xr.Dataset | None = None) -> tuple[Archive, Archive]:
+    """Return the archives to train and to validate on, with a window's distance between any two of their days.
+
+    Under ``split = "random"`` both are the whole cube: who draws from it must part the windows, and leaks.
 
     Raises
     ------
     InputError
         If there are too few days, if the two periods come too close, or if one of them has no observation.
     """
-    record, window = _record(cube), config.window
-    if valid is not None:
-        records = record, _record(valid)
-        distance = np.abs(records[0].days[:, None] - records[1].days).min().astype(int)
+    archive, window = Archive.of(cube), config.window
+    days = archive.days
+    if config.split == "random":
+        if valid is not None:
+            raise InputError('model.split = "random" draws its validation windows from the training period: give no '
+                             "validation period, or leave the split to time")  # fmt: skip
+        parts, needed = (archive, archive), window
+    elif valid is not None:
+        parts, needed = (archive, Archive.of(valid)), window
+        distance = np.abs(days[:, None] - parts[1].days).min().astype(int)
         if distance < window:
             raise InputError(
                 f"the training and the validation period are {distance} days apart: keep {window} (model.window)"
             )
-        needed = window
     else:
-        span = int((record.days[-1] - record.days[0]).astype(int)) + 1
-        length = max(round(VALIDATION_SHARE * span), window)
-        first = record.days[-1] - (length - 1)
-        stop = np.searchsorted(record.days, first - window)
-        records = record.between(0, stop), record.between(np.searchsorted(record.days, first), len(record.days))
+        first = first_validation_day(days[0], days[-1], window=window)
+        stop = int(np.searchsorted(days, first - window))
+        parts = archive.between(0, stop), archive.between(int(np.searchsorted(days, first)), len(days))
         needed = 3 * window
-    if len(records[0].days) < window:
-        found = f"the training period has {len(record.days)} days"
+    if len(parts[0].days) < window:
+        found = f"the training period has {len(days)} days"
         raise InputError(f"{found}; a network with a window of {window} days needs {needed}")
-    for name, part in zip(("training", "validation"), records, strict=True):
-        if not np.isfinite(part.values).any():
-            raise InputError(f"the {name} days {part.days[0]} to {part.days[-1]} hold not one observation")
-    return records
-
-
-def _record(cube: xr.Dataset) -> Record:
-    """Load an anomaly cube; land counts as missing."""
-    values = field_of(cube).where(cube["water"]).transpose(*DIMS)
-    return Record(np.asarray(values, dtype=np.float32), cube["time"].values.astype("datetime64[D]"))
-
-
-def validation_windows(record: Record, config: ConvLSTM, *, seed: int) -> list[HiddenWindow]:
-    """Return the fixed windows that the validation loss is taken on; those with nothing hidden are left out.
-
-    Raises
-    ------
-    InputError
-        If not one window has a hidden pixel.
-    """
-    generator = np.random.default_rng((seed, 0))
-    windows = [draw_window(record, config, generator) for _ in range(config.validation_windows)]
-    windows = [window for window in windows if window.hidden.any()]
-    if not windows:
-        raise InputError("the validation days have too few observations to hide some of them")
-    return windows
+    return parts

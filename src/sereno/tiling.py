@@ -68,6 +68,22 @@ def blend(tiles: list[Tile], pieces: Iterable[np.ndarray]) -> np.ndarray:
     return blended
 
 
+def starts(cells: int, *, tile: int, overlap: float) -> list[int]:
+    """Return where overlapping tiles begin along an axis; the last is moved back so that it ends with the axis.
+
+    Parameters
+    ----------
+    cells
+        Cells of the axis, `tile` at least.
+    tile
+        Cells of a tile.
+    overlap
+        Share of a tile that the next one covers too, 0 to below 1.
+    """
+    step = max(1, round(tile * (1 - overlap)))
+    return list(dict.fromkeys([*range(0, cells - tile, step), cells - tile]))
+
+
 def window_positions(days: np.ndarray, index: int, *, window: int) -> np.ndarray:
     """Return where the days of a window stand in a record.
 

@@ -1,7 +1,7 @@
-"""Fitting a network: windows with hidden pixels, the training loop, its best weights, resuming.
+"""Fitting a network: the training loop, its best weights, resuming.
 
-Training windows are drawn anew in every epoch; validation windows are drawn once. The two come from separate days
-with at least a window between them, so that no day serves both.
+Unless the reference's random split is asked for, training and validation windows come from separate days with at
+least a window between them, so that no day serves both.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import signal
 import tempfile
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,17 +28,20 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from sereno.config import ConvLSTM
 from sereno.errors import InputError
-from sereno.features import HiddenWindow, Record, draw_window, encode, normalise, split, validation_windows
+from sereno.features import split
 from sereno.losses import masked_mse
 from sereno.methods import Progress, silent
+from sereno.nets.precision import arithmetic
 from sereno.nets.thesis import ThesisNetwork
+from sereno.windows import Encoded, Sample, Samples, Windows, windows_for
 
-Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Inputs (window, 2, lat, lon), normalised truth (lat, lon) and hidden pixels (lat, lon)."""
+T = TypeVar("T")
+AHEAD = 8
+"""Samples that are made while the network is at work on the ones before."""
 
 
 class TrainedNetwork(NamedTuple):
@@ -50,13 +56,13 @@ class TrainedNetwork(NamedTuple):
     history
         ``epoch``, ``train_loss`` and ``valid_loss`` of each epoch, losses in units of `scale` squared.
     validation
-        The windows that the validation loss was taken on.
+        The windows of the cube that the validation loss was taken on, if it was a cube.
     """
 
     weights: dict[str, Tensor]
     scale: float
     history: list[dict[str, float]]
-    validation: list[HiddenWindow]
+    validation: Windows | None = None
 
 
 def train(
@@ -75,10 +81,57 @@ def train(
     Parameters
     ----------
     cube
-        Anomaly cube of the training period; it is loaded into memory.
+        Anomaly cube of the training period; read a block of days at a time.
     valid
         Anomaly cube of a separate period to select the best weights on; the last 15 % of the training days, less a
         window's distance, where not given.
+    folder, resume, max_minutes
+        See `train_on`.
+
+    Raises
+    ------
+    InputError
+        If the record is too short or too empty, or the checkpoint is of a training with other settings.
+    """
+    archives = split(cube, config, valid=valid)
+    spread, observations = archives[0].spread()
+    if observations == 0:
+        days = archives[0].days
+        raise InputError(f"the training days {days[0]} to {days[-1]} hold not one observation")
+    training, validation = windows_for(*archives, config, seed=seed)
+    scale = spread or 1.0
+    trained = train_on(
+        Encoded(training, config, scale),
+        Encoded(validation, config, scale),
+        config,
+        scale=scale,
+        seed=seed,
+        folder=folder,
+        resume=resume,
+        max_minutes=max_minutes,
+        progress=progress,
+    )
+    return trained._replace(validation=validation)
+
+
+def train_on(
+    training: Samples,
+    validation: Samples,
+    config: ConvLSTM,
+    *,
+    scale: float,
+    seed: int = 0,
+    folder: Path | None = None,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    progress: Progress = silent,
+) -> TrainedNetwork:
+    """Train a network on samples, wherever they come from.
+
+    Parameters
+    ----------
+    scale
+        What the samples were divided by.
     folder
         Where ``last.ckpt``, ``best.ckpt`` and ``metrics.csv`` are kept.
     resume
@@ -89,11 +142,8 @@ def train(
     Raises
     ------
     InputError
-        If the record is too short or too empty, or the checkpoint is of a training with other settings.
+        If the checkpoint is of a training with other settings.
     """
-    records = split(cube, config, valid=valid)
-    scale = float(np.std(records[0].values, where=np.isfinite(records[0].values), dtype=np.float64)) or 1.0
-    validation = validation_windows(records[1], config, seed=seed)
     with (
         tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place,
         torch.random.fork_rng(devices=[]),
@@ -106,14 +156,14 @@ def train(
             _check_same_training(checkpoint, config, scale)
         torch.manual_seed(seed)
         network = ThesisNetwork(config)
-        logbook = _Logbook(folder, config, max_minutes, progress)
+        steps = -(-len(training) // config.batch_size)
+        logbook = _Logbook(folder, config, steps, max_minutes, progress)
         trainer = _trainer(config, logbook)
-        windows = _Windows(records[0], validation, config, scale, seed)
-        _fit(trainer, _Fitting(network, config, scale), windows, checkpoint)
+        _fit(trainer, _Fitting(network, config, scale), _Data(training, validation, config), checkpoint)
         best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     progress("training", 1.0)
     weights = {name.removeprefix("network."): tensor for name, tensor in best.items()}
-    return TrainedNetwork(weights, scale, logbook.history, validation)
+    return TrainedNetwork(weights, scale, logbook.history)
 
 
 class _Fitting(LightningModule):
@@ -149,49 +199,55 @@ class _Fitting(LightningModule):
         return loss
 
 
-class _Drawn(Dataset[Sample]):
-    """Training windows of one epoch, each drawn from its own seed, so that resuming draws the same ones."""
+class _Epoch(IterableDataset[Sample]):
+    """The samples of one epoch, made a few ahead of the network by a thread of their own."""
 
-    def __init__(self, record: Record, config: ConvLSTM, scale: float, *, seed: tuple[int, ...]) -> None:
-        self.record, self.config, self.scale, self.seed = record, config, scale, seed
+    def __init__(self, samples: Samples, epoch: int) -> None:
+        self.samples, self.epoch = samples, epoch
 
-    def __len__(self) -> int:
-        return self.config.steps_per_epoch * self.config.batch_size
-
-    def __getitem__(self, index: int) -> Sample:
-        generator = np.random.default_rng((*self.seed, index))
-        return _sample(draw_window(self.record, self.config, generator), self.scale)
+    def __iter__(self) -> Iterator[Sample]:
+        return ahead(self.samples.of_epoch(self.epoch), count=AHEAD)
 
 
-class _Windows(LightningDataModule):
-    """Windows to train on, drawn anew each epoch, and the fixed ones to validate on."""
+def ahead(items: Iterator[T], *, count: int) -> Iterator[T]:
+    """Yield items while a thread makes the next `count` of them."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(next, items, end) for _ in range(count))
+        for _ in repeat(None):
+            item = waiting.popleft().result()
+            if item is end:
+                return
+            waiting.append(pool.submit(next, items, end))
+            yield item  # type: ignore[misc]  # not the end
 
-    def __init__(
-        self, record: Record, validation: list[HiddenWindow], config: ConvLSTM, scale: float, seed: int
-    ) -> None:
+
+class _Data(LightningDataModule):
+    """The samples to train on, another order or other ones each epoch, and the fixed ones to validate on."""
+
+    def __init__(self, training: Samples, validation: Samples, config: ConvLSTM) -> None:
         super().__init__()
-        self.record, self.config, self.scale, self.seed = record, config, scale, seed
-        self.validation = [_sample(window, scale) for window in validation]
+        self.training, self.validation, self.config = training, validation, config
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Return the windows of the epoch that begins."""
+        """Return the samples of the epoch that begins."""
         assert self.trainer is not None
-        seed = (self.seed, 1, self.trainer.current_epoch)
-        return DataLoader(_Drawn(self.record, self.config, self.scale, seed=seed), self.config.batch_size)
+        return DataLoader(_Epoch(self.training, self.trainer.current_epoch), self.config.batch_size)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Return the validation windows."""
-        # A list is as good as a data set, though not for the type checker.
-        return DataLoader(self.validation, self.config.batch_size)  # type: ignore[arg-type]
+        """Return the validation samples."""
+        return DataLoader(_Epoch(self.validation, 0), self.config.batch_size)
 
 
 class _Logbook(Callback):
     """Keeps losses and checkpoints of each epoch, reports progress, and ends the training when its time is up."""
 
-    def __init__(self, folder: Path, config: ConvLSTM, max_minutes: float | None, progress: Progress) -> None:
+    def __init__(
+        self, folder: Path, config: ConvLSTM, steps: int, max_minutes: float | None, progress: Progress
+    ) -> None:
         self.history: list[dict[str, float]] = []
         self._folder, self._progress = folder, progress
-        self._patience, self._steps = config.patience, config.max_epochs * config.steps_per_epoch
+        self._patience, self._steps = config.patience, config.max_epochs * steps
         self._began, self._seconds = time.monotonic(), np.inf if max_minutes is None else 60 * max_minutes
 
     def on_train_start(self, trainer: Trainer, *_: object) -> None:
@@ -234,7 +290,7 @@ def _trainer(config: ConvLSTM, logbook: _Logbook) -> Trainer:
         devices=1,
         # Without it Lightning would make one worker of each task of a SLURM job.
         plugins=[LightningEnvironment()],
-        precision=_precision(config),
+        precision="bf16-mixed" if arithmetic(config) == torch.bfloat16 else "32-true",
         max_epochs=config.max_epochs,
         callbacks=[logbook, EarlyStopping("valid_loss", patience=config.patience)],
         # The logbook keeps the checkpoints: Lightning's own loses the best one when a folder is moved.
@@ -247,38 +303,20 @@ def _trainer(config: ConvLSTM, logbook: _Logbook) -> Trainer:
     )
 
 
-def _precision(config: ConvLSTM) -> Literal["32-true", "bf16-mixed"]:
-    """Return the arithmetic of the training as Lightning names it."""
-    if torch.cuda.is_available():
-        supported = torch.cuda.is_bf16_supported()
-    else:
-        # Processors without these instructions emulate bfloat16, slowly; an old torch cannot tell.
-        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        supported = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
-    wanted = supported if config.precision == "auto" else config.precision == "bfloat16"
-    return "bf16-mixed" if wanted else "32-true"
-
-
-def _fit(trainer: Trainer, fitting: _Fitting, windows: _Windows, checkpoint: Path | None) -> None:
+def _fit(trainer: Trainer, fitting: _Fitting, data: _Data, checkpoint: Path | None) -> None:
     """Run the training; Ctrl-C raises KeyboardInterrupt, as anywhere else."""
     handler = signal.getsignal(signal.SIGINT)
     try:
-        trainer.fit(fitting, windows, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(fitting, data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit:
         # Lightning turns Ctrl-C into an exit and leaves the signal ignored.
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
 
 
-def _sample(window: HiddenWindow, scale: float) -> Sample:
-    """Encode a window with hidden pixels as a network is trained on it."""
-    inputs, mean = encode(window.values, scale=scale)
-    return inputs, normalise(window.truth, mean=mean, scale=scale), window.hidden
-
-
 def _settings(config: ConvLSTM) -> dict[str, Any]:
     """Return the configuration less what a training may change when it is resumed."""
-    return {key: value for key, value in asdict(config).items() if key not in ("max_epochs", "patience")}
+    return {key: value for key, value in asdict(config).items() if key not in ("max_epochs", "patience", "recompute")}
 
 
 def _check_same_training(checkpoint: Path, config: ConvLSTM, scale: float) -> None:

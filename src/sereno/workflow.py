@@ -14,11 +14,12 @@ from sereno.config import RunConfig, as_mapping, parse_config, to_toml
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
 from sereno.errors import InputError
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
-from sereno.io.static import read_climatology
 from sereno.io.write import Product, SstType, write_dataset
-from sereno.methods import QUICK_METHODS, Progress, silent
+from sereno.methods import QUICK_METHODS, Progress, State, silent
+from sereno.networks import BareNetwork, climatology_table
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 
+_BARE = "network"
 TRAINING_YEARS = 2.0
 """A method fitted on the fly for scoring keeps to the days before the scored ones where there are so many years."""
 
@@ -61,6 +62,7 @@ def fit(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    trained: State | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Train or tune a method on a cube.
@@ -76,6 +78,8 @@ def fit(
         Where a network keeps its checkpoints and losses.
     resume
         Continue from the checkpoints in `folder`.
+    trained
+        Weights of a network trained elsewhere (`BareNetwork.state`): only climatology and uncertainty are fitted.
 
     Raises
     ------
@@ -99,10 +103,10 @@ def fit(
     for part, period in ((train, "training"), (valid, "validation")):
         if part is not None and not bool((field_of(part).notnull() & part["water"]).any()):
             raise InputError(f"the {period} period {span(part)} holds no observation")
-    table = None if config.climatology.file is None else read_climatology(Path(config.climatology.file), cube)
+    table = climatology_table(cube, config)
     training: dict[str, Any] = {}
     if config.model.method not in QUICK_METHODS:
-        training = {"folder": folder, "resume": resume, "max_minutes": config.max_minutes}
+        training = {"folder": folder, "resume": resume, "max_minutes": config.max_minutes, "trained": trained}
     reconstructor = AnomalyReconstructor.fit(
         train, config, valid=valid, seed=config.seed, progress=progress, table=table, **training
     )
@@ -112,7 +116,7 @@ def fit(
 
 def fill(
     cube: xr.Dataset,
-    model: Model | str,
+    model: Model | BareNetwork | str,
     *,
     days: str | None = None,
     nrt: bool = False,
@@ -126,7 +130,8 @@ def fill(
     cube
         A valid cube of the model's grid.
     model
-        A fitted model, or the name of a method that is cheap enough to be fitted on `cube` itself.
+        A fitted model, or the name of a method that is cheap enough to be fitted on `cube` itself, or a bare network,
+        whose climatology and uncertainty are fitted there.
     days
         Period ``A:B`` to reconstruct; every day of the cube where not given.
     nrt
@@ -162,7 +167,7 @@ def fill(
 
 def model_for(
     cube: xr.Dataset,
-    method: Model | str,
+    method: Model | BareNetwork | str,
     *,
     days: str | None = None,
     nrt: bool = False,
@@ -176,22 +181,26 @@ def model_for(
     if not nrt or isinstance(method, Model):
         return resolve(cube, method, progress=progress)
     known = cube.sel(time=slice(None, select_period(cube, days)["time"].values[0]))
-    needed = configure(method).model.window
+    needed = (method.config if isinstance(method, BareNetwork) else configure(method)).model.window
     if known.sizes["time"] < needed:
+        name = method.config.model.method if isinstance(method, BareNetwork) else method
         raise InputError(
-            f"near real time: {method} would be fitted on the {known.sizes['time']} days up to {span(known)[-10:]}, "
+            f"near real time: {name} would be fitted on the {known.sizes['time']} days up to {span(known)[-10:]}, "
             f"too few to tell its uncertainty; fill days from number {needed} on, or give a fitted model"
         )
     return resolve(known, method, progress=progress)
 
 
-def save(model: Model, folder: str | Path) -> Path:
-    """Save a model as a folder."""
-    return save_model(folder, model.reconstructor.state(), model.description)
+def save(model: Model | BareNetwork, folder: str | Path) -> Path:
+    """Save a model, or a bare network, as a folder."""
+    if isinstance(model, Model):
+        return save_model(folder, model.reconstructor.state(), model.description)
+    description = ModelDescription.of_network(as_mapping(model.config), trained_on=model.origin)
+    return save_model(folder, replace(model.state, values={_BARE: model.state.values}), description)
 
 
-def load(folder: str | Path) -> Model:
-    """Load a model saved by `save`.
+def load(folder: str | Path) -> Model | BareNetwork:
+    """Load a model, or a bare network, saved by `save`.
 
     Raises
     ------
@@ -201,6 +210,8 @@ def load(folder: str | Path) -> Model:
     state, description = load_model(folder)
     config = parse_config(description.config, origin=f"{folder}: configuration of the model")
     try:
+        if _BARE in state.values:
+            return BareNetwork(config, replace(state, values=state.values[_BARE]), description.training_period)
         return Model(AnomalyReconstructor.from_state(config, state), description)
     except (KeyError, TypeError, RuntimeError) as error:  # the last from weights of another shape
         reason = str(error).splitlines()[0]
@@ -214,9 +225,16 @@ def product_of(cube: xr.Dataset, model: Model) -> Product:
 
 
 def resolve(
-    cube: xr.Dataset, method: Model | RunConfig | str, *, before: np.datetime64 | None = None, progress: Progress
+    cube: xr.Dataset,
+    method: Model | BareNetwork | RunConfig | str,
+    *,
+    before: np.datetime64 | None = None,
+    progress: Progress,
 ) -> Model:
-    """Return a model as it is; fit a method given by name or configuration, on days `before` where these suffice."""
+    """Return a model as it is; fit a method given by name or configuration, on days `before` where these suffice.
+
+    A bare network is completed in the same way.
+    """
     if isinstance(method, Model):
         return method
     if isinstance(method, str):
@@ -224,13 +242,13 @@ def resolve(
         if method not in QUICK_METHODS:
             raise InputError(f"{method} needs training: run sereno fit -m {method} first and give the model's folder")
     else:
-        config = method
+        config = method.config if isinstance(method, BareNetwork) else method
     if before is not None and config.train is None:
         gap = np.timedelta64(config.model.window, "D")
         years = (before - gap - cube["time"].values[0]) / np.timedelta64(365, "D")
         if years >= TRAINING_YEARS:
             config = replace(config, train=f":{str(before - gap)[:10]}")
-    return fit(cube, config, progress=progress)
+    return fit(cube, config, trained=method.state if isinstance(method, BareNetwork) else None, progress=progress)
 
 
 def _periods(cube: xr.Dataset, config: RunConfig) -> tuple[xr.Dataset, xr.Dataset | None]:

@@ -106,6 +106,20 @@ class ModelDescription:
             lon=tuple(cube["lon"].values.tolist()) if grid_bound else (),
         )
 
+    @classmethod
+    def of_network(cls, config: dict[str, Any], *, trained_on: str) -> Self:
+        """Describe a bare network, which knows neither field nor grid; `trained_on` stands for the period."""
+        return cls(
+            method=config["model"]["method"],
+            config=config,
+            field="",
+            units="",
+            spacing_degrees=(0.0, 0.0),
+            spacing_km=(0.0, 0.0),
+            training_period=trained_on,
+            versions={"sereno": version("sereno")},
+        )
+
     def summary(self) -> dict[str, Any]:
         """Return the description without the grid's coordinates, short enough for an attribute of a file."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("lat", "lon")}

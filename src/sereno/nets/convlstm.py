@@ -1,12 +1,18 @@
-"""The ConvLSTM layer, the same function of its weights as Keras's `ConvLSTM2D`.
+"""The ConvLSTM layer, the same function of its weights as Keras's `ConvLSTM2D`, made to be fast on processors.
 
 Source: Shi et al. (2015), "Convolutional LSTM network", without peepholes, as Keras has it.
 """
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+Activation = Literal["sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"]
+_SLOPES = {"hard_sigmoid": 1 / 6, "hard_sigmoid_keras2": 0.2}
 
 
 class ConvLSTM(nn.Module):
@@ -19,9 +25,8 @@ class ConvLSTM(nn.Module):
         o = σ(W_o * x + U_o * h + b_o)      c ← f · c + i · tanh(W_c * x + U_c * h + b_c)
         h ← o · tanh(c)
 
-    All of it starts at zero. One convolution over x and h laid together computes the four gates, in the order
-    i, f, c, o: on two cores it is a fifth faster than convolving the whole sequence beforehand, and it needs a
-    fraction of the memory.
+    All of it starts at zero. One convolution over x and h, which lie side by side in memory, computes the four gates
+    of a step, in the order i, f, c, o. The gradient of the weights is one convolution over all steps at once.
 
     Parameters
     ----------
@@ -34,12 +39,27 @@ class ConvLSTM(nn.Module):
     whole_sequence
         Return the state of each step, (batch, time, hidden, lat, lon), instead of the last one,
         (batch, hidden, lat, lon).
+    activation
+        What stands for σ: ``sigmoid``; ``hard_sigmoid``, Keras 3's clip(x/6 + 1/2, 0, 1); or
+        ``hard_sigmoid_keras2``, clip(x/5 + 1/2, 0, 1), the default of Keras 2.
+    recompute
+        Compute the gates again in the backward pass instead of keeping them: less than half the memory, a third more
+        work.
     """
 
-    def __init__(self, channels: int, hidden: int, *, kernel: int, whole_sequence: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        *,
+        kernel: int,
+        whole_sequence: bool,
+        activation: Activation = "sigmoid",
+        recompute: bool = False,
+    ) -> None:
         super().__init__()
-        self.hidden = hidden
-        self.whole_sequence = whole_sequence
+        self.hidden, self.whole_sequence = hidden, whole_sequence
+        self.activation, self.recompute = activation, recompute
         self.gates = nn.Conv2d(channels + hidden, 4 * hidden, kernel, padding="same")
         self.reset_parameters()
 
@@ -55,13 +75,158 @@ class ConvLSTM(nn.Module):
         self.gates.bias[self.hidden : 2 * self.hidden] = 1
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """Run over a sequence of shape (batch, time, channels, lat, lon)."""
-        batch, _, _, *grid = sequence.shape
-        state = cell = sequence.new_zeros(batch, self.hidden, *grid)
-        states = []
-        for step in sequence.unbind(dim=1):
-            entry, forget, candidate, output = self.gates(torch.cat([step, state], dim=1)).chunk(4, dim=1)
-            cell = forget.sigmoid() * cell + entry.sigmoid() * candidate.tanh()
-            state = output.sigmoid() * cell.tanh()
-            states.append(state)
-        return torch.stack(states, dim=1) if self.whole_sequence else state
+        """Run over a sequence of shape (batch, time, channels, lat, lon).
+
+        Under autocast the convolutions and what is kept for the backward pass are of its type; the cell is float32
+        at least.
+        """
+        device = sequence.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.gates.weight.dtype
+        steps = sequence.permute(1, 0, 3, 4, 2)  # (time, batch, lat, lon, channels)
+        settings = (dtype, self.activation, self.recompute)
+        states: Tensor = _Recurrence.apply(steps, self.gates.weight, self.gates.bias, settings)  # type: ignore[no-untyped-call]
+        return states.permute(1, 0, 4, 2, 3) if self.whole_sequence else states[-1].permute(0, 3, 1, 2)
+
+
+class _Recurrence(torch.autograd.Function):
+    """The recurrence over time and its gradient, channels last throughout.
+
+    tanh(x) = 2σ(2x) − 1, so with the rows of the candidate doubled beforehand one call of σ serves all four gates.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, steps: Tensor, weight: Tensor, bias: Tensor, settings: Any) -> Tensor:  # noqa: ANN401
+        """Return the states (time, batch, lat, lon, hidden) for input (time, batch, lat, lon, channels)."""
+        dtype, activation, recompute = settings
+        hidden, channels = len(weight) // 4, steps.shape[-1]
+        keeps = any(ctx.needs_input_grad)
+        scale = _candidate_scale(weight)
+        kernel = (weight * scale[:, None, None, None]).to(dtype, memory_format=torch.channels_last)
+        gates_of = _Gates(kernel, (bias * scale).to(dtype), activation, channels)
+        # Input and state side by side: x of step t beside h of step t − 1.
+        beside = steps.new_empty((*steps.shape[:-1], channels + hidden), dtype=dtype)
+        beside[..., :channels] = steps
+        states = steps.new_empty((*steps.shape[:-1], hidden), dtype=dtype)
+        cells, kept = [], []
+        cell = torch.zeros(states.shape[1:], dtype=torch.promote_types(dtype, torch.float32), device=steps.device)
+        for step, state in enumerate(states):
+            gates = gates_of(beside[step], first=step == 0)
+            entry, forget, candidate, output = gates.chunk(4, -1)
+            cell = torch.addcmul(forget * cell, entry, candidate - 0.5, value=2)
+            torch.mul(output, cell.tanh(), out=state)
+            if step + 1 < len(states):
+                beside[step + 1, ..., channels:] = state
+            if keeps:
+                cells.append(cell)
+                kept.append(None if recompute else gates)
+        if keeps:
+            beside[0, ..., channels:] = 0
+            ctx.save_for_backward(beside, kernel, scale, *cells, *(gates for gates in kept if gates is not None))
+            ctx.gates_of = gates_of
+        return states
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:  # noqa: ANN401
+        """Return the gradients of input, weight and bias."""
+        beside, kernel, scale, *rest = ctx.saved_tensors
+        cells, kept = rest[: len(beside)], rest[len(beside) :]
+        gates_of: _Gates = ctx.gates_of
+        hidden, channels = len(scale) // 4, gates_of.channels
+        inflow = beside.new_empty((*beside.shape[:-1], 4 * hidden))  # gradient of what σ is taken of
+        to_state = kernel[:, channels:].contiguous(memory_format=torch.channels_last)
+        d_state, d_cell = outer[0][-1], torch.zeros_like(cells[0])
+        for step in reversed(range(len(beside))):
+            gates = kept[step] if kept else gates_of(beside[step], first=step == 0)
+            entry, forget, candidate, output = gates.chunk(4, -1)
+            d_entry, d_forget, d_candidate, d_output = inflow[step].chunk(4, -1)
+            shown = cells[step].tanh()
+            torch.mul(d_state, shown, out=d_output)
+            through = d_state * output
+            d_cell = d_cell.add_(through).addcmul_(through * shown, shown, value=-1)
+            torch.mul(d_cell, candidate * 2 - 1, out=d_entry)
+            torch.mul(d_cell, entry * 2, out=d_candidate)
+            if step == 0:
+                d_forget.zero_()
+            else:
+                torch.mul(d_cell, cells[step - 1], out=d_forget)
+            gates_of.through(inflow[step], gates)
+            if step > 0:
+                d_cell.mul_(forget)
+                d_state = _input_gradient(inflow[step], to_state) + outer[0][step - 1]
+        flat = inflow.flatten(0, 1)
+        d_weight, d_bias = _weight_gradient(flat, beside.flatten(0, 1), kernel)
+        d_steps = None
+        if ctx.needs_input_grad[0]:
+            to_input = kernel[:, :channels].contiguous(memory_format=torch.channels_last)
+            d_steps = _input_gradient(flat, to_input).view(*beside.shape[:-1], channels)
+        return d_steps, d_weight * scale[:, None, None, None], d_bias * scale, None
+
+
+class _Gates:
+    """The gates of a step: the convolution and its activation, and the way back through the activation."""
+
+    def __init__(self, kernel: Tensor, bias: Tensor, activation: Activation, channels: int) -> None:
+        self.kernel, self.bias, self.slope, self.channels = kernel, bias, _SLOPES.get(activation), channels
+        self.on_input = kernel[:, :channels].contiguous(memory_format=torch.channels_last)
+
+    def __call__(self, beside: Tensor, *, first: bool) -> Tensor:
+        """Return (batch, lat, lon, 4 hidden) for x and h side by side; at the first step h is zero and left out."""
+        maps = beside[..., : self.channels].contiguous() if first else beside
+        kernel = self.on_input if first else self.kernel
+        with torch.autocast(maps.device.type, enabled=False):
+            convolved = functional.conv2d(maps.permute(0, 3, 1, 2), kernel, self.bias, padding="same")
+        gates = convolved.permute(0, 2, 3, 1)
+        if self.slope is None:
+            return gates.sigmoid_()
+        entry_forget, candidate, output = self._parts(gates)
+        for part in (entry_forget, output):
+            part.mul_(self.slope).add_(0.5).clamp_(0, 1)
+        candidate.sigmoid_()
+        return gates
+
+    def through(self, gradient: Tensor, gates: Tensor) -> None:
+        """Turn the gradient of the gates, in place, into that of what the activation is taken of."""
+        if self.slope is None:
+            torch.ops.aten.sigmoid_backward.grad_input(gradient, gates, grad_input=gradient)
+            return
+        parts = zip(self._parts(gradient), self._parts(gates), strict=True)
+        for index, (back, part) in enumerate(parts):
+            back.mul_(part * (1 - part) if index == 1 else self.slope * ((part > 0) & (part < 1)))
+
+    @staticmethod
+    def _parts(gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        hidden = gates.shape[-1] // 4
+        return gates[..., : 2 * hidden], gates[..., 2 * hidden : 3 * hidden], gates[..., 3 * hidden :]
+
+
+def _candidate_scale(weight: Tensor) -> Tensor:
+    """Return (4 hidden,): two for the rows of the candidate, one for the others."""
+    hidden = len(weight) // 4
+    scale = weight.new_ones(len(weight))
+    scale[2 * hidden : 3 * hidden] = 2
+    return scale
+
+
+def _input_gradient(outflow: Tensor, kernel: Tensor) -> Tensor:
+    """Return the gradient of a convolution's input (n, lat, lon, channels) from that of its output."""
+    maps = outflow.permute(0, 3, 1, 2)
+    like = maps.new_empty(1).expand(maps.shape[0], kernel.shape[1], *maps.shape[2:])
+    return _convolution_backward(maps, like, kernel, (True, False, False))[0].permute(0, 2, 3, 1)
+
+
+def _weight_gradient(outflow: Tensor, inflow: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the gradients of a convolution's kernel and bias, float32 at least."""
+    maps, seen = outflow.permute(0, 3, 1, 2), inflow.permute(0, 3, 1, 2)
+    _, weight, bias = _convolution_backward(maps, seen, kernel, (False, True, True))
+    dtype = torch.promote_types(kernel.dtype, torch.float32)
+    return weight.to(dtype), bias.to(dtype)
+
+
+def _convolution_backward(
+    outflow: Tensor, inflow: Tensor, kernel: Tensor, wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    padding = [side // 2 for side in kernel.shape[2:]]
+    gradients: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+        outflow, inflow, kernel, [len(kernel)], [1, 1], padding, [1, 1], False, [0, 0], 1, wanted
+    )
+    return gradients

@@ -19,7 +19,9 @@ CHANNELS = 2
 
 
 class ThesisNetwork(nn.Module):
-    """The reference's deep network at the defaults, of 333,506 parameters; its Models 1 to 3 with one layer.
+    """The reference's deep network at the defaults, of 333,506 parameters.
+
+    `sereno.config.REFERENCE_NETWORKS` has the settings of the others.
 
     The output has two channels, as in the reference: the normalised anomaly of the central day, and a second one
     that no loss looks at, kept so that weights trained there fit in here.
@@ -35,6 +37,8 @@ class ThesisNetwork(nn.Module):
                     config.hidden,
                     kernel=config.kernel,
                     whole_sequence=layer < last,
+                    activation=config.recurrent_activation,
+                    recompute=config.recompute,
                 )
                 for layer in range(config.layers)
             )
@@ -52,5 +56,7 @@ class ThesisNetwork(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """Map (batch, time, 2, lat, lon) to (batch, 2, lat, lon)."""
-        return cast("Tensor", self.head(self.recurrent(sequence)))
+        """Map (batch, time, 2, lat, lon) to (batch, 2, lat, lon), float32 whatever the arithmetic before."""
+        features = self.head[:-1](self.recurrent(sequence))
+        with torch.autocast(features.device.type, enabled=False):
+            return cast("Tensor", self.head[-1](features.to(self.head[-1].weight.dtype)))

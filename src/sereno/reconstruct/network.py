@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,14 +14,19 @@ import xarray as xr
 from torch import Tensor
 
 from sereno.config import ConvLSTM
-from sereno.features import HiddenWindow, denormalise, encode
+from sereno.errors import InputError
+from sereno.features import Archive, denormalise, encode, land_channel
 from sereno.methods import Progress, State, silent
+from sereno.nets.precision import arithmetic
 from sereno.nets.thesis import ThesisNetwork
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
 from sereno.tiling import Tile, blend, plan
-from sereno.training import train
+from sereno.training import TrainedNetwork, train, train_on
+from sereno.windows import Drawn, Samples, Windows
 
+CALIBRATION_WINDOWS = 64
+"""Windows, about, that the spread is learned from."""
 _SPREAD = "spread."
 
 
@@ -63,6 +70,7 @@ class ConvLSTMReconstructor:
         folder: Path | None = None,
         resume: bool = False,
         max_minutes: float | None = None,
+        trained: State | None = None,
     ) -> Self:
         """Train the network, then learn the spread from its residuals on the validation windows.
 
@@ -71,25 +79,49 @@ class ConvLSTMReconstructor:
         folder, resume, max_minutes
             Where checkpoints and ``metrics.csv`` are kept, whether to continue from there, and the time that
             training may take: see `sereno.training.train`.
+        trained
+            A network trained elsewhere, as `train_on_samples` returns it: it is taken as it is, and only its spread
+            is learned here. Where its scale is not known (0), it is that of the anomalies of `cube`.
 
         Raises
         ------
         InputError
             If the record is too short or too empty to train and validate on.
         """
-        trained = train(
-            cube,
-            config,
-            valid=valid,
-            seed=seed,
-            folder=folder,
-            resume=resume,
-            max_minutes=max_minutes,
-            progress=progress,
-        )
-        network = _network(config, trained.weights)
-        spread, observed = _fit_uncertainty(cube, network, trained.scale, trained.validation)
-        return cls(config, network, trained.scale, spread, observed, trained.history)
+        if trained is None:
+            learned = train(
+                cube,
+                config,
+                valid=valid,
+                seed=seed,
+                folder=folder,
+                resume=resume,
+                max_minutes=max_minutes,
+                progress=progress,
+            )
+            assert learned.validation is not None
+            windows = learned.validation
+        else:
+            learned = _learned(trained)
+            learned = learned._replace(scale=learned.scale or Archive.of(cube).spread()[0] or 1.0)
+            windows = Drawn(Archive.of(cube if valid is None else valid), config, seed, CALIBRATION_WINDOWS, fixed=True)
+        network = _network(config, learned.weights)
+        spread, observed = _fit_uncertainty(cube, network, learned.scale, config, windows)
+        return cls(config, network, learned.scale, spread, observed, learned.history)
+
+    @staticmethod
+    def train_on_samples(
+        training: Samples, validation: Samples, config: ConvLSTM, *, scale: float, **settings: Any  # noqa: ANN401
+    ) -> State:
+        """Train the bare network on samples that no cube stands behind; `settings` as for `sereno.training.train_on`.
+
+        Returns
+        -------
+        State
+            The weights, and ``scale`` and ``history`` of the training: what `fit` takes as `trained`.
+        """
+        learned = train_on(training, validation, config, scale=scale, **settings)
+        return State({"scale": scale, "history": learned.history}, _tensors(learned.weights))
 
     @property
     def reach(self) -> int:
@@ -107,7 +139,7 @@ class ConvLSTMReconstructor:
 
         def reconstruct_block(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             # Each day by itself: a batch would change the last bits with the days that happen to share it.
-            mean = np.stack([self._map(values[day : day + window], tiles) for day in range(len(block))])
+            mean = np.stack([self._map(values[day : day + window], water, tiles) for day in range(len(block))])
             supported = support(values, window, water=water)
             std = np.where(supported > 0, self.spread.std(supported, climatology_std), climatology_std)
             return self.observed.weigh(mean, std, values[window // 2 : window // 2 + len(block)])
@@ -116,9 +148,7 @@ class ConvLSTMReconstructor:
 
     def state(self) -> State:
         """Return the weights, the normalisation, the spread and the history of the losses."""
-        tensors = {
-            name: np.ascontiguousarray(tensor.cpu().numpy()) for name, tensor in self.network.state_dict().items()
-        }
+        tensors = _tensors(self.network.state_dict())
         tensors |= {f"{_SPREAD}knots": self.spread.knots, f"{_SPREAD}variance": self.spread.variance}
         values = {"scale": self.scale, "observed": asdict(self.observed), "history": self.history}
         return State(values, tensors)
@@ -126,12 +156,10 @@ class ConvLSTMReconstructor:
     @classmethod
     def from_state(cls, config: ConvLSTM, state: State) -> Self:
         """Rebuild the method from its state."""
-        weights = {
-            name: torch.from_numpy(array) for name, array in state.tensors.items() if not name.startswith(_SPREAD)
-        }
+        learned = _learned(state)
         spread = Spread(state.tensors[f"{_SPREAD}knots"], state.tensors[f"{_SPREAD}variance"])
-        scale, observed, history = (state.values[name] for name in ("scale", "observed", "history"))
-        return cls(config, _network(config, weights), scale, spread, ObservedPixels(**observed), history)
+        observed = ObservedPixels(**state.values["observed"])
+        return cls(config, _network(config, learned.weights), learned.scale, spread, observed, learned.history)
 
     def _tile(self, grid: tuple[int, int]) -> tuple[int, int]:
         """Return the size of the tiles; an axis no longer than a tile with its halo is not cut."""
@@ -141,10 +169,23 @@ class ConvLSTMReconstructor:
         )
         return rows, columns
 
-    def _map(self, window: np.ndarray, tiles: list[Tile]) -> np.ndarray:
+    def _map(self, window: np.ndarray, water: np.ndarray, tiles: list[Tile]) -> np.ndarray:
         """Reconstruct the central day of one window, (window, lat, lon); returns float32 (lat, lon)."""
-        pieces = (_predict(self.network, self.scale, window[:, *tile.outer]) for tile in tiles)
+        pieces = (
+            _predict(self.network, window[:, *tile.outer], water[tile.outer], self.config, self.scale)
+            for tile in tiles
+        )
         return blend(tiles, pieces).astype(np.float32)
+
+
+def _tensors(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: np.ascontiguousarray(tensor.cpu().numpy()) for name, tensor in weights.items()}
+
+
+def _learned(state: State) -> TrainedNetwork:
+    """Return what a state remembers of the training."""
+    weights = {name: torch.from_numpy(array) for name, array in state.tensors.items() if not name.startswith(_SPREAD)}
+    return TrainedNetwork(weights, state.values["scale"], state.values["history"])
 
 
 def _network(config: ConvLSTM, weights: dict[str, Tensor]) -> ThesisNetwork:
@@ -155,31 +196,36 @@ def _network(config: ConvLSTM, weights: dict[str, Tensor]) -> ThesisNetwork:
     return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _predict(network: ThesisNetwork, scale: float, window: np.ndarray) -> np.ndarray:
+def _predict(
+    network: ThesisNetwork, window: np.ndarray, water: np.ndarray, config: ConvLSTM, scale: float
+) -> np.ndarray:
     """Return the anomaly of the central day, float32 (lat, lon); zero where the window is empty."""
-    inputs, mean = encode(window, scale=scale)
-    if not inputs[:, 1].any():
+    if not np.isfinite(window).any():
         return np.zeros(window.shape[1:], dtype=np.float32)
-    device = next(network.parameters()).device
-    with torch.inference_mode():
+    inputs, mean = encode(window, scale=scale, water=land_channel(config, water))
+    device, dtype = next(network.parameters()).device, arithmetic(config)
+    with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         output = network(torch.from_numpy(inputs)[None].to(device))[0, 0].cpu().numpy()
     return denormalise(output, mean=mean, scale=scale)
 
 
 def _fit_uncertainty(
-    cube: xr.Dataset, network: ThesisNetwork, scale: float, windows: list[HiddenWindow]
+    cube: xr.Dataset, network: ThesisNetwork, scale: float, config: ConvLSTM, windows: Windows
 ) -> tuple[Spread, ObservedPixels]:
-    """Learn from the validation windows: the spread at their hidden pixels, what is seen at the others."""
-    water, climatology_std = cube["water"].values, cube["climatology_std"].values
-    columns, departures = [], []
-    for window in windows:
-        supported = support(window.values, len(window.values), water=water[window.crop])[0]
-        mean = _predict(network, scale, window.values)
+    """Learn from validation windows: the spread at their hidden pixels, what is seen at the others."""
+    climatology_std = cube["climatology_std"].values
+    columns, departures, truths = [], [], []
+    for window in islice(windows.of_epoch(0), 0, None, max(1, len(windows) // CALIBRATION_WINDOWS)):
+        supported = support(window.values, len(window.values), water=window.water)[0]
+        mean = _predict(network, window.values, window.water, config, scale)
         squared_error = np.square(window.truth - mean)
         columns.append([part[window.hidden] for part in (supported, squared_error, climatology_std[window.crop])])
         departure = window.values[len(window.values) // 2] - mean
         departures.append(departure[np.isfinite(departure)])
+        truths.append(window.truth)
+    if not columns:
+        raise InputError("the days given have too few observations to learn the network's uncertainty from")
     supports, squared_errors, stds = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-    noise = noise_variance(np.stack([window.truth for window in windows]))
+    noise = noise_variance(np.stack(truths))
     spread = Spread.fit(supports, squared_errors, scale=stds, noise_variance=noise)
     return spread, ObservedPixels.fit(np.concatenate(departures), noise)

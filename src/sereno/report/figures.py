@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from sereno.coast import land_polygons
 from sereno.cube import FILLED, OBSERVED, field_of
@@ -131,6 +131,29 @@ def maps_figure(
         label=_label(target, difference=True),
     )
     figure.suptitle(_date(day), fontsize=_TITLE + 2)
+    return figure
+
+
+def losses_figure(metrics: str | Path) -> Figure:
+    """Show the training and the validation loss of each epoch, from a training's ``metrics.csv``."""
+    losses = pd.read_csv(metrics)
+    figure = Figure(figsize=(6.5, 4.0), layout="constrained")
+    axis = figure.add_subplot()
+    epochs = losses["epoch"] + 1
+    for name, label, colour in (("train_loss", "training", _BEFORE), ("valid_loss", "validation", _AFTER)):
+        axis.plot(epochs, losses[name], color=colour, label=label, marker="." if len(losses) < 60 else "")
+    best = int(losses["valid_loss"].fillna(np.inf).argmin())
+    axis.axvline(epochs[best], color="0.5", linestyle=":", label=f"best: epoch {epochs[best]}")
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(ScalarFormatter())
+    axis.yaxis.set_minor_formatter(ScalarFormatter())
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("epoch", fontsize=_LABEL)
+    axis.set_ylabel("mean squared error of normalised anomalies", fontsize=_LABEL)
+    axis.tick_params(labelsize=_TICK, which="both")
+    axis.grid(alpha=0.3, which="both")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=_LABEL)
     return figure
 
 

@@ -1,0 +1,159 @@
+"""Networks without a sea, and the tiles they are trained on: the reference's layout, Keras's files.
+
+A bare network has weights alone. Climatology and uncertainty come with the first cube it is used on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from sereno.climatology import fit_climatology
+from sereno.clouds import visible_part
+from sereno.config import ConvLSTM, RunConfig, parse_config
+from sereno.cube import select_period, validate
+from sereno.errors import InputError
+from sereno.features import Archive
+from sereno.io.keras import read_keras
+from sereno.io.static import read_climatology
+from sereno.io.tiles import read_tiles, split_tiles, write_tiles
+from sereno.methods import Progress, State, method_class, silent
+from sereno.windows import Tiles, plan_tiles
+
+
+@dataclass(frozen=True)
+class BareNetwork:
+    """A trained network without a sea: trained on tiles or with Keras, it has neither climatology nor uncertainty.
+
+    `resolve` completes it on a cube, as a method given by name is fitted there.
+
+    Attributes
+    ----------
+    config
+        Its architecture, and how a cube is to be turned into anomalies for it.
+    state
+        Its weights, and ``scale`` (0 where not known) and ``history``.
+    origin
+        What it was trained on.
+    """
+
+    config: RunConfig
+    state: State
+    origin: str
+
+
+def fit_tiles(
+    source: str | Path,
+    config: RunConfig,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> BareNetwork:
+    """Train a network on a folder of tiles, in the layout that `tiles` writes and the reference wrote.
+
+    Parameters
+    ----------
+    source
+        The folder.
+    config
+        Of a network, with a window as long as the tiles' sequences. Tile size and mask are taken from the files.
+    folder, resume
+        As for `fit`.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no tiles of one shape, or the configuration does not go with them.
+    """
+    found = read_tiles(source)
+    if not isinstance(config.model, ConvLSTM):
+        raise InputError(f"{source}: tiles train a network (convlstm or a reference network), not {config.model.method}")
+    if found.shape[0] != config.model.window:
+        raise InputError(
+            f"{source}: the tiles have {found.shape[0]} days, the network model.window = {config.model.window}; "
+            f"set model.window={found.shape[0]}"
+        )
+    if config.train or config.valid:
+        raise InputError(f"{source}: tiles are split by their own days; leave train and valid out")
+    network = replace(config.model, windows="tiles", tile=found.shape[1:], mask="state" if found.land else "observed")
+    training, validation = split_tiles(found, network, seed=config.seed)
+    learner: Any = method_class(network.method)
+    state = learner.train_on_samples(
+        training,
+        validation,
+        network,
+        scale=found.scale,
+        seed=config.seed,
+        folder=folder,
+        resume=resume,
+        max_minutes=config.max_minutes,
+        progress=progress,
+    )
+    return BareNetwork(replace(config, model=network), state, f"{len(training)} tiles of {source}")
+
+
+def export_tiles(
+    cube: xr.Dataset, config: RunConfig, folder: str | Path, *, progress: Progress = silent
+) -> tuple[int, float]:
+    """Write training tiles in the reference's layout: every tile of every day, the central day wholly hidden.
+
+    Parameters
+    ----------
+    config
+        Of a network: ``window``, ``tile``, ``overlap``, ``smallest_coverage``, ``most_tiles`` say how tiles are cut,
+        ``train`` of which days; the climatology is fitted on those days, or read from ``climatology.file``.
+
+    Returns
+    -------
+    int, float
+        How many tiles, and ``max_std_seq``.
+
+    Raises
+    ------
+    InputError
+        If no tile shows enough, or the target cannot be written.
+    """
+    assert isinstance(config.model, ConvLSTM)
+    validate(cube)
+    part = select_period(visible_part(cube), config.train)
+    climatology = fit_climatology(part, config.climatology, table=climatology_table(part, config))
+    archive = Archive.of(climatology.anomalies(part))
+    network = replace(config.model, windows="tiles", hidden_day_fraction=1.0)
+    places = plan_tiles(archive, network, seed=config.seed)
+    if not len(places):
+        raise InputError(
+            f"no tile of {network.tile[0]} × {network.tile[1]} cells shows {network.smallest_coverage:.0%} on the "
+            f"central day of {network.window} days; lower the coverage, the tile or the window"
+        )
+    scale = write_tiles(Tiles(archive, network, config.seed, places, shuffle=False), folder, progress=progress)
+    return len(places), scale
+
+
+def import_keras(
+    path: str | Path, *, scale: float = 0.0, climatology: str | None = None, seed: int = 0
+) -> BareNetwork:
+    """Take over a network that was trained and saved with Keras.
+
+    Parameters
+    ----------
+    path
+        A ``.keras`` or ``.h5`` file of one of the reference's networks.
+    scale
+        ``max_std_seq`` of its training; 0 takes the standard deviation of the anomalies it is first used on.
+    climatology
+        File of the climatology that its anomalies were taken from; fitted on the cube where not given.
+    """
+    network = read_keras(path)
+    model = {"method": "convlstm", "mask": "state", "hidden_day_fraction": 1.0, **network.settings}
+    values = {"recent_days": 0} | ({} if climatology is None else {"file": climatology})
+    config = parse_config({"model": model, "climatology": values, "seed": seed}, origin=str(path))
+    return BareNetwork(config, State({"scale": scale, "history": []}, network.tensors), f"Keras, {Path(path).name}")
+
+
+def climatology_table(cube: xr.Dataset, config: RunConfig) -> xr.DataArray | None:
+    """Read the climatology file that a configuration names, onto the grid of a cube; None where it names none."""
+    return None if config.climatology.file is None else read_climatology(Path(config.climatology.file), cube)
