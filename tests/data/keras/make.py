@@ -24,6 +24,7 @@ RNG = np.random.default_rng(0)
 
 def sequential(**settings: Any) -> Any:  # noqa: ANN401
     """Two recurrent layers, hidden 2, kernel 3, head 4, dilation 2."""
+    keras.backend.clear_session()  # so that the names of layers are counted from the first
     return keras.Sequential(
         [
             keras.Input((DAYS, LAT, LON, 2)),
