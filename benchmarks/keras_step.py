@@ -6,10 +6,10 @@ a line from standard input and answers each with one on standard output::
     {"do": "train", "batch": 4, "shape": [15, 48, 64, 2], "steps": 3}
     {"do": "predict", "batch": 4, "shape": [15, 48, 64, 2], "steps": 3}
 
-The answer is ``{"seconds": [...], "peak_rss_mb": ...}``, a time for each step, or ``{"error": ...}``. The first request
-of a kind builds and traces, which `seconds` leaves out: one step more is run before. Peak memory is the process's
-since its start, so each shape, and each of the two kinds of request, deserves a process of its own. Training is a
-masked mean squared error on channel 0 and Adam, in a compiled `tf.function`; ``--keras-loop`` goes by
+The answer is ``{"seconds": [...], "peak_rss_mb": ...}``, a time for each step, or ``{"error": ...}``. The first
+request of a kind builds, traces and runs one step beforehand, which `seconds` leaves out. Peak memory is the
+process's since its start, so each shape, and each of the two kinds of request, deserves a process of its own.
+Training is a masked mean squared error on channel 0 and Adam, in a compiled `tf.function`; ``--keras-loop`` goes by
 `train_on_batch` instead. ``--jit`` compiles by XLA.
 """
 

@@ -70,4 +70,5 @@ def main() -> None:
     save(sequential(recurrent_activation="hard_sigmoid"), "hard_sigmoid.keras")
 
 
-main()
+if __name__ == "__main__":
+    main()
