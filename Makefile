@@ -24,7 +24,7 @@ test: setup       ## Run the tests
 	$(BIN)/python -m pytest -n 2
 
 test-keras: $(KERAS)/.ready  ## Compare the networks with Keras itself, in an environment of its own
-	$(KERAS)/bin/python -m pytest tests/keras
+	$(KERAS)/bin/python -m pytest tests/reference
 
 $(KERAS)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(KERAS)
