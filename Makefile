@@ -1,13 +1,14 @@
-# Everything runs in .venv, which the first target that needs it makes.
+# Everything runs in .venv, which the first target that needs it makes; what needs Keras, in .venv-keras.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+KERAS := .venv-keras
 DATA ?= ../shared
 
-.PHONY: help setup demo test check bench docs clean
+.PHONY: help setup demo test test-keras check bench docs clean
 
 help:             ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready  ## Make the environment in .venv
 
@@ -21,6 +22,14 @@ demo: setup       ## Run the whole job on a simulated sea; results in demo/
 
 test: setup       ## Run the tests
 	$(BIN)/python -m pytest -n 2
+
+test-keras: $(KERAS)/.ready  ## Compare the networks with Keras itself, in an environment of its own
+	$(KERAS)/bin/python -m pytest tests/reference
+
+$(KERAS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(KERAS)
+	$(KERAS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,keras]'
+	@touch $@
 
 check: setup      ## Lint, types, layers
 	$(BIN)/ruff check .
@@ -37,4 +46,4 @@ docs: setup       ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:            ## Remove what was built
-	rm -rf $(VENV) demo site
+	rm -rf $(VENV) $(KERAS) demo site

@@ -7,6 +7,8 @@ from hypothesis import settings
 
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
+collect_ignore = ["data"]  # files, and the scripts that made them
+
 settings.register_profile("sereno", deadline=None)  # a busy machine is not a failure
 settings.load_profile("sereno")
 

@@ -1,0 +1,232 @@
+"""Networks trained with the reference's Keras script: their architecture and weights, without Keras.
+
+Only JSON and arrays are read, so a file can run no code. Source of the layouts: `keras.saving` of Keras 3 (the
+``.keras`` archive and legacy HDF5) and of TensorFlow's Keras 2.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import h5py
+import numpy as np
+
+from sereno.errors import InputError
+from sereno.io.keras_layers import CHANNELS, Architecture, KerasLayer, RecurrentActivation, read_architecture
+
+_WEIGHTS = {
+    "ConvLSTM2D": ("conv_lstm2d", "cell/vars", ("kernel", "recurrent_kernel", "bias")),
+    "Conv2D": ("conv2d", "vars", ("kernel", "bias")),
+}
+"""Of each class: the stem of its group in a ``.keras`` archive, where in the group its weights are, their order."""
+_SAVE_WHOLE = "save the whole model in Keras with model.save('network.keras')"
+
+
+@dataclass(frozen=True)
+class KerasNetwork:
+    """A reference network as read from a Keras file.
+
+    Attributes
+    ----------
+    layers, hidden, kernel, head, dilation
+        As in `sereno.config.ConvLSTM`.
+    window
+        Days in the sequence; None where the file leaves it open.
+    tile
+        Cells (lat, lon) of the input it was trained on; None where the file leaves them open.
+    recurrent_activation
+        ``sigmoid``; ``hard_sigmoid``, clip(x/6 + 1/2, 0, 1), of Keras 3; or ``hard_sigmoid_keras2``,
+        clip(x/5 + 1/2, 0, 1).
+    keras_version
+        The version that wrote the file.
+    tensors
+        float32, by the names and in the layout of `sereno.nets.thesis.ThesisNetwork`: ``recurrent.{i}.gates.weight``
+        of shape (4 · hidden, channels + hidden, kernel, kernel) with the gates in the order i, f, c, o,
+        ``recurrent.{i}.gates.bias``, ``head.0.weight``, ``head.0.bias``, ``head.2.weight`` and ``head.2.bias``.
+    """
+
+    layers: int
+    hidden: int
+    kernel: int
+    head: int
+    dilation: int
+    window: int | None
+    tile: tuple[int, int] | None
+    recurrent_activation: RecurrentActivation
+    keras_version: str
+    tensors: dict[str, np.ndarray]
+
+
+class _Saved(NamedTuple):
+    """An open file: the model's configuration, the version that wrote it, its weights and how they are laid out."""
+
+    document: dict[str, Any]
+    keras_version: str
+    weights: h5py.Group
+    layout: Literal["archive", "legacy"]
+
+
+def read_keras(path: str | Path) -> KerasNetwork:
+    """Read a reference network that was trained and saved with Keras.
+
+    Parameters
+    ----------
+    path
+        A ``.keras`` file, or an HDF5 file that holds a whole model. Sequential and functional models of ConvLSTM2D
+        layers and two Conv2D; dropout has no part in inference and is left out.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, holds weights alone, or holds another network; all departures are listed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: a folder (a SavedModel?), not a file; {_SAVE_WHOLE}")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    try:
+        with _open(path) as saved:
+            version = saved.keras_version
+            architecture = read_architecture(saved.document, keras_version=version, origin=path)
+            tensors = _read_tensors(saved, architecture, path)
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: cannot be read, truncated or damaged? Copy it again ({reason})") from None
+    return KerasNetwork(
+        layers=len(architecture.recurrent),
+        hidden=architecture.hidden,
+        kernel=architecture.kernel,
+        head=architecture.head,
+        dilation=architecture.dilation,
+        window=architecture.window,
+        tile=architecture.tile,
+        recurrent_activation=architecture.recurrent_activation,
+        keras_version=version,
+        tensors=tensors,
+    )
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[_Saved]:
+    """Open a file by what it is, whatever its name ends in."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            document = _parse(_member(archive, "config.json", path), path)
+            version = str(_parse(_member(archive, "metadata.json", path), path).get("keras_version", "3"))
+            content = _member(archive, "model.weights.h5", path)
+        with h5py.File(io.BytesIO(content)) as file:
+            yield _Saved(document, version, file, "archive")
+    elif h5py.is_hdf5(path):
+        with h5py.File(path) as file:
+            if "model_config" not in file.attrs or "model_weights" not in file:
+                raise InputError(f"{path}: holds no model, at most its weights; {_SAVE_WHOLE}")
+            version = _text(file.attrs.get("keras_version", "2"))
+            yield _Saved(_parse(file.attrs["model_config"], path), version, file["model_weights"], "legacy")
+    else:
+        raise InputError(f"{path}: neither a .keras archive nor HDF5, or cut short; copy it again, or {_SAVE_WHOLE}")
+
+
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    if name not in archive.namelist():
+        raise InputError(f"{path}: {name} is missing from the archive; {_SAVE_WHOLE}")
+    return archive.read(name)
+
+
+def _parse(text: str | bytes, path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: damaged, its configuration is not JSON ({error}); copy it again") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: damaged, its configuration is not a JSON object; copy it again")
+    return document
+
+
+def _read_tensors(saved: _Saved, architecture: Architecture, path: Path) -> dict[str, np.ndarray]:
+    """Return the weights in PyTorch's layout, all checked against the architecture."""
+    problems: list[str] = []
+    tensors: dict[str, np.ndarray] = {}
+    channels = CHANNELS
+    for i, layer in enumerate(architecture.recurrent):
+        shape = (architecture.kernel, architecture.kernel)
+        gates = 4 * architecture.hidden
+        shapes = {
+            "kernel": (*shape, channels, gates),
+            "recurrent_kernel": (*shape, architecture.hidden, gates),
+            "bias": (gates,),
+        }
+        arrays = _read_layer(saved, layer, shapes, problems)
+        kernel = np.concatenate([arrays["kernel"], arrays["recurrent_kernel"]], axis=2)
+        tensors[f"recurrent.{i}.gates.weight"] = _outward(kernel)
+        tensors[f"recurrent.{i}.gates.bias"] = arrays["bias"]
+        channels = architecture.hidden
+    for i, layer, filters in zip((0, 2), architecture.convolutions, (architecture.head, CHANNELS), strict=True):
+        arrays = _read_layer(saved, layer, {"kernel": (3, 3, channels, filters), "bias": (filters,)}, problems)
+        tensors[f"head.{i}.weight"] = _outward(arrays["kernel"])
+        tensors[f"head.{i}.bias"] = arrays["bias"]
+        channels = filters
+    if problems:
+        listed = "\n".join(f"  {line}" for line in problems)
+        raise InputError(f"{path}: its weights do not belong to its layers:\n{listed}\n{_SAVE_WHOLE}")
+    return tensors
+
+
+def _outward(kernel: np.ndarray) -> np.ndarray:
+    """Turn a kernel of Keras, (row, column, from, to), into one of PyTorch, (to, from, row, column)."""
+    return np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+
+
+def _read_layer(
+    saved: _Saved, layer: KerasLayer, shapes: dict[str, tuple[int, ...]], problems: list[str]
+) -> dict[str, np.ndarray]:
+    """Return the weights of a layer as float32; zeros for a bias it does without and for what is wrong."""
+    find = _in_archive if saved.layout == "archive" else _in_legacy
+    found = find(saved.weights, layer)
+    arrays = {}
+    for role, shape in shapes.items():
+        arrays[role] = np.zeros(shape, dtype=np.float32)
+        if role == "bias" and not layer.config.get("use_bias", True):
+            continue
+        array = found.get(role)
+        if not isinstance(array, h5py.Dataset):
+            problems.append(f"{layer.name!r}: {role} is missing")
+        elif array.external or array.file.id != saved.weights.file.id:
+            problems.append(f"{layer.name!r}: {role} lies in another file")
+        elif array.shape != shape or array.dtype.kind != "f":
+            problems.append(f"{layer.name!r}: {role} is {array.dtype} {array.shape}, must be float {shape}")
+        elif not np.isfinite(values := array[()].astype(np.float32)).all():
+            problems.append(f"{layer.name!r}: {role} has values that are not finite")
+        else:
+            arrays[role] = values
+    return arrays
+
+
+def _in_archive(weights: h5py.Group, layer: KerasLayer) -> dict[str, Any]:
+    """Return the arrays of a layer in a ``.keras`` archive, where a layer's class and place stand for its name."""
+    stem, inside, roles = _WEIGHTS[layer.kind]
+    container = "layers" if "layers" in weights else "_layer_checkpoint_dependencies"  # as Keras 2.12 had it
+    name = f"{stem}_{layer.place}" if layer.place else stem
+    group = weights.get(f"{container}/{name}/{inside}")
+    return {role: group.get(str(i)) for i, role in enumerate(roles)} if isinstance(group, h5py.Group) else {}
+
+
+def _in_legacy(weights: h5py.Group, layer: KerasLayer) -> dict[str, Any]:
+    """Return the arrays of a layer in a legacy file, by the last part of the names that its group lists."""
+    group = weights.get(layer.name)
+    if not isinstance(group, h5py.Group):
+        return {}
+    names = [_text(name) for name in group.attrs.get("weight_names", [])]
+    return {name.rpartition("/")[2].partition(":")[0]: group.get(name) for name in names}
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
