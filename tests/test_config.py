@@ -5,7 +5,16 @@ from typing import Any, get_args
 
 import pytest
 
-from sereno.config import REFERENCE_NETWORKS, MethodConfig, RunConfig, as_mapping, override, parse_config, read_config, to_toml
+from sereno.config import (
+    REFERENCE_NETWORKS,
+    MethodConfig,
+    RunConfig,
+    as_mapping,
+    override,
+    parse_config,
+    read_config,
+    to_toml,
+)
 from sereno.errors import InputError
 from sereno.methods import METHODS
 
@@ -254,8 +263,3 @@ def test_a_reference_network_stands_for_its_settings(name: str) -> None:
     assert (config.model.layers, config.model.kernel, config.model.dilation) == (layers, kernel, dilation)
     assert (config.model.hidden, config.model.head) == (8, 64)
     assert parse_config({"model": {"method": name, "kernel": 7}}).model.kernel == 7
-
-
-def test_a_random_split_of_random_windows_is_refused() -> None:
-    (line,) = faults({"model": {"method": "convlstm", "split": "random"}})
-    assert 'set windows = "tiles" too' in line

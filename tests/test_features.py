@@ -80,6 +80,11 @@ def test_a_random_split_takes_no_validation_period() -> None:
         split(anomaly_cube(20), config, valid=anomaly_cube(10, first="2015-01-01"))
 
 
+def test_a_random_split_of_random_windows_is_refused() -> None:
+    with pytest.raises(InputError, match='set model.windows = "tiles" too'):
+        split(anomaly_cube(20), ConvLSTM(window=5, split="random"))
+
+
 def test_the_mask_of_the_reference_tells_land_from_missing() -> None:
     window, water = np.zeros((3, 2, 2), dtype=np.float32), np.array([[True, False], [True, True]])
     window[:, 0, 1] = np.nan

@@ -137,9 +137,7 @@ def test_a_random_split_parts_the_tiles_of_the_same_days() -> None:
     assert set(training.places[:, 0]) & set(validation.places[:, 0])
 
 
-@pytest.mark.parametrize(
-    ("windows", "count"), [(4096, 512), (1, 1), (22, 4), (44, 8), (100, 16), (10000, 1024)]
-)
+@pytest.mark.parametrize(("windows", "count"), [(4096, 512), (1, 1), (22, 4), (44, 8), (100, 16), (10000, 1024)])
 def test_validation_takes_the_power_of_two_nearest_to_a_share(windows: int, count: int) -> None:
     assert validation_count(windows) == count
     powers = 2.0 ** np.arange(20)

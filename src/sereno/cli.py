@@ -167,7 +167,9 @@ def tiles(
     inputs: Inputs,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of tiles to write.")],
     size: Annotated[tuple[int, int], typer.Option(min=1, help="Cells (lat, lon) of a tile.")] = (190, 250),
-    overlap: Annotated[float, typer.Option(min=0, max=0.99, help="Share that neighbouring tiles have in common.")] = 0.5,
+    overlap: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Share that neighbouring tiles have in common.")
+    ] = 0.5,
     coverage: Annotated[float, typer.Option(min=0, max=1, help="Least share observed on the central day.")] = 0.1,
     window: Annotated[int, typer.Option(min=3, help="Days in a sequence, an odd number.")] = 15,
     most: Annotated[int | None, typer.Option(min=2, help="Tiles at most, drawn with the seed.")] = None,
@@ -388,7 +390,7 @@ def _configure(method: str | None, path: Path | None, settings: list[str], told:
     return parse_config(values, origin=str(path or "options"))
 
 
-def _model_or_name(text: str) -> Model | str:
+def _model_or_name(text: str) -> Model | BareNetwork | str:
     """Read ``-m``: a folder is a model, anything else must be the name of a method."""
     from sereno.methods import METHODS, QUICK_METHODS
     from sereno.workflow import load

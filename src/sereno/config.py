@@ -126,10 +126,8 @@ class ConvLSTM:
     """Compute the gates twice in training rather than keep them: less than half the memory, a third more work."""
 
     def __post_init__(self) -> None:
-        """Refuse a window or a kernel without a centre, and a random split of random windows."""
+        """Refuse a window or a kernel without a centre."""
         _require_odd(self, "window", "kernel")
-        if self.split == "random" and self.windows != "tiles":
-            raise ValueError('split = "random" parts fixed tiles: set windows = "tiles" too')
 
 
 REFERENCE_NETWORKS: dict[str, dict[str, int]] = {

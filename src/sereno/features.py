@@ -189,6 +189,8 @@ def split(cube: xr.Dataset, config: ConvLSTM, *, valid: xr.Dataset | None = None
     archive, window = Archive.of(cube), config.window
     days = archive.days
     if config.split == "random":
+        if config.windows != "tiles":
+            raise InputError('model.split = "random" parts fixed tiles: set model.windows = "tiles" too')
         if valid is not None:
             raise InputError('model.split = "random" draws its validation windows from the training period: give no '
                              "validation period, or leave the split to time")  # fmt: skip

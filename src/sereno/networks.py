@@ -71,7 +71,9 @@ def fit_tiles(
     """
     found = read_tiles(source)
     if not isinstance(config.model, ConvLSTM):
-        raise InputError(f"{source}: tiles train a network (convlstm or a reference network), not {config.model.method}")
+        raise InputError(
+            f"{source}: tiles train a network (convlstm or a reference network), not {config.model.method}"
+        )
     if found.shape[0] != config.model.window:
         raise InputError(
             f"{source}: the tiles have {found.shape[0]} days, the network model.window = {config.model.window}; "

@@ -64,6 +64,12 @@ class KerasNetwork:
     keras_version: str
     tensors: dict[str, np.ndarray]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the file says of the settings of `sereno.config.ConvLSTM`."""
+        names = ("layers", "hidden", "kernel", "head", "dilation", "window", "tile", "recurrent_activation")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
 
 class _Saved(NamedTuple):
     """An open file: the model's configuration, the version that wrote it, its weights and how they are laid out."""

@@ -110,8 +110,13 @@ def write_tiles(tiles: Tiles, folder: str | Path, *, progress: Progress = silent
             raise InputError(f"{folder}: no tile has two values that differ; is the anomaly constant?")
         days = tiles.archive.days
         for number, (window, (day, row, column)) in enumerate(zip(tiles.of_epoch(0), tiles.places, strict=True)):
-            content = _content(window, scale) | {"day": str(days[day]), "corner": np.array([row, column])}
-            np.savez(place / f"training_data_{number}.npz", **content)
+            np.savez(
+                place / f"training_data_{number}.npz",
+                allow_pickle=False,
+                **_content(window, scale),
+                day=np.array(str(days[day])),
+                corner=np.array([row, column]),
+            )
             progress("tiles", (number + 1) / len(tiles))
         np.savez(place / SCALE_FILE, max_std_seq=np.float32(scale))
     return scale
@@ -126,8 +131,8 @@ def read_scale(told: str | Path) -> float:
         If the file cannot be read or holds no such number above zero.
     """
     try:
-        scale = float(told)
-    except (TypeError, ValueError):
+        scale = float(str(told))
+    except ValueError:
         path = Path(told) / SCALE_FILE if Path(told).is_dir() else Path(told)
         try:
             with np.load(path, allow_pickle=False) as content:
@@ -193,8 +198,8 @@ def _content(window: HiddenWindow, scale: float) -> dict[str, np.ndarray]:
     return {
         "sequence": np.moveaxis(inputs, 1, -1),
         "target": np.stack([target, mask], axis=-1).astype(np.float32),
-        "mean": np.float32(mean),
-        "std": np.float32(_std(window)),
+        "mean": np.array(mean, np.float32),
+        "std": np.array(_std(window), np.float32),
     }
 
 

@@ -104,14 +104,21 @@ class ConvLSTMReconstructor:
         else:
             learned = _learned(trained)
             learned = learned._replace(scale=learned.scale or Archive.of(cube).spread()[0] or 1.0)
-            windows = Drawn(Archive.of(cube if valid is None else valid), config, seed, CALIBRATION_WINDOWS, fixed=True)
+            windows = Drawn(
+                Archive.of(cube if valid is None else valid), config, seed, CALIBRATION_WINDOWS, fixed=True
+            )
         network = _network(config, learned.weights)
         spread, observed = _fit_uncertainty(cube, network, learned.scale, config, windows)
         return cls(config, network, learned.scale, spread, observed, learned.history)
 
     @staticmethod
     def train_on_samples(
-        training: Samples, validation: Samples, config: ConvLSTM, *, scale: float, **settings: Any  # noqa: ANN401
+        training: Samples,
+        validation: Samples,
+        config: ConvLSTM,
+        *,
+        scale: float,
+        **settings: Any,  # noqa: ANN401
     ) -> State:
         """Train the bare network on samples that no cube stands behind; `settings` as for `sereno.training.train_on`.
 
