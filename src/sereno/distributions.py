@@ -16,7 +16,10 @@ from sereno.errors import InputError
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MOST_BINS = 5000
 """Bins of a histogram, about."""
+Bins = tuple[int, int, float]
+"""First and last bin as multiples of the width, and the width."""
 _RELATIVE_WIDTH = 1e-9
+_LONG = {"mean": "mean", "std": "standard deviation", "minimum": "smallest value", "maximum": "greatest value"}
 
 
 def distributions(fields: Mapping[str, xr.DataArray]) -> xr.Dataset:
@@ -45,22 +48,24 @@ def distributions(fields: Mapping[str, xr.DataArray]) -> xr.Dataset:
         If a field holds no value at all.
     """
     lazy = {name: _lazily(values) for name, values in fields.items()}
-    moments = compute({name: [v.count(), v.mean(), v.std(), v.min(), v.max()] for name, v in lazy.items()})[0]
-    summaries = {name: [float(number) for number in numbers] for name, numbers in moments.items()}
-    for name, (count, *_) in summaries.items():
+    first = compute({name: [v.count(), v.sum(), v.min(), v.max()] for name, v in lazy.items()})[0]
+    summaries: dict[str, dict[str, float]] = {}
+    for name, (count, total, low, high) in first.items():
         if count == 0:
             raise InputError(f"{name}: not one observation to describe")
-    bins = {name: _bins(summary[3], summary[4]) for name, summary in summaries.items()}
-    counts = compute({name: _histogram(values, bins[name]) for name, values in lazy.items()})[0]
-    parts = [
-        _dataset(name, summaries[name], bins[name], counts[name], str(fields[name].attrs.get("units", "")))
-        for name in fields
-    ]
+        summaries[name] = {"mean": float(total / count), "minimum": float(low), "maximum": float(high)}
+    bins = {name: _bins(summary["minimum"], summary["maximum"]) for name, summary in summaries.items()}
+    second = compute(
+        {
+            name: [((values - summaries[name]["mean"]) ** 2).sum(), _histogram(values, bins[name])]
+            for name, values in lazy.items()
+        }
+    )[0]
+    parts = []
+    for name, (squares, counts) in second.items():
+        summaries[name]["std"] = math.sqrt(squares / counts.sum())
+        parts.append(_dataset(name, summaries[name], bins[name], counts, str(fields[name].attrs.get("units", ""))))
     return xr.merge(parts)
-
-
-Bins = tuple[int, int, float]
-"""First and last bin as multiples of the width, and the width."""
 
 
 def nice_width(width: float) -> float:
@@ -88,30 +93,31 @@ def _histogram(values: xr.DataArray, bins: Bins) -> da.Array:
     return counts
 
 
-def _dataset(name: str, summary: list[float], bins: Bins, counts: np.ndarray, units: str) -> xr.Dataset:
+def _dataset(name: str, summary: dict[str, float], bins: Bins, counts: np.ndarray, units: str) -> xr.Dataset:
     first, last, width = bins
     middle = np.arange(first, last + 1) * width
     reached = np.cumsum(counts)
+    # Less a trifle, or 0.05 × 100 would count as more than five.
     ranks = np.ceil(np.array(QUANTILES) * reached[-1] * (1 - 1e-12))
+    histogram = {"long_name": f"number of values of {name} in each bin", "units": "1", "bin_width": width}
     quantiles = middle[np.searchsorted(reached, ranks)]
-    count, mean, std, low, high = summary
-    coords = {
-        f"{name}_bin": (f"{name}_bin", middle, {"long_name": f"middle of the bin of {name}", "units": units}),
-        "quantile": ("quantile", np.array(QUANTILES), {"long_name": "share of values not exceeding", "units": "1"}),
-    }
-    numbers = {"mean": mean, "std": std, "minimum": low, "maximum": high}
-    data: dict[str, tuple[tuple[str, ...], object, dict[str, object]]] = {
-        f"{name}_{key}": ((), value, {"long_name": f"{_LONG[key]} of {name}", "units": units})
-        for key, value in numbers.items()
-    }
-    data[f"{name}_observations"] = ((), int(count), {"long_name": f"number of values of {name}", "units": "1"})
-    data[f"{name}_histogram"] = (
-        (f"{name}_bin",),
-        counts.astype(np.int64),
-        {"long_name": f"number of values of {name} in each bin", "units": "1", "bin_width": width},
+    bin_name = f"{name}_bin"
+    return xr.Dataset(
+        {
+            f"{name}_{key}": ((), summary[key], {"long_name": f"{_LONG[key]} of {name}", "units": units})
+            for key in _LONG
+        }
+        | {
+            f"{name}_observations": ((), reached[-1], {"long_name": f"number of values of {name}", "units": "1"}),
+            f"{name}_histogram": ((bin_name,), counts.astype(np.int64), histogram),
+            f"{name}_quantile": (("quantile",), quantiles, {"long_name": f"quantiles of {name}", "units": units}),
+        },
+        coords={
+            bin_name: (bin_name, middle, {"long_name": f"middle of the bin of {name}", "units": units}),
+            "quantile": (
+                "quantile",
+                np.array(QUANTILES),
+                {"long_name": "share of values not exceeding", "units": "1"},
+            ),
+        },
     )
-    data[f"{name}_quantile"] = (("quantile",), quantiles, {"long_name": f"quantiles of {name}", "units": units})
-    return xr.Dataset(data, coords=coords)
-
-
-_LONG = {"mean": "mean", "std": "standard deviation", "minimum": "smallest value", "maximum": "greatest value"}

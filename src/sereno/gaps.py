@@ -38,7 +38,7 @@ def gap_statistics(cube: xr.Dataset, *, progress: Progress = silent) -> xr.Datas
         In memory. Maps (lat, lon), float32, NaN on land: ``cloud_cover`` (% of days not observed), ``gap_count``,
         ``gap_censored`` (gaps cut off), ``gap_mean``, ``gap_median`` and ``gap_longest`` (days; mean and median are
         NaN where there is no gap, the longest is then 0). Over all water pixels, int64 (gap_length,) with
-        gap_length 1 to the longest: ``gap_runs`` and ``gap_runs_censored``.
+        gap_length 1 to the longest, one at least: ``gap_runs`` and ``gap_runs_censored``.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def _dataset(runs: GapRuns, water: xr.DataArray) -> xr.Dataset:
         attrs = {"long_name": long_name, "units": units} | ({"comment": comment} if comment else {})
         data[name] = xr.DataArray(laid, coords=water.coords, dims=water.dims, attrs=attrs)
     data["gap_median"].attrs["exact_up_to"] = np.int32(runs.exact_up_to)
-    longest = int(runs.longest.max())
+    longest = max(1, int(runs.longest.max()))
     length = xr.DataArray(np.arange(1, longest + 1, dtype=np.int32), dims="gap_length")
     length.attrs = {"long_name": "length of gap", "units": "days"}
     for name, counts, long_name in (

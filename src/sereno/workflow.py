@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sereno.climatology import fit_climatology
+from sereno.climatology import Climatology, fit_climatology
 from sereno.clouds import coverage, visible_part
 from sereno.config import RunConfig, as_mapping, parse_config, to_toml
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
@@ -82,7 +82,8 @@ def describe(
     xr.Dataset
         In memory: what `sereno.gaps.gap_statistics` returns; ``coverage`` (time,), ``coverage_monthly`` (month,)
         and ``coverage_by_month_of_year`` (month_of_year,), % of the water; what
-        `sereno.distributions.distributions` returns of the field and of ``anomaly``; ``water``.
+        `sereno.distributions.distributions` returns of the field and of ``anomaly``; ``water``. Attributes:
+        ``field``, ``variable``, ``period``, ``climatology`` (what it is made of) and ``sereno_config``.
 
     Raises
     ------
@@ -100,7 +101,8 @@ def describe(
     progress("climatology", 0.0)
     settings = replace(config.climatology, recent_days=0)
     table = None if settings.file is None else read_climatology(Path(settings.file), seen)
-    anomaly = fit_climatology(seen, settings, table=table).anomalies(seen)["anomaly"]
+    climatology = fit_climatology(seen, settings, table=table)
+    anomaly = climatology.anomalies(seen)["anomaly"]
     progress("climatology", 1.0)
     progress("distributions", 0.0)
     spread = distributions({name: field.where(seen["water"]).assign_attrs(field.attrs), "anomaly": anomaly})
@@ -111,8 +113,17 @@ def describe(
         field=name,
         variable=str(cube.attrs.get("variable", name)),
         period=span(seen),
+        climatology=settings.file or _terms_of(climatology),
         sereno_config=to_toml(config),
     )
+
+
+def _terms_of(climatology: Climatology) -> str:
+    """Tell what a fitted climatology is made of."""
+    if not climatology.harmonics:
+        return "the mean alone: no seasonal cycle"
+    harmonics = f"{climatology.harmonics} harmonic{'s' * (climatology.harmonics > 1)} of the year"
+    return f"mean, {harmonics}, trend" if climatology.trend else f"mean, {harmonics}"
 
 
 def _coverages(share: xr.DataArray) -> xr.Dataset:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -78,10 +80,7 @@ def save_description(description: xr.Dataset, folder: str | Path, *, progress: P
         "distributions.png": distributions_figure,
     }
     names = ["describe.nc", "describe.csv", *figures]
-    stored = description.assign(water=description["water"].astype("int8"))
-    stored["water"].attrs = {"long_name": "water mask", "flag_values": np.array([0, 1], "int8")}
-    stored["water"].attrs["flag_meanings"] = "land water"
-    stored.attrs["Conventions"] = "CF-1.11"
+    stored = _with_attributes(description)
     with atomic_files(folder) as temporary:
         write_dataset(stored, temporary / names[0])
         atomic_text(temporary / names[1], description_csv(description))
@@ -90,6 +89,20 @@ def save_description(description: xr.Dataset, folder: str | Path, *, progress: P
             save(draw(description), temporary / name)
         progress("figures", 1.0)
     return [Path(folder) / name for name in names]
+
+
+def _with_attributes(description: xr.Dataset) -> xr.Dataset:
+    """Return a description with the attributes that CF-1.11 asks for in a file."""
+    stored = description.assign(water=description["water"].astype("int8"))
+    flags = {"flag_values": np.array([0, 1], "int8"), "flag_meanings": "land water"}
+    stored["water"].attrs = {"long_name": "water mask", **flags}
+    stored["time"].attrs = {"standard_name": "time", "long_name": "day", "axis": "T"}
+    for name, variable in stored.variables.items():
+        if is_kelvin(stored[name]):
+            difference = str(name).startswith("anomaly") or str(name).endswith("_std")
+            variable.attrs["units_metadata"] = f"temperature: {'difference' if difference else 'on_scale'}"
+    now = pd.Timestamp.now("UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
+    return stored.assign_attrs(Conventions="CF-1.11", history=f"{now} sereno {version('sereno')}: described")
 
 
 def cover_figure(description: xr.Dataset) -> Figure:
@@ -139,7 +152,7 @@ def persistence_figure(description: xr.Dataset) -> Figure:
         axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axis.set_xlim(0.9, 1.15 * max(length[-1:].max(initial=1), 2))
+        axis.set_xlim(0.9, 1.15 * max(length[-1], 2))
         axis.set_xlabel("length of gap (days)", fontsize=LABEL)
         tidy(axis)
         axis.legend(frameon=False, fontsize=TICK)
@@ -170,6 +183,7 @@ def monthly_coverage_figure(description: xr.Dataset) -> Figure:
             borderaxespad=0.2,
             markerscale=3 if daily.size > LONG_RECORD else 1,
         )
+    series.margins(x=0.01)
     series.set_title(f"Coverage, {float(daily.mean()):.1f} % on average", fontsize=TITLE, loc="right")
     mark_dates(series, daily["time"].values)
     of_year = description["coverage_by_month_of_year"]
@@ -191,7 +205,8 @@ def distributions_figure(description: xr.Dataset) -> Figure:
     figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw_histogram(left, description, field, title="SST" if field == "sst" else field)
-    _draw_histogram(right, description, "anomaly", title="Anomaly from the daily climatology")
+    made_of = f"Anomaly from the climatology\n({description.attrs['climatology']})"
+    _draw_histogram(right, description, "anomaly", title=made_of)
     figure.suptitle(_period(description), fontsize=TITLE + 1)
     return figure
 

@@ -93,6 +93,7 @@ def show_description(description: xr.Dataset) -> None:
         low, middle, high, mean_told, std_told = (f"{x:z.{decimals(std)}f}" for x in (*quantiles, mean, std))
         units = description[f"{name}_bin"].attrs["units"]
         rows[f"{name}, {units}"] = f"mean {mean_told}, std {std_told}, median {middle}, 5 to 95 %: {low} to {high}"
+    rows["climatology"] = description.attrs["climatology"]
     _show_rows(rows)
 
 
@@ -110,7 +111,7 @@ def gap_summary(description: xr.Dataset) -> dict[str, float]:
         "count": count,
         "mean": float((runs * length).sum() / count) if count else np.nan,
         "median": float(length[ordered].mean()) if count else np.nan,
-        "longest": float(length.max(initial=0)),
+        "longest": float(length[runs > 0].max(initial=0)),
         "censored": censored,
         "censored_share": 100 * censored / count if count else 0.0,
     }
