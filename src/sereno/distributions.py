@@ -117,7 +117,7 @@ def _dataset(name: str, summary: dict[str, float], bins: Bins, counts: np.ndarra
             "quantile": (
                 "quantile",
                 np.array(QUANTILES),
-                {"long_name": "share of values not exceeding", "units": "1"},
+                {"long_name": "share of values", "units": "1"},
             ),
         },
     )

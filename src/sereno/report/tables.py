@@ -143,7 +143,7 @@ def _gap_rows(description: xr.Dataset) -> Iterator[Row]:
     counts, censored = description["gap_runs"].values, description["gap_runs_censored"].values
     for at, count, cut in zip(map(str, description["gap_length"].values), counts, censored, strict=True):
         yield "gaps by length", "count", at, count, "1"
-        yield "gaps by length", "share", at, 100 * count / counts.sum(), "%"
+        yield "gaps by length", "share", at, 100 * count / max(counts.sum(), 1), "%"
         yield "gaps by length", "censored", at, cut, "1"
     for name, quantity, letters in (
         ("coverage", "coverage by day", 10),
