@@ -232,6 +232,10 @@ def test_ctrl_c_while_describing_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["cube.zarr"]
 
 
+def test_describe_does_not_write_into_the_folder_of_the_input(run: Run, sea: Path) -> None:
+    assert "it is the input" in refused(run, sea, "describe", sea / "l3s", "-o", sea / "l3s")
+
+
 # fit and fill
 
 

@@ -343,11 +343,11 @@ def _model_or_name(text: str) -> Model | str:
 
 
 def _require_other_place(inputs: list[str], output: Path) -> None:
-    """Refuse to write over the input."""
+    """Refuse to write over the input, or into its folder."""
     from sereno.io.opening import expand
 
-    if output.exists() and output.resolve() in {path.resolve() for path in expand(inputs)}:
-        raise InputError(f"-o {output}: it is the input, which would be lost; choose another name")
+    if output.exists() and output.resolve() in {path.resolve() for path in (*map(Path, inputs), *expand(inputs))}:
+        raise InputError(f"-o {output}: it is the input, which would be lost or mixed up; choose another name")
 
 
 def _require_place_for_model(output: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
@@ -35,11 +35,6 @@ from sereno.report.figures import (
     unit_label,
 )
 from sereno.report.tables import decimals, description_csv
-
-with warnings.catch_warnings():
-    # cmocean 4.0 calls matplotlib in a way deprecated since 3.11; a user can do nothing about it.
-    warnings.filterwarnings("ignore", message="Passing 'N' to ListedColormap", category=DeprecationWarning)
-    import cmocean
 
 LONG_RECORD = 1500
 """Days beyond which coverage is drawn as dots: a line would be a solid block."""
@@ -108,9 +103,9 @@ def _with_attributes(description: xr.Dataset) -> xr.Dataset:
 def cover_figure(description: xr.Dataset) -> Figure:
     """Map cloud cover, the mean length of gaps and the longest gap."""
     panels = {
-        "cloud_cover": ("Cloud cover", "% of days", cmocean.cm.ice),
-        "gap_mean": ("Mean length of gaps", "days", cmocean.cm.matter),
-        "gap_longest": ("Longest gap", "days", cmocean.cm.matter),
+        "cloud_cover": ("Cloud cover", "% of days", "cmo.ice"),
+        "gap_mean": ("Mean length of gaps", "days", "cmo.matter"),
+        "gap_longest": ("Longest gap", "days", "cmo.matter"),
     }
     width, height = panel_size(description["water"])
     columns = 1 if width > 1.5 * height else len(panels)  # wide seas one above the other, so that maps stay large
@@ -118,10 +113,12 @@ def cover_figure(description: xr.Dataset) -> Figure:
     figure = Figure(figsize=(columns * (width + MARGIN), rows * (height + BAR_HEIGHT) + 0.5))
     figure.set_layout_engine("compressed", h_pad=0.1)
     axes = figure.subplots(rows, columns, subplot_kw={"projection": PLATE}, squeeze=False).ravel()
-    for axis, (name, (title, label, colours)) in zip(axes, panels.items(), strict=True):
+    for axis, (name, (title, label, scale)) in zip(axes, panels.items(), strict=True):
         values = thinned(description[name])
         limits = common_limits([values])
-        draw_map(axis, values, description["water"], title=title, limits=limits, colours=colours, label=label)
+        draw_map(
+            axis, values, description["water"], title=title, limits=limits, colours=colormaps[scale], label=label
+        )
     figure.suptitle(_period(description), fontsize=TITLE + 1)
     return figure
 
