@@ -1,8 +1,7 @@
 """sereno: fill the clouds in satellite images of the sea.
 
 The verbs of the command line on xarray objects: `open_cube`, `describe`, `fit`, `fill`, `evaluate`, `save`,
-`load`. They are
-imported when first used, so that ``import sereno`` costs nothing.
+`load`. They are imported when first used, so that ``import sereno`` costs nothing.
 """
 
 from importlib import import_module
