@@ -188,6 +188,54 @@ def test_prepare_writes_a_cube_that_reads_back_the_same(run: Run, sea: Path, tmp
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+# describe
+
+
+def test_describe_writes_all_its_files_and_a_summary_within_eighty_columns(
+    run: Run, sea: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "description"
+    result = well(run("describe", sea / "l3s", "--water", sea / "mask.nc", "-o", folder))
+    written = [line.removeprefix("wrote ") for line in result.out.splitlines() if line.startswith("wrote ")]
+    names = ["describe.nc", "describe.csv", "cover.png", "persistence.png", "coverage.png", "distributions.png"]
+    assert written == [str(folder / name) for name in names]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    assert [path.name for path in tmp_path.iterdir()] == ["description"]
+    told = " ".join(result.out.split())
+    for words in ("adjusted_sea_surface_temperature", "2019-01-01:2019-02-09, 40 days", "cloud cover", "cut off"):
+        assert words in told
+    assert max(len(row.rstrip()) for row in result.out.splitlines() if str(folder) not in row) <= 80
+    cube, found = open_cube(sea / "cube.zarr").load(), read(folder / "describe.nc")
+    missing = 100 * cube["sst"].isnull().mean("time").where(cube["water"])
+    np.testing.assert_allclose(found["cloud_cover"], missing, rtol=1e-5)
+    rows = {(row["quantity"], row["statistic"], row["at"]): row["value"] for row in table(folder / "describe.csv")}
+    assert float(rows["cloud_cover", "mean over pixels", ""]) == pytest.approx(float(missing.mean()), rel=1e-5)
+
+
+def test_describe_takes_days_settings_and_a_run_file(run: Run, sea: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('quality_level = 5\n[model]\nmethod = "convlstm"\n')
+    words = ("--config", tmp_path / "run.toml", "--set", "climatology.neighbours=3", "--days", "2019-02")
+    well(run("describe", sea / "l3s", "-o", tmp_path / "out", *words))
+    found = read(tmp_path / "out" / "describe.nc")
+    assert found.attrs["period"] == "2019-02-01:2019-02-09"
+    assert "quality_level = 5" in found.attrs["sereno_config"]
+    assert "neighbours = 3" in found.attrs["sereno_config"]
+    strict = open_cube(sea / "l3s", quality_level=5).sel(time="2019-02")["sst"]
+    assert found["sst_observations"] == int(strict.notnull().sum())
+
+
+def test_ctrl_c_while_describing_leaves_nothing(tmp_path: Path) -> None:
+    prepare(a_cube(days=60, shape=(200, 300)), tmp_path / "cube.zarr")
+    code, told = interrupt(["describe", "cube.zarr", "-o", "out"], at="distributions: ", folder=tmp_path)
+    assert code == 130
+    assert "Traceback" not in told
+    assert [path.name for path in tmp_path.iterdir()] == ["cube.zarr"]
+
+
+def test_describe_does_not_write_into_the_folder_of_the_input(run: Run, sea: Path) -> None:
+    assert "it is the input" in refused(run, sea, "describe", sea / "l3s", "-o", sea / "l3s")
+
+
 # fit and fill
 
 
@@ -468,6 +516,13 @@ def test_all_problems_of_a_folder_are_told_in_one_message(run: Run, sea: Path, t
         ("fit cube.zarr --config run.toml -o out", "run.toml:\n  climatology.harmonic: unknown key; did you mean"),
         ("fit cube.zarr --config gone.toml -o out", "gone.toml: no such file"),
         ("fit cube.zarr --config cube.nc -o out", "cube.nc: not valid TOML"),
+        ("describe cube.zarr -o out --days 2013", "holds no day of the input"),
+        ("describe cube.zarr -o cube.nc", "a file of that name stands where the folder should be"),
+        ("describe cube.zarr -o cube.zarr", "it is the input"),
+        ("describe cube.zarr -o no/out", "there is no folder"),
+        ("describe cube.zarr -o out --set climatology.harmonic=1", "did you mean 'harmonics'"),
+        ("describe cube.zarr -o out --set climatology.file=gone.nc", "gone.nc"),
+        ("describe cube.zarr -o out --variable chl", "chl"),
         ("evaluate cube.zarr -m climatology -o out --protocol moon", "unknown protocol 'moon'"),
         ("evaluate cube.zarr -m climatology -m climatology -o out", "'climatology' is given twice"),
         ("evaluate cube.zarr -m climatology -o out --days 2013", "holds no day of the input"),

@@ -1,7 +1,7 @@
 """sereno: fill the clouds in satellite images of the sea.
 
-The verbs of the command line on xarray objects: `open_cube`, `fit`, `fill`, `evaluate`, `save`, `load`. They are
-imported when first used, so that ``import sereno`` costs nothing.
+The verbs of the command line on xarray objects: `open_cube`, `describe`, `fit`, `fill`, `evaluate`, `save`,
+`load`. They are imported when first used, so that ``import sereno`` costs nothing.
 """
 
 from importlib import import_module
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from sereno.evaluation import evaluate
     from sereno.io.read import open_cube
     from sereno.io.write import write_analysis
-    from sereno.workflow import fill, fit, load, save
+    from sereno.workflow import describe, fill, fit, load, save
 
 _HOMES = {
     "InputError": "sereno.errors",
+    "describe": "sereno.workflow",
     "evaluate": "sereno.evaluation",
     "fill": "sereno.workflow",
     "fit": "sereno.workflow",
@@ -24,7 +25,7 @@ _HOMES = {
     "save": "sereno.workflow",
     "write_analysis": "sereno.io.write",
 }
-__all__ = ["InputError", "evaluate", "fill", "fit", "load", "open_cube", "save", "write_analysis"]
+__all__ = ["InputError", "describe", "evaluate", "fill", "fit", "load", "open_cube", "save", "write_analysis"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

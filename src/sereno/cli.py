@@ -100,6 +100,36 @@ def prepare(
     typer.echo(f"wrote {output}")
 
 
+@app.command(epilog="Example: `sereno describe l3s/ -o description --days 2019:2021`")
+def describe(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for describe.nc, describe.csv, figures.")],
+    days: Days = None,
+    config: Annotated[Path | None, typer.Option(help="Run file in TOML, for its climatology and input.")] = None,
+    settings: Settings = None,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+) -> None:
+    """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
+    from sereno import workflow
+    from sereno.io.atomic import refuse_folder
+    from sereno.report.exploration import save_description
+    from sereno.report.tables import show_description
+
+    told = {"variable": variable, "water": water, "quality_level": quality}
+    run = _configure(None if config else "climatology", config, settings or [], told)
+    _require_other_place(inputs, output)
+    refuse_folder(output)
+    cube = _open(inputs, run.variable, run.water, run.quality_level)
+    with _progress() as progress:
+        description = workflow.describe(cube, run, days=days, progress=progress)
+        paths = save_description(description, output, progress=progress)
+    show_description(description)
+    for path in paths:
+        typer.echo(f"wrote {path}")
+
+
 @app.command(
     epilog="Example: `sereno fit cube.zarr -m convlstm -o model --train :2019 --valid 2020-02: --max-minutes 60`"
 )
@@ -405,11 +435,11 @@ def _model_or_name(text: str) -> Model | BareNetwork | str:
 
 
 def _require_other_place(inputs: list[str], output: Path) -> None:
-    """Refuse to write over the input."""
+    """Refuse to write over the input, or into its folder."""
     from sereno.io.opening import expand
 
-    if output.exists() and output.resolve() in {path.resolve() for path in expand(inputs)}:
-        raise InputError(f"-o {output}: it is the input, which would be lost; choose another name")
+    if output.exists() and output.resolve() in {path.resolve() for path in (*map(Path, inputs), *expand(inputs))}:
+        raise InputError(f"-o {output}: it is the input, which would be lost or mixed up; choose another name")
 
 
 def _require_place_for_model(output: Path) -> None:

@@ -66,6 +66,52 @@ def atomic_path(path: str | Path, *, replaces: tuple[str, ...] = ()) -> Iterator
         raise
 
 
+@contextmanager
+def atomic_files(folder: str | Path) -> Iterator[Path]:
+    """Lend a temporary folder; the files written there move into `folder` when the block ends well.
+
+    Files of the same names are replaced, and what else the folder holds is left alone.
+
+    Parameters
+    ----------
+    folder
+        The target; made where it is not there yet. Its parent must exist.
+
+    Yields
+    ------
+    Path
+        An empty folder to write to.
+
+    Raises
+    ------
+    InputError
+        If the parent is missing, a file or a store stands where the folder should be, or it cannot be written to.
+    """
+    target = Path(folder).resolve()
+    refuse_folder(target)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+    try:
+        temporary.mkdir()
+        yield temporary
+        target.mkdir(exist_ok=True)
+        for path in sorted(temporary.iterdir()):
+            os.replace(path, target / path.name)
+    finally:  # after Ctrl-C too
+        _remove(temporary)
+
+
+def refuse_folder(folder: str | Path) -> None:
+    """Raise an InputError, before any work is done, if `atomic_files` could not write to a folder."""
+    target = Path(folder).resolve()
+    _refuse_parent(target)
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: a file of that name stands where the folder should be; choose another name")
+    if any((target / marker).exists() for marker in _ZARR_MARKERS):
+        raise InputError(f"{target}: a Zarr store stands where the folder should be; choose another name")
+    if target.is_dir() and not os.access(target, os.W_OK):
+        raise InputError(f"{target}: no permission to write there; choose another place")
+
+
 def atomic_text(path: str | Path, text: str) -> Path:
     """Write a text file (UTF-8) atomically and return its path."""
     with atomic_path(path) as temporary:
@@ -180,13 +226,16 @@ def _divisor(wanted: int, chunks: tuple[int, ...]) -> int:
 
 def _refuse(target: Path, replaces: tuple[str, ...]) -> None:
     """Raise an InputError, before any work is done, if `target` cannot be written."""
-    parent = target.parent
-    if not parent.is_dir():
-        raise InputError(f"{target}: there is no folder {parent}; make it first")
-    if not os.access(parent, os.W_OK):
-        raise InputError(f"{target}: no permission to write to {parent}")
+    _refuse_parent(target)
     if target.is_dir() and any(target.iterdir()) and not any((target / name).exists() for name in replaces):
         raise InputError(f"{target}: a folder of something else stands there; choose another name or remove it")
+
+
+def _refuse_parent(target: Path) -> None:
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: there is no folder {target.parent}; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{target}: no permission to write to {target.parent}")
 
 
 def _swap(temporary: Path, target: Path) -> None:

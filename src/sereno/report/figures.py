@@ -32,16 +32,16 @@ with warnings.catch_warnings():
     import cmocean
 
 DPI = 150
-_PLATE = ccrs.PlateCarree()
-_ZERO_CELSIUS = 273.15
+PLATE = ccrs.PlateCarree()
+ZERO_CELSIUS = 273.15
 _MOST_CELLS = 1000
 """Cells drawn along either side at most: finer maps are thinned, as no figure shows more."""
 _PANEL_AREA = 10.0
 """Square inches of a map."""
-_MARGIN, _BAR_HEIGHT = 0.75, 1.2
+MARGIN, BAR_HEIGHT = 0.75, 1.2
 """Inches that labels add to a map's width; title, labels and colour bar to its height."""
 _LAND, _SHORE, _BEFORE, _AFTER = "0.72", "0.25", "#4c6a88", "#c8553d"
-_TITLE, _LABEL, _TICK = 11, 10, 9
+TITLE, LABEL, TICK = 11, 10, 9
 
 Limits = tuple[float, float]
 
@@ -65,18 +65,18 @@ def coverage_figure(cube: xr.Dataset, analysis: xr.Dataset | None = None, *, day
         Axes: the time series, then one map or two.
     """
     field, water = field_of(cube), cube["water"]
-    panels = {f"Observed, {_date(day)}": _map_of(field, day, kelvin=_is_kelvin(field))}
+    panels = {f"Observed, {_date(day)}": _map_of(field, day, kelvin=is_kelvin(field))}
     if analysis is not None:
-        panels["Filled"] = _map_of(analysis["mean"], day, kelvin=_is_kelvin(field))
-    width, height = _panel_size(field)
+        panels["Filled"] = _map_of(analysis["mean"], day, kelvin=is_kelvin(field))
+    width, height = panel_size(field)
     columns = len(panels)
-    figure = Figure(figsize=(max(columns * (width + _MARGIN), 8.0), 2.6 + height + _BAR_HEIGHT), layout="constrained")
-    grid = figure.add_gridspec(2, columns, height_ratios=(2.6, height + _BAR_HEIGHT))
+    figure = Figure(figsize=(max(columns * (width + MARGIN), 8.0), 2.6 + height + BAR_HEIGHT), layout="constrained")
+    grid = figure.add_gridspec(2, columns, height_ratios=(2.6, height + BAR_HEIGHT))
     _draw_series(figure.add_subplot(grid[0, :]), cube, analysis, day)
-    limits = _limits(list(panels.values()))
+    limits = common_limits(list(panels.values()))
     for column, (title, values) in enumerate(panels.items()):
-        axis = figure.add_subplot(grid[1, column], projection=_PLATE)
-        _draw_map(axis, values, water, title=title, limits=limits, colours=_colours(field), label=_label(field))
+        axis = figure.add_subplot(grid[1, column], projection=PLATE)
+        draw_map(axis, values, water, title=title, limits=limits, colours=_colours(field), label=unit_label(field))
     return figure
 
 
@@ -109,28 +109,28 @@ def maps_figure(
         climatology = analysis["climatology"]
     if climatology is not None:
         fields["Climatology"] = climatology
-    panels = {title: _map_of(values, day, kelvin=_is_kelvin(target)) for title, values in fields.items()}
+    panels = {title: _map_of(values, day, kelvin=is_kelvin(target)) for title, values in fields.items()}
     std = _map_of(analysis["std"], day)
-    width, height = _panel_size(target)
+    width, height = panel_size(target)
     count = len(panels) + 1
     columns = 2 if count == 4 and width > height else count  # wide seas in two rows, so that maps stay large
     rows = count // columns
-    figure = Figure(figsize=(columns * (width + _MARGIN), rows * (height + _BAR_HEIGHT) + 0.4))
+    figure = Figure(figsize=(columns * (width + MARGIN), rows * (height + BAR_HEIGHT) + 0.4))
     figure.set_layout_engine("compressed", h_pad=0.1)
-    axes = figure.subplots(rows, columns, subplot_kw={"projection": _PLATE}, squeeze=False).ravel()
-    limits, water = _limits(list(panels.values())), analysis["water"]
+    axes = figure.subplots(rows, columns, subplot_kw={"projection": PLATE}, squeeze=False).ravel()
+    limits, water = common_limits(list(panels.values())), analysis["water"]
     for axis, (title, values) in zip(axes, panels.items(), strict=False):
-        _draw_map(axis, values, water, title=title, limits=limits, colours=_colours(target), label=_label(target))
-    _draw_map(
+        draw_map(axis, values, water, title=title, limits=limits, colours=_colours(target), label=unit_label(target))
+    draw_map(
         axes[-1],
         std,
         water,
         title="Standard deviation",
-        limits=(0.0, _limits([std])[1]),
+        limits=(0.0, common_limits([std])[1]),
         colours=cmocean.cm.amp,
-        label=_label(target, difference=True),
+        label=unit_label(target, difference=True),
     )
-    figure.suptitle(_date(day), fontsize=_TITLE + 2)
+    figure.suptitle(_date(day), fontsize=TITLE + 2)
     return figure
 
 
@@ -177,20 +177,30 @@ def _draw_series(axis: Axes, cube: xr.Dataset, analysis: xr.Dataset | None, day:
     axis.axvline(pd.Timestamp(day).to_datetime64(), color="0.5", linestyle=":")  # type: ignore[arg-type]
     for line, (name, _, mean) in zip(axis.lines, labels, strict=False):
         line.set_label(f"{name}: {mean:.0f} % on average")
-    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=_LABEL, borderaxespad=0.2)
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=LABEL, borderaxespad=0.2)
     axis.set_ylim(0, 103)
-    axis.set_ylabel("% of the sea", fontsize=_LABEL)
-    axis.set_title("Coverage", fontsize=_TITLE, loc="right")
-    if before.size < 10:
-        axis.set_xticks(before["time"])  # or hours would be ticked
+    axis.set_ylabel("% of the sea", fontsize=LABEL)
+    axis.set_title("Coverage", fontsize=TITLE, loc="right")
+    mark_dates(axis, before["time"].values)
+    tidy(axis)
+
+
+def mark_dates(axis: Axes, days: np.ndarray) -> None:
+    """Tick the days of a series, without saying twice what all dates have in common."""
+    if days.size < 10:
+        axis.set_xticks(days)  # or hours would be ticked
     dates = ConciseDateFormatter(axis.xaxis.get_major_locator())  # type: ignore[no-untyped-call]
     axis.xaxis.set_major_formatter(dates)
-    axis.tick_params(labelsize=_TICK)
+
+
+def tidy(axis: Axes) -> None:
+    """Give a graph the house's ticks, grid and two spines."""
+    axis.tick_params(labelsize=TICK)
     axis.grid(alpha=0.3)
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_map(
+def draw_map(
     axis: GeoAxes,
     values: xr.DataArray,
     water: xr.DataArray,
@@ -202,42 +212,43 @@ def _draw_map(
 ) -> None:
     """Draw one map with its coast, graticule and colour bar; missing sea stays white, land is grey."""
     west, south, east, north = _bounds(water)
-    axis.set_extent((west, east, south, north), crs=_PLATE)
+    axis.set_extent((west, east, south, north), crs=PLATE)
     # A degree of longitude is shorter than one of latitude: without this, seas far from the equator look squashed.
     axis.set_aspect(1 / np.cos(np.radians((south + north) / 2)))
     land = land_polygons(west, south, east, north)
-    axis.add_geometries([land], crs=_PLATE, facecolor=_LAND, edgecolor="none", zorder=0.5)
-    dry = _thinned(xr.where(water, np.nan, 1.0))
+    axis.add_geometries([land], crs=PLATE, facecolor=_LAND, edgecolor="none", zorder=0.5)
+    dry = thinned(xr.where(water, np.nan, 1.0))
     axis.pcolormesh(dry["lon"], dry["lat"], dry, cmap=ListedColormap([_LAND]), zorder=0.6, rasterized=True)
     low, high = limits
     mesh = axis.pcolormesh(
         values["lon"], values["lat"], values, cmap=colours, vmin=low, vmax=high, zorder=1, rasterized=True
     )
-    axis.add_geometries([land], crs=_PLATE, facecolor="none", edgecolor=_SHORE, linewidth=0.5, zorder=2)
+    axis.add_geometries([land], crs=PLATE, facecolor="none", edgecolor=_SHORE, linewidth=0.5, zorder=2)
     lines = axis.gridlines(draw_labels={"bottom": "x", "left": "y"}, linewidth=0.4, color="0.4", alpha=0.5)
     lines.xlocator, lines.ylocator = MaxNLocator(5), MaxNLocator(5)
-    lines.xlabel_style = lines.ylabel_style = {"size": _TICK}
-    axis.set_title(title, fontsize=_TITLE)
+    lines.xlabel_style = lines.ylabel_style = {"size": TICK}
+    axis.set_title(title, fontsize=TITLE)
     below, above = bool((values < low).any()), bool((values > high).any())
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     bar = axis.figure.colorbar(
         mesh, ax=axis, orientation="horizontal", extend=extend[below, above], shrink=0.85, aspect=30, pad=0.04
     )
-    bar.set_label(label, fontsize=_LABEL)
-    bar.ax.tick_params(labelsize=_TICK)
+    bar.set_label(label, fontsize=LABEL)
+    bar.ax.tick_params(labelsize=TICK)
 
 
 def _map_of(values: xr.DataArray, day: Any, *, kelvin: bool = False) -> xr.DataArray:  # noqa: ANN401
     """Return one day as a map in memory, thinned for drawing, in °C where it comes in kelvin."""
-    chosen = _thinned(values.sel(time=pd.Timestamp(day), method="nearest", tolerance=pd.Timedelta("12h"))).compute()
-    return chosen - _ZERO_CELSIUS if kelvin else chosen
+    chosen = thinned(values.sel(time=pd.Timestamp(day), method="nearest", tolerance=pd.Timedelta("12h"))).compute()
+    return chosen - ZERO_CELSIUS if kelvin else chosen
 
 
-def _thinned(values: xr.DataArray) -> xr.DataArray:
+def thinned(values: xr.DataArray) -> xr.DataArray:
+    """Return every so many cells of a map, so that no more than a figure can show are drawn."""
     return values[{dim: slice(None, None, -(-values.sizes[dim] // _MOST_CELLS)) for dim in ("lat", "lon")}]
 
 
-def _limits(maps: Sequence[xr.DataArray]) -> Limits:
+def common_limits(maps: Sequence[xr.DataArray]) -> Limits:
     """Return colour limits that all maps share: all but the outermost 1 % on either side."""
     values = np.concatenate([values.values.ravel() for values in maps])
     values = values[np.isfinite(values)]
@@ -259,7 +270,7 @@ def _bounds(grid: xr.DataArray) -> tuple[float, float, float, float]:
     return max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0)
 
 
-def _panel_size(grid: xr.DataArray) -> tuple[float, float]:
+def panel_size(grid: xr.DataArray) -> tuple[float, float]:
     """Return width and height of a map in inches: of equal area whatever the shape of the sea, within reason."""
     west, south, east, north = _bounds(grid)
     ratio = (north - south) / ((east - west) * float(np.cos(np.radians((south + north) / 2))))
@@ -267,17 +278,19 @@ def _panel_size(grid: xr.DataArray) -> tuple[float, float]:
     return width, float(np.clip(width * ratio, 1.5, 8.0))
 
 
-def _is_kelvin(values: xr.DataArray) -> bool:
+def is_kelvin(values: xr.DataArray) -> bool:
+    """Tell whether values come in kelvin, and are shown in °C."""
     return values.attrs.get("units") in ("kelvin", "K")
 
 
 def _colours(values: xr.DataArray) -> Colormap:
-    colours: Colormap = cmocean.cm.thermal if _is_kelvin(values) else cmocean.cm.dense
+    colours: Colormap = cmocean.cm.thermal if is_kelvin(values) else cmocean.cm.dense
     return colours
 
 
-def _label(values: xr.DataArray, *, difference: bool = False) -> str:
-    if _is_kelvin(values):
+def unit_label(values: xr.DataArray, *, difference: bool = False) -> str:
+    """Return the unit to write at an axis."""
+    if is_kelvin(values):
         return "K" if difference else "°C"
     return str(values.attrs.get("units", ""))
 

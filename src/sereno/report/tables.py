@@ -1,10 +1,13 @@
-"""Tables on the terminal and in files: the summary of an input, the scores of an evaluation."""
+"""Tables on the terminal and in files: the summary and the description of an input, the scores of an evaluation."""
 
 from __future__ import annotations
 
+import calendar
 import csv
 import io
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,8 @@ COLUMNS = {
     "seconds": "s",
 }
 """Scores shown on the terminal and their headings; the files hold all scores."""
+Row = tuple[str, str, str, Any, str]
+"""Quantity, statistic, where on its axis, value, units."""
 
 
 def show_summary(cube: xr.Dataset) -> None:
@@ -53,12 +58,127 @@ def show_summary(cube: xr.Dataset) -> None:
         f"{100 * float(seen.min()):.1f} to {100 * float(seen.max()):.1f} % a day",
         "values": f"{low:.2f} to {high:.2f}, median {middle:.2f} {units}",
     }
+    _show_rows(rows)
+    Console().print("no problem found")
+
+
+def show_description(description: xr.Dataset) -> None:
+    """Print what `sereno.workflow.describe` found: cloud cover, coverage, gaps, distributions."""
+    cover, daily, seasons = (description[k] for k in ("cloud_cover", "coverage", "coverage_by_month_of_year"))
+    gaps = gap_summary(description)
+    rows = {
+        "variable": f"{description.attrs['variable']}, {int(description['water'].sum())} water pixels",
+        "period": f"{description.attrs['period']}, {daily.size} days",
+        "cloud cover": f"{float(cover.mean()):.1f} % of the days on average, "
+        f"{float(cover.min()):.1f} to {float(cover.max()):.1f} % by pixel",
+        "coverage": f"{float(daily.mean()):.1f} % of the water on average, "
+        f"{float(daily.min()):.1f} to {float(daily.max()):.1f} % a day",
+    }
+    if seasons.size > 1:
+        clearest, cloudiest = (int(month) for month in (seasons.idxmax(), seasons.idxmin()))
+        rows["seasons"] = (
+            f"clearest in {calendar.month_name[clearest]} ({float(seasons.max()):.1f} %), "
+            f"cloudiest in {calendar.month_name[cloudiest]} ({float(seasons.min()):.1f} %)"
+        )
+    rows["gaps"] = "none"
+    if gaps["count"]:
+        rows["gaps"] = (
+            f"{gaps['count']:.0f}, of {gaps['mean']:.2f} days on average, median {gaps['median']:g}, "
+            f"longest {gaps['longest']:.0f}"
+        )
+        rows["cut off"] = f"{gaps['censored']:.0f} gaps by an end of the record ({gaps['censored_share']:.2f} %)"
+    for name in (description.attrs["field"], "anomaly"):
+        mean, std = (float(description[f"{name}_{key}"]) for key in ("mean", "std"))
+        quantiles = [float(description[f"{name}_quantile"].sel(quantile=q)) for q in (0.05, 0.5, 0.95)]
+        low, middle, high, mean_told, std_told = (f"{x:z.{decimals(std)}f}" for x in (*quantiles, mean, std))
+        units = description[f"{name}_bin"].attrs["units"]
+        rows[f"{name}, {units}"] = f"mean {mean_told}, std {std_told}, median {middle}, 5 to 95 %: {low} to {high}"
+    rows["climatology"] = description.attrs["climatology"]
+    _show_rows(rows)
+
+
+def decimals(std: float) -> int:
+    """Return how many decimals values of a standard deviation are told with: two, or more where it is small."""
+    return max(2, 1 - math.floor(math.log10(std))) if std > 0 else 2
+
+
+def gap_summary(description: xr.Dataset) -> dict[str, float]:
+    """Return count, mean, median and longest of all gaps (days), and how many and what % of them are cut off."""
+    runs, length = description["gap_runs"].values, description["gap_length"].values
+    count, censored = int(runs.sum()), int(description["gap_runs_censored"].sum())
+    ordered = np.searchsorted(np.cumsum(runs), [(count - 1) // 2, count // 2], side="right")
+    return {
+        "count": count,
+        "mean": float((runs * length).sum() / count) if count else np.nan,
+        "median": float(length[ordered].mean()) if count else np.nan,
+        "longest": float(length[runs > 0].max(initial=0)),
+        "censored": censored,
+        "censored_share": 100 * censored / count if count else 0.0,
+    }
+
+
+def description_csv(description: xr.Dataset) -> str:
+    """Return the numbers of a description as tidy CSV: quantity, statistic, at, value, units.
+
+    ``at`` says where on its axis a value stands: a day, a month, a length in days, a quantile; it is empty for a
+    number over the whole record. Statistics of maps are over the water pixels that have a value.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("quantity", "statistic", "at", "value", "units"))
+    for quantity, statistic, at, value, units in (*_gap_rows(description), *_value_rows(description)):
+        writer.writerow((quantity, statistic, at, _number(value), units))
+    return text.getvalue()
+
+
+def _gap_rows(description: xr.Dataset) -> Iterator[Row]:
+    """Yield the rows of maps, gaps and coverage."""
+    for name in ("cloud_cover", "gap_mean", "gap_median", "gap_longest"):
+        values = description[name]
+        for statistic in ("mean", "min", "max"):
+            yield name, f"{statistic} over pixels", "", getattr(values, statistic)(), values.attrs["units"]
+    units = {"count": "1", "censored": "1", "censored_share": "%"}
+    for statistic, value in gap_summary(description).items():
+        yield "gaps", statistic, "", value, units.get(statistic, "days")
+    counts, censored = description["gap_runs"].values, description["gap_runs_censored"].values
+    for at, count, cut in zip(map(str, description["gap_length"].values), counts, censored, strict=True):
+        yield "gaps by length", "count", at, count, "1"
+        yield "gaps by length", "share", at, 100 * count / max(counts.sum(), 1), "%"
+        yield "gaps by length", "censored", at, cut, "1"
+    for name, quantity, letters in (
+        ("coverage", "coverage by day", 10),
+        ("coverage_monthly", "coverage by month", 7),
+        ("coverage_by_month_of_year", "coverage by month of the year", 2),
+    ):
+        (axis,) = description[name].dims
+        for at, value in zip(description[axis].values, description[name].values, strict=True):
+            yield quantity, "mean", str(at)[:letters], value, "%"
+
+
+def _value_rows(description: xr.Dataset) -> Iterator[Row]:
+    """Yield the rows of the distributions."""
+    for name in (description.attrs["field"], "anomaly"):
+        units = description[f"{name}_bin"].attrs["units"]
+        yield name, "observations", "", description[f"{name}_observations"], "1"
+        for statistic in ("mean", "std", "minimum", "maximum"):
+            yield name, statistic, "", description[f"{name}_{statistic}"], units
+        for value in description[f"{name}_quantile"]:
+            yield name, "quantile", f"{float(value['quantile']):g}", value, units
+
+
+def _number(value: Any) -> str:  # noqa: ANN401
+    """Write a whole number in full and any other to seven digits; nothing for what is undefined."""
+    number = float(value)
+    if math.isnan(number):
+        return ""
+    return str(int(number)) if number.is_integer() else f"{number:.7g}"
+
+
+def _show_rows(rows: dict[str, str]) -> None:
     table = Table(show_header=False, box=None)
     for name, text in rows.items():
         table.add_row(f"[bold]{name}", text)
-    console = Console()
-    console.print(table, soft_wrap=True)
-    console.print("no problem found")
+    Console().print(table, soft_wrap=True)
 
 
 def show_scores(result: dict[str, Any]) -> None:
