@@ -18,7 +18,7 @@ from sereno.cube import select_period, validate
 from sereno.errors import InputError
 from sereno.features import Archive
 from sereno.io.keras import read_keras
-from sereno.io.static import read_climatology
+from sereno.io.static import climatology_table
 from sereno.io.tiles import read_tiles, split_tiles, write_tiles
 from sereno.methods import Progress, State, method_class, silent
 from sereno.windows import Tiles, plan_tiles
@@ -122,7 +122,7 @@ def export_tiles(
     assert isinstance(config.model, ConvLSTM)
     validate(cube)
     part = select_period(visible_part(cube), config.train)
-    climatology = fit_climatology(part, config.climatology, table=climatology_table(part, config))
+    climatology = fit_climatology(part, config.climatology, table=climatology_table(config.climatology, part))
     archive = Archive.of(climatology.anomalies(part))
     network = replace(config.model, windows="tiles", hidden_day_fraction=1.0)
     places = plan_tiles(archive, network, seed=config.seed)
@@ -154,8 +154,3 @@ def import_keras(
     values = {"recent_days": 0} | ({} if climatology is None else {"file": climatology})
     config = parse_config({"model": model, "climatology": values, "seed": seed}, origin=str(path))
     return BareNetwork(config, State({"scale": scale, "history": []}, network.tensors), f"Keras, {Path(path).name}")
-
-
-def climatology_table(cube: xr.Dataset, config: RunConfig) -> xr.DataArray | None:
-    """Read the climatology file that a configuration names, onto the grid of a cube; None where it names none."""
-    return None if config.climatology.file is None else read_climatology(Path(config.climatology.file), cube)

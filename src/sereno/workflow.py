@@ -17,9 +17,10 @@ from sereno.distributions import distributions
 from sereno.errors import InputError
 from sereno.gaps import gap_statistics
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
+from sereno.io.static import climatology_table
 from sereno.io.write import Product, SstType, write_dataset
 from sereno.methods import QUICK_METHODS, Progress, State, silent
-from sereno.networks import BareNetwork, climatology_table
+from sereno.networks import BareNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 
 _BARE = "network"
@@ -101,8 +102,7 @@ def describe(
         raise InputError(f"{name}: not one observation over water in {span(seen)}; choose other days")
     progress("climatology", 0.0)
     settings = replace(config.climatology, recent_days=0)
-    table = None if settings.file is None else read_climatology(Path(settings.file), seen)
-    climatology = fit_climatology(seen, settings, table=table)
+    climatology = fit_climatology(seen, settings, table=climatology_table(settings, seen))
     anomaly = climatology.anomalies(seen)["anomaly"]
     progress("climatology", 1.0)
     progress("distributions", 0.0)
@@ -192,7 +192,7 @@ def fit(
     for part, period in ((train, "training"), (valid, "validation")):
         if part is not None and not bool((field_of(part).notnull() & part["water"]).any()):
             raise InputError(f"the {period} period {span(part)} holds no observation")
-    table = climatology_table(cube, config)
+    table = climatology_table(config.climatology, cube)
     training: dict[str, Any] = {}
     if config.model.method not in QUICK_METHODS:
         training = {"folder": folder, "resume": resume, "max_minutes": config.max_minutes, "trained": trained}

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.climatology import leap_day_of_year
+from sereno.config import ClimatologyConfig
 from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.io import lexicon
@@ -41,6 +42,11 @@ def read_water(path: Path, lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
     if (matched < 0).any():
         raise InputError(f"{path}: the mask does not cover the grid of the input; give one of the same area")
     return np.asarray(matched.values > 0)
+
+
+def climatology_table(config: ClimatologyConfig, cube: xr.Dataset) -> xr.DataArray | None:
+    """Read the climatology that a configuration names onto a cube's grid; None where it names none."""
+    return None if config.file is None else read_climatology(Path(config.file), cube)
 
 
 def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:

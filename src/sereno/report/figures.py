@@ -148,12 +148,12 @@ def losses_figure(metrics: str | Path) -> Figure:
     axis.yaxis.set_major_formatter(ScalarFormatter())
     axis.yaxis.set_minor_formatter(ScalarFormatter())
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel("epoch", fontsize=_LABEL)
-    axis.set_ylabel("mean squared error of normalised anomalies", fontsize=_LABEL)
-    axis.tick_params(labelsize=_TICK, which="both")
+    axis.set_xlabel("epoch", fontsize=LABEL)
+    axis.set_ylabel("mean squared error of normalised anomalies", fontsize=LABEL)
+    axis.tick_params(labelsize=TICK, which="both")
     axis.grid(alpha=0.3, which="both")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=_LABEL)
+    axis.legend(frameon=False, fontsize=LABEL)
     return figure
 
 
