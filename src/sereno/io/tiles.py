@@ -135,7 +135,7 @@ def read_scale(told: str | Path) -> float:
     except ValueError:
         path = Path(told) / SCALE_FILE if Path(told).is_dir() else Path(told)
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
                 scale = float(content["max_std_seq"])
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: holds no number max_std_seq ({error})") from None
@@ -211,7 +211,8 @@ def _std(window: HiddenWindow) -> float:
 def _arrays(path: Path, shape: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
     """Read sequence and target, and make sure of their shapes."""
     try:
-        with np.load(path, allow_pickle=False) as content:
+        # Opened here, since NumPy leaves a file open that is no archive.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
             sequence, target = (np.asarray(content[name], dtype=np.float32) for name in ("sequence", "target"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read as a training tile, truncated or damaged? ({error})") from None
