@@ -1,9 +1,12 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from sereno.config import ConvLSTM as ConvLSTMConfig
-from sereno.nets.convlstm import ConvLSTM
+from sereno.nets.convlstm import Activation, ConvLSTM
 from sereno.nets.thesis import ThesisNetwork
 
 
@@ -54,6 +57,67 @@ def test_the_layer_agrees_with_the_equations_written_out(side: int) -> None:
     expected = convlstm_by_loops(sequence, kernel, recurrent, bias).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(states[0], expected, atol=1e-12)
     np.testing.assert_allclose(last[0], expected[-1], atol=1e-12)
+
+
+def hard(slope: float) -> Callable[[Tensor], Tensor]:
+    return lambda x: (slope * x + 0.5).clamp(0, 1)
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "hard_sigmoid": hard(1 / 6),
+    "hard_sigmoid_keras2": hard(1 / 5),
+}
+
+
+def convlstm_by_autograd(layer: ConvLSTM, sequence: Tensor) -> Tensor:
+    """Return the states of all steps, by the equations as they stand in the docstring and PyTorch's own gradient."""
+    sigma = ACTIVATIONS[layer.activation]
+    state = cell = sequence.new_zeros(len(sequence), layer.hidden, *sequence.shape[-2:])
+    states = []
+    for step in sequence.unbind(1):
+        entry, forget, candidate, output = layer.gates(torch.cat([step, state], 1)).chunk(4, 1)
+        cell = sigma(forget) * cell + sigma(entry) * candidate.tanh()
+        state = sigma(output) * cell.tanh()
+        states.append(state)
+    return torch.stack(states, 1)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+def test_states_and_gradients_are_those_of_the_equations(
+    activation: Activation, recompute: bool, whole: bool
+) -> None:
+    torch.manual_seed(1)
+    layer = ConvLSTM(2, 3, kernel=3, whole_sequence=whole, activation=activation, recompute=recompute).double()
+    layer.gates.weight.data *= 3  # so that hard gates reach their ends
+    sequence = torch.randn(2, 5, 2, 6, 7, dtype=torch.double, requires_grad=True)
+    expected = convlstm_by_autograd(layer, sequence)
+    expected = expected if whole else expected[:, -1]
+    weights = torch.randn_like(expected)
+    inputs = (sequence, layer.gates.weight, layer.gates.bias)
+    wanted = torch.autograd.grad((expected * weights).sum(), inputs)  # type: ignore[arg-type]
+    states = layer(sequence)
+    torch.testing.assert_close(states, expected)
+    torch.testing.assert_close(torch.autograd.grad((states * weights).sum(), inputs), wanted)  # type: ignore[arg-type]
+
+
+def test_bfloat16_is_float32_to_a_few_roundings_in_output_and_gradient() -> None:
+    torch.manual_seed(0)
+    network = ThesisNetwork(ConvLSTMConfig(hidden=16, head=16, kernel=3))
+    sequence = torch.randn(2, 7, 2, 12, 10)
+    gradients, outputs = [], []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            output = network(sequence)
+        assert output.dtype == torch.float32
+        outputs.append(output.detach())
+        gradients.append(
+            torch.cat([g.flatten() for g in torch.autograd.grad(output.square().mean(), network.parameters())])
+        )
+    for exact, rough in (outputs, gradients):
+        assert (rough - exact).square().mean().sqrt() < 8 * 2**-8 * exact.square().mean().sqrt()
 
 
 def test_weights_begin_as_in_keras() -> None:

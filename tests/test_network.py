@@ -6,7 +6,7 @@ import torch
 import xarray as xr
 
 from sereno.cube import BEYOND_SUPPORT, FILLED, OBSERVED
-from sereno.methods import method_class
+from sereno.methods import State, method_class
 from sereno.reconstruct.network import ConvLSTMReconstructor
 from test_training import SMALL, moving_blobs
 
@@ -44,6 +44,33 @@ def test_gaps_are_filled_better_than_by_the_climatology_and_the_std_says_how_wel
     error = (analysis["mean"] - chosen["truth"]).where(gap)
     assert (error**2).mean() < 0.3 * (chosen["truth"].where(gap) ** 2).mean()
     assert 0.6 < float(((error / analysis["std"]) ** 2).mean()) < 1.6
+
+
+def test_bfloat16_errs_as_float32_does(fitted: ConvLSTMReconstructor, cube: xr.Dataset) -> None:
+    days = cube["time"].values[40:80]
+    gap = cube["anomaly"].sel(time=days).isnull() & cube["water"]
+    rmse = []
+    for precision in ("float32", "bfloat16"):
+        config = replace(CONFIG, precision=precision)
+        mean = ConvLSTMReconstructor.from_state(config, fitted.state()).reconstruct(cube, days)["mean"]
+        rmse.append(float(np.sqrt(((mean - cube["truth"].sel(time=days)).where(gap) ** 2).mean())))
+    assert rmse[0] != rmse[1]
+    assert rmse[1] == pytest.approx(rmse[0], rel=0.01)
+
+
+def test_a_network_trained_elsewhere_is_taken_as_it_is(fitted: ConvLSTMReconstructor, cube: xr.Dataset) -> None:
+    state = fitted.state()
+    weights = {name: tensor for name, tensor in state.tensors.items() if not name.startswith("spread.")}
+    trained = State({"scale": state.values["scale"], "history": []}, weights)
+    taken = ConvLSTMReconstructor.fit(cube, CONFIG, trained=trained)
+    days = cube["time"].values[60:62]
+    gap = cube["anomaly"].sel(time=days).isnull()
+    one, other = (each.reconstruct(cube, days).compute() for each in (fitted, taken))
+    xr.testing.assert_identical(one["mean"].where(gap), other["mean"].where(gap))
+    assert 0.6 < float((other["std"] / one["std"]).where(gap).mean()) < 1.6
+    unknown = replace(trained, values={"scale": 0.0, "history": []})
+    values = cube["anomaly"].where(cube["water"]).values.astype(float)
+    assert ConvLSTMReconstructor.fit(cube, CONFIG, trained=unknown).scale == pytest.approx(np.nanstd(values))
 
 
 def test_a_map_depends_neither_on_the_other_days_asked_for_nor_on_the_chunks(

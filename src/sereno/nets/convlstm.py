@@ -83,9 +83,9 @@ class ConvLSTM(nn.Module):
         device = sequence.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.gates.weight.dtype
         steps = sequence.permute(1, 0, 3, 4, 2)  # (time, batch, lat, lon, channels)
-        settings = (dtype, self.activation, self.recompute)
+        settings = (dtype, self.activation, self.whole_sequence, self.recompute)
         states: Tensor = _Recurrence.apply(steps, self.gates.weight, self.gates.bias, settings)  # type: ignore[no-untyped-call]
-        return states.permute(1, 0, 4, 2, 3) if self.whole_sequence else states[-1].permute(0, 3, 1, 2)
+        return states.permute(1, 0, 4, 2, 3) if self.whole_sequence else states.permute(0, 3, 1, 2)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -96,8 +96,11 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, steps: Tensor, weight: Tensor, bias: Tensor, settings: Any) -> Tensor:  # noqa: ANN401
-        """Return the states (time, batch, lat, lon, hidden) for input (time, batch, lat, lon, channels)."""
-        dtype, activation, recompute = settings
+        """Return the states for input (time, batch, lat, lon, channels).
+
+        They are (time, batch, lat, lon, hidden) of the whole sequence, (batch, lat, lon, hidden) of its last step.
+        """
+        dtype, activation, whole, recompute = settings
         hidden, channels = len(weight) // 4, steps.shape[-1]
         keeps = any(ctx.needs_input_grad)
         scale = _candidate_scale(weight)
@@ -106,15 +109,16 @@ class _Recurrence(torch.autograd.Function):
         # Input and state side by side: x of step t beside h of step t − 1.
         beside = steps.new_empty((*steps.shape[:-1], channels + hidden), dtype=dtype)
         beside[..., :channels] = steps
-        states = steps.new_empty((*steps.shape[:-1], hidden), dtype=dtype)
+        states = steps.new_empty((len(steps) if whole else 1, *steps.shape[1:-1], hidden), dtype=dtype)
         cells, kept = [], []
-        cell = torch.zeros(states.shape[1:], dtype=torch.promote_types(dtype, torch.float32), device=steps.device)
-        for step, state in enumerate(states):
+        cell = torch.zeros_like(states[0], dtype=torch.promote_types(dtype, torch.float32))
+        for step in range(len(steps)):
+            state = states[step if whole else 0]
             gates = gates_of(beside[step], first=step == 0)
-            entry, forget, candidate, output = gates.chunk(4, -1)
+            entry, forget, candidate, output = gates.to(cell.dtype).chunk(4, -1)
             cell = torch.addcmul(forget * cell, entry, candidate - 0.5, value=2)
-            torch.mul(output, cell.tanh(), out=state)
-            if step + 1 < len(states):
+            state.copy_(_tanh(cell).mul_(output))
+            if step + 1 < len(steps):
                 beside[step + 1, ..., channels:] = state
             if keeps:
                 cells.append(cell)
@@ -122,37 +126,37 @@ class _Recurrence(torch.autograd.Function):
         if keeps:
             beside[0, ..., channels:] = 0
             ctx.save_for_backward(beside, kernel, scale, *cells, *(gates for gates in kept if gates is not None))
-            ctx.gates_of = gates_of
-        return states
+            ctx.gates_of, ctx.whole = gates_of, whole
+        return states if whole else states[0]
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:  # noqa: ANN401
-        """Return the gradients of input, weight and bias."""
+        """Return the gradients of input, weight and bias from that of the states."""
         beside, kernel, scale, *rest = ctx.saved_tensors
         cells, kept = rest[: len(beside)], rest[len(beside) :]
         gates_of: _Gates = ctx.gates_of
         hidden, channels = len(scale) // 4, gates_of.channels
         inflow = beside.new_empty((*beside.shape[:-1], 4 * hidden))  # gradient of what σ is taken of
         to_state = kernel[:, channels:].contiguous(memory_format=torch.channels_last)
-        d_state, d_cell = outer[0][-1], torch.zeros_like(cells[0])
+        d_states = outer[0] if ctx.whole else outer[0][None]
+        d_state, d_cell = d_states[-1].to(cells[0].dtype), torch.zeros_like(cells[0])
         for step in reversed(range(len(beside))):
             gates = kept[step] if kept else gates_of(beside[step], first=step == 0)
-            entry, forget, candidate, output = gates.chunk(4, -1)
+            entry, forget, candidate, output = gates.to(cells[step].dtype).chunk(4, -1)
             d_entry, d_forget, d_candidate, d_output = inflow[step].chunk(4, -1)
-            shown = cells[step].tanh()
-            torch.mul(d_state, shown, out=d_output)
+            shown = _tanh(cells[step])
+            d_output.copy_(d_state * shown)
             through = d_state * output
-            d_cell = d_cell.add_(through).addcmul_(through * shown, shown, value=-1)
-            torch.mul(d_cell, candidate * 2 - 1, out=d_entry)
-            torch.mul(d_cell, entry * 2, out=d_candidate)
-            if step == 0:
-                d_forget.zero_()
-            else:
-                torch.mul(d_cell, cells[step - 1], out=d_forget)
+            d_cell = d_cell.add_(through).addcmul_(through.mul_(shown), shown, value=-1)
+            d_entry.copy_((candidate * 2).sub_(1).mul_(d_cell))
+            d_candidate.copy_((d_cell * entry).mul_(2))
+            d_forget.copy_(d_cell * cells[step - 1] if step > 0 else torch.zeros_like(d_cell))
             gates_of.through(inflow[step], gates)
             if step > 0:
                 d_cell.mul_(forget)
-                d_state = _input_gradient(inflow[step], to_state) + outer[0][step - 1]
+                d_state = _input_gradient(inflow[step], to_state).to(d_cell.dtype)
+                if ctx.whole:
+                    d_state += d_states[step - 1]
         flat = inflow.flatten(0, 1)
         d_weight, d_bias = _weight_gradient(flat, beside.flatten(0, 1), kernel)
         d_steps = None
@@ -197,6 +201,11 @@ class _Gates:
     def _parts(gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         hidden = gates.shape[-1] // 4
         return gates[..., : 2 * hidden], gates[..., 2 * hidden : 3 * hidden], gates[..., 3 * hidden :]
+
+
+def _tanh(values: Tensor) -> Tensor:
+    """Return tanh as 2σ(2x) − 1, which on processors is four times as fast."""
+    return (values * 2).sigmoid_().mul_(2).sub_(1)
 
 
 def _candidate_scale(weight: Tensor) -> Tensor:
