@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 KERAS := .venv-keras
 DATA ?= ../shared
 
-.PHONY: help setup demo test test-keras check bench docs clean
+.PHONY: help setup demo test test-keras check bench bench-convlstm reference docs clean
 
 help:             ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready  ## Make the environment in .venv
 
@@ -40,6 +40,13 @@ check: setup      ## Lint, types, layers
 bench: setup      ## Measure accuracy and speed on the benchmark cubes in $(DATA)
 	$(BIN)/python benchmarks/accuracy.py $(DATA)/bench
 	$(BIN)/python benchmarks/twin_sea.py $(DATA)/data
+
+bench-convlstm: setup $(KERAS)/.ready  ## Time the ConvLSTM against Keras on TensorFlow
+	$(BIN)/python benchmarks/convlstm.py --keras $(KERAS)/bin/python
+
+reference: setup  ## Train and score the reference's five networks on a twin sea and on tasmania_l3.nc: hours
+	$(BIN)/python benchmarks/reference.py twin
+	$(BIN)/python benchmarks/reference.py tasmania --bench $(DATA)/bench
 
 docs: setup       ## Build the documentation into site/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
