@@ -1,5 +1,7 @@
 """The networks against Keras itself: the same weights give the same output and the same gradients."""
 
+import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,15 @@ from sereno.io.keras import read_keras
 from sereno.losses import masked_mse
 from sereno.nets.thesis import ThesisNetwork
 
-tensorflow = pytest.importorskip("tensorflow", reason="needs Keras: make test-keras, or pip install -e '.[keras]'")
-import keras  # noqa: E402
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # or it tells standard error of every processor it meets
+with warnings.catch_warnings():
+    # What their own imports deprecate is theirs to mend.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    tensorflow = pytest.importorskip(
+        "tensorflow", reason="needs Keras: make test-keras, or pip install -e '.[keras]'"
+    )
+    import keras
 
 # TensorFlow's arrays do not know NumPy 2's `copy` yet.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
