@@ -1,4 +1,4 @@
-"""The file of a daily climatology: what it says of itself after CF-1.11 and ACDD-1.3."""
+"""The file of a daily climatology: what it says of itself after CF-1.11."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _global_attributes(made: xr.Dataset, what: str, config: ClimatologyConfig) -
     now, sereno = pd.Timestamp.now("UTC").strftime(ISO), version("sereno")
     settings = ["neighbours", "strength", *(["window", "smoothing"] if config.kind == "window" else [])]
     return {
-        "Conventions": "CF-1.11, ACDD-1.3",
+        "Conventions": "CF-1.11",
         "title": f"Daily climatology of {what}, {first} to {last}",
         "summary": f"Climatology of {what} on each day of the year, from gappy images: {_METHODS[config.kind]}.",
         "source": "Level-3 satellite observations",

@@ -123,7 +123,7 @@ def _year_order(dataset: xr.Dataset, axis: str, steps: int, origin: str) -> np.n
     if axis == "time" and "since" in str(dataset[axis].attrs.get("units", "")):
         # Climatologies are dated in the year 1, or in calendars without leap years, beyond datetime64.
         dates = _decoded(place, dataset[axis].attrs, origin)
-        days = [pd.Timestamp(2000, d.month, min(d.day, 28)).dayofyear + max(d.day - 28, 0) for d in dates]
+        days = [pd.Timestamp(2000, d.month, min(d.day, 28)).day_of_year + max(d.day - 28, 0) for d in dates]
         place = np.array([d.month for d in dates] if steps == 12 else days)
     elif axis != "time" and np.ptp(place) != steps - 1:
         raise InputError(f"{origin}: {axis} runs from {place.min()} to {place.max()}, which is not a year")
