@@ -95,7 +95,8 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     middle = _middles(on_grid.sizes["step"])  # one step either side closes the circle of the year
     on_grid = on_grid.isel(step=[-1, *range(on_grid.sizes["step"]), 0]).assign_coords(step=middle)
     daily = on_grid.interp(step=np.arange(366) + 0.5).rename(step="dayofyear")
-    return daily.assign_coords(dayofyear=np.arange(1, 367)).astype("float32").assign_attrs(base_period)
+    daily.attrs = {"units": field_of(cube).attrs.get("units", "")} | base_period
+    return daily.assign_coords(dayofyear=np.arange(1, 367)).astype("float32")
 
 
 def _climatology_name(dataset: xr.Dataset, axes: tuple[str, str, str], name: str, origin: str) -> str:
@@ -192,7 +193,10 @@ def _base_period(dataset: xr.Dataset, field: xr.DataArray, axis: str, origin: st
         ends = [f"{_decoded(end, attrs, origin):%Y-%m-%d}" for end in (values.min(), values.max())]
     if not all(ends):
         return {}
-    period = parse_period(":".join(ends))
+    try:
+        period = parse_period(":".join(ends))
+    except InputError as error:
+        raise InputError(f"{origin}: its base period cannot be read: {error}") from None
     return {"base_period_start": str(period.start), "base_period_end": str(period.stop)}
 
 
