@@ -13,7 +13,7 @@ from scipy.ndimage import convolve1d
 
 from sereno.climatology.calendar import DAYS_PER_YEAR, leap_day_of_year
 from sereno.climatology.regression import pooled_std, regress, terms
-from sereno.climatology.window import mean_terms, window_table
+from sereno.climatology.window import mean_terms, regression_table, window_table
 from sereno.config import ClimatologyConfig
 from sereno.cube import DIMS, days_per_block, field_of, parse_period, select_period, span
 from sereno.errors import InputError
@@ -147,20 +147,21 @@ def daily_climatology(cube: xr.Dataset, config: ClimatologyConfig) -> xr.Dataset
     centre, window_count = _centre(base, config)
     if "table" not in centre.fields:
         means = mean_terms(base["time"].values, centre.harmonics, trend=centre.trend)
-        table = xr.dot(xr.DataArray(means, dims=("dayofyear", "term")), centre.fields["coefficients"], dim="term")
-        centre = replace(centre, fields=xr.Dataset({"table": table.astype("float32")}))
+        table = regression_table(means, centre.fields["coefficients"])
+        centre = replace(centre, fields=xr.Dataset({"table": table}))
     centre, count = _with_spread(centre, base, config)
-    fields = centre.fields
-    water = cube["water"]
+    table, std = (centre.fields[name] for name in ("table", "std"))
+    table.values[:, ~cube["water"].values] = np.nan  # in place: a copy of it is large
     result = xr.Dataset(
         {
-            "climatology": fields["table"].where(water),
-            "climatology_std": fields["std"].where(water),
+            "climatology": table,
+            "climatology_std": std.where(cube["water"]),
             "count": count.astype("int32"),
         }
     )
     if window_count is not None:
-        result["window_count"] = window_count.where(water, 0)
+        window_count.values[:, ~cube["water"].values] = 0
+        result["window_count"] = window_count
     first, last = span(base).split(":")
     result.attrs = {"base_period_start": first, "base_period_end": last}
     result.attrs |= {"harmonics": centre.harmonics, "trend": int(centre.trend)}

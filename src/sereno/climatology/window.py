@@ -38,6 +38,16 @@ def mean_terms(time: np.ndarray, harmonics: int, *, trend: bool, window: int = 1
     return smooth(total.window() / np.maximum(count.window(), 1), smoothing)
 
 
+def regression_table(means: np.ndarray, coefficients: xr.DataArray) -> xr.DataArray:
+    """Return the regression at the `means` (366, term) of its terms, float32 (dayofyear, lat, lon)."""
+    slopes = coefficients.transpose("term", "lat", "lon")
+    table = np.empty((len(means), *slopes.shape[1:]), np.float32)
+    for row in range(slopes.shape[1]):  # not twice as large in float64 first
+        table[:, row] = means @ slopes.values[:, row]
+    coords = {"lat": coefficients["lat"], "lon": coefficients["lon"]}
+    return xr.DataArray(table, dims=("dayofyear", "lat", "lon"), coords=coords)
+
+
 def window_table(
     cube: xr.Dataset, config: ClimatologyConfig, coefficients: xr.DataArray, *, harmonics: int, trend: bool
 ) -> tuple[xr.DataArray, xr.DataArray]:
@@ -61,7 +71,7 @@ def window_table(
     table
         float32 (dayofyear 366, lat, lon), in the units of the field; finite everywhere.
     count
-        Observations in the window of each day, int32 of the same shape; 29 February has the mean of its neighbours.
+        Observations in the window of each day, uint16 of the same shape; 29 February has the mean of its neighbours.
     """
     time, half = cube["time"].values, config.window // 2
     settings = {"window": config.window, "smoothing": config.smoothing}
@@ -73,15 +83,12 @@ def window_table(
         values -= np.tensordot(terms(time[part], harmonics, trend=trend), slopes, axes=1)
         count.add(time[part], np.isfinite(values))
         departure.add(time[part], np.nan_to_num(values, copy=False))
-    seen = np.empty(departure.total.shape, np.int32)
-    for row in range(slopes.shape[1]):  # the table takes the place of the sums, a row of cells at a time
+    for row in range(slopes.shape[1]):  # the results take the place of the sums, a row of cells at a time
         here = slice(row, row + 1)
         number = count.window(here)
         mean = departure.window(here) / np.maximum(number, config.strength)
-        seen[:, here] = smooth(number, 1)
+        count.total[:, here] = smooth(number, 1)
         departure.total[:, here] = smooth(mean, config.smoothing) + np.tensordot(base, slopes[:, here], axes=1)
     coords = {"lat": coefficients["lat"], "lon": coefficients["lon"]}
-    table, number_seen = (
-        xr.DataArray(a, dims=("dayofyear", "lat", "lon"), coords=coords) for a in (departure.total, seen)
-    )
-    return table, number_seen
+    table, seen = (xr.DataArray(s.total, dims=("dayofyear", "lat", "lon"), coords=coords) for s in (departure, count))
+    return table, seen
