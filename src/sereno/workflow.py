@@ -22,8 +22,6 @@ from sereno.io.write import Product, SstType
 from sereno.methods import QUICK_METHODS, Progress, silent
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 
-BLOCK_DAYS = 61
-"""Days of the year of a climatology that are written at once: a sixth of them."""
 TRAINING_YEARS = 2.0
 """A method fitted on the fly for scoring keeps to the days before the scored ones where there are so many years."""
 
@@ -91,7 +89,7 @@ def make_climatology(
     made = daily_climatology(visible_part(cube), config)
     progress("climatology", 1.0)
     product = describe_climatology(made, cube, config)
-    write_dataset(product.chunk(dayofyear=BLOCK_DAYS), path, progress=progress)
+    write_dataset(product, path, progress=progress)
     return product
 
 
