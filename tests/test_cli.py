@@ -458,7 +458,7 @@ BAD_INPUTS: dict[str, tuple[Callable[[xr.Dataset], xr.Dataset], str]] = {
 
 
 @pytest.mark.parametrize("fault", BAD_INPUTS)
-@pytest.mark.parametrize("verb", ["check", "prepare", "fit", "fill", "evaluate"])
+@pytest.mark.parametrize("verb", ["check", "prepare", "climatology", "fit", "fill", "evaluate"])
 def test_a_bad_input_ends_every_verb_with_one_message_and_no_output(
     run: Run, tmp_path: Path, verb: str, fault: str
 ) -> None:
@@ -468,6 +468,7 @@ def test_a_bad_input_ends_every_verb_with_one_message_and_no_output(
     words = {
         "check": (),
         "prepare": ("-o", tmp_path / "out.zarr"),
+        "climatology": ("-o", tmp_path / "out.nc"),
         "fit": ("-m", "climatology", "-o", tmp_path / "out"),
         "fill": ("-m", "climatology", "-o", tmp_path / "out.nc"),
         "evaluate": ("-m", "climatology", "-o", tmp_path / "out"),
@@ -523,6 +524,20 @@ def test_all_problems_of_a_folder_are_told_in_one_message(run: Run, sea: Path, t
         ("describe cube.zarr -o out --set climatology.harmonic=1", "did you mean 'harmonics'"),
         ("describe cube.zarr -o out --set climatology.file=gone.nc", "gone.nc"),
         ("describe cube.zarr -o out --variable chl", "chl"),
+        ("climatology cube.zarr -o out.txt", "out.txt: the name must end in .nc or .zarr"),
+        ("climatology cube.zarr -o gone/out.nc", "there is no folder"),
+        (
+            "climatology cube.zarr -o out.nc --method moon",
+            "climatology.kind: Input should be 'harmonics' or 'window'",
+        ),
+        ("climatology cube.zarr -o out.nc --window 10", "window must be an odd number (got 10)"),
+        (
+            "climatology cube.zarr -o out.nc --period 1985 2015",
+            "the base period 1985:2015 of the climatology reaches",
+        ),
+        ("climatology cube.zarr -o out.nc --period 2015 1985", "its end comes before its start"),
+        ("climatology cube.zarr -o out.nc --method window", "needs a year at least"),
+        ("fit cube.zarr -m climatology --set climatology.period=1985:2015 -o out", "reaches beyond the days"),
         ("evaluate cube.zarr -m climatology -o out --protocol moon", "unknown protocol 'moon'"),
         ("evaluate cube.zarr -m climatology -m climatology -o out", "'climatology' is given twice"),
         ("evaluate cube.zarr -m climatology -o out --days 2013", "holds no day of the input"),
@@ -562,6 +577,34 @@ def test_an_error_exits_with_two_and_keeps_stdout_clean_in_a_shell(tmp_path: Pat
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == "error: gone.nc: no such file or folder\n"
+
+
+# climatology
+
+
+def test_a_climatology_is_made_told_of_and_used_by_a_run(run: Run, sea: Path, tmp_path: Path) -> None:
+    result = well(
+        run("climatology", sea / "cube.zarr", "-o", tmp_path / "clim.nc", "--period", "2019-01-01", "2019-01")
+    )
+    assert f"wrote {tmp_path / 'clim.nc'}: harmonics, base period 2019-01-01:2019-01-31" in result.out
+    assert "note: The base period is 31 days long; 30 years are customary. It tells no cycle" in result.err
+    made = read(tmp_path / "clim.nc")
+    water = read(sea / "mask.nc")["mask"].values.squeeze() == 1
+    np.testing.assert_array_equal(made["climatology"].notnull().all("dayofyear"), water)
+    assert made.attrs["climatology_method"] == "harmonics"
+    use = ("-m", "climatology", "--set", f"climatology.file={tmp_path / 'clim.nc'}")
+    well(run("fit", sea / "cube.zarr", *use, "-o", tmp_path / "model"))
+    well(run("evaluate", sea / "cube.zarr", "-m", tmp_path / "model", "-o", tmp_path / "s", "--days", "2019-02"))
+    told = refused(run, tmp_path, "evaluate", sea / "cube.zarr", "-m", tmp_path / "model", "-o", tmp_path / "t")
+    assert "model: the base period 2019-01-01:2019-01-31 of its climatology" in told
+
+
+def test_a_climatology_of_windows_takes_their_widths(run: Run, tmp_path: Path) -> None:
+    prepare(a_cube(days=800), tmp_path / "cube.zarr")
+    words = ("--method", "window", "--window", 5, "--smoothing", 1)
+    well(run("climatology", tmp_path / "cube.zarr", "-o", tmp_path / "clim.nc", *words))
+    made = read(tmp_path / "clim.nc")
+    assert (made.attrs["climatology_method"], made.attrs["window"], made.attrs["smoothing"]) == ("window", 5, 1)
 
 
 # Ctrl-C
@@ -606,7 +649,7 @@ def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(tmp_path: Path,
     assert (tmp_path / "model" / "model.json").exists()
 
 
-@pytest.mark.parametrize("verb", [("fill", "-m", "climatology"), ("prepare",)])
+@pytest.mark.parametrize("verb", [("fill", "-m", "climatology"), ("prepare",), ("climatology",)])
 def test_the_input_is_never_overwritten(run: Run, sea: Path, tmp_path: Path, verb: tuple[str, ...]) -> None:
     own = tmp_path / "cube.zarr"
     shutil.copytree(sea / "cube.zarr", own)

@@ -21,6 +21,9 @@ from sereno.methods import METHODS
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EVERYTHING: dict[str, Any] = {
     "climatology": {
+        "kind": "window",
+        "window": 5,
+        "smoothing": 21,
         "harmonics": 1,
         "trend": False,
         "neighbours": 3.5,
@@ -141,6 +144,23 @@ def test_interpolation_too_has_a_window_with_a_centre() -> None:
     assert faults({"model": {"method": "interpolation", "window": 4}}) == [
         "model: window must be an odd number (got 4)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"window": 10}, "climatology: window must be an odd number (got 10)"),
+        ({"smoothing": 30}, "climatology: smoothing must be an odd number (got 30)"),
+        (
+            {"file": "clim.nc", "period": "1985:2015"},
+            "climatology: period says what to fit the climatology on, and file that it is not fitted; give one",
+        ),
+    ],
+)
+def test_a_climatology_is_of_windows_with_a_centre_and_either_fitted_or_read(
+    settings: dict[str, Any], told: str
+) -> None:
+    assert faults({"model": {"method": "climatology"}, "climatology": settings}) == [told]
 
 
 @pytest.mark.parametrize(

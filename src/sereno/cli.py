@@ -130,6 +130,42 @@ def describe(
         typer.echo(f"wrote {path}")
 
 
+@app.command(epilog="Example: `sereno climatology l3s/ -o clim.nc --period 1985 2015 --method window`")
+def climatology(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="CLIM.nc or CLIM.zarr to write.")],
+    period: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Base period, two years or dates, both included.  [default: the record]"),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="harmonics, or window: days of the year, smoothed.  [default: harmonics]"),
+    ] = None,
+    harmonics: Annotated[int | None, typer.Option(help="Harmonics of the year.  [default: 2]")] = None,
+    window: Annotated[int | None, typer.Option(help="Days of the window, odd.  [default: 11]")] = None,
+    smoothing: Annotated[int | None, typer.Option(help="Days of the moving average, odd.  [default: 31]")] = None,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+) -> None:
+    """Make the daily climatology of a long record."""
+    from sereno.workflow import configure, make_climatology
+
+    _require_other_place(inputs, output)
+    told = {"kind": method, "harmonics": harmonics, "window": window, "smoothing": smoothing}
+    told["period"] = None if period is None else ":".join(period)
+    config = configure("climatology", climatology={key: value for key, value in told.items() if value is not None})
+    with _progress() as progress:
+        made = make_climatology(
+            _open(inputs, variable, water, quality), output, config.climatology, progress=progress
+        )
+    if "comment" in made.attrs:
+        _note(made.attrs["comment"])
+    first, last = made.attrs["base_period_start"], made.attrs["base_period_end"]
+    typer.echo(f"wrote {output}: {config.climatology.kind}, base period {first}:{last}")
+
+
 @app.command(
     epilog="Example: `sereno fit cube.zarr -m convlstm -o model --train :2019 --valid 2020-02: --max-minutes 60`"
 )

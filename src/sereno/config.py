@@ -28,10 +28,18 @@ def _require_odd(config: object, *names: str) -> None:
 class ClimatologyConfig:
     """The daily climatology that anomalies are taken from."""
 
+    kind: Literal["harmonics", "window"] = "harmonics"
+    """Regress on harmonics of the year and a trend, or average over a window of days of the year and smooth."""
     harmonics: int = Field(default=2, ge=0, le=6)
     """Harmonics of the year: 1 annual, 2 semi-annual. Short records use fewer."""
     trend: bool = True
     """Fit a linear trend where the record spans at least five years."""
+    window: int = Field(default=11, ge=1, le=91)
+    """Days, an odd number, centred on each day of the year, that kind "window" averages over."""
+    smoothing: int = Field(default=31, ge=1, le=181)
+    """Days, an odd number, of the moving average that follows the window."""
+    period: str | None = None
+    """Base period A:B within the training period; the whole training period where not given."""
     neighbours: float = Field(default=2.0, gt=0)
     """Standard deviation, in cells, of the neighbourhood that a poorly observed pixel leans on."""
     strength: float = Field(default=20.0, gt=0)
@@ -40,6 +48,12 @@ class ClimatologyConfig:
     """Half-width, in days, of the recent mean of the basin that is added to the climatology; 0 leaves it out."""
     file: str | None = None
     """Read the climatology from this file (dims `time`, `dayofyear` or `month`) instead of fitting it."""
+
+    def __post_init__(self) -> None:
+        """Refuse windows without a centre, and a base period where there is nothing to fit."""
+        _require_odd(self, "window", "smoothing")
+        if self.file is not None and self.period is not None:
+            raise ValueError("period says what to fit the climatology on, and file that it is not fitted; give one")
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -84,7 +84,8 @@ def evaluate(
     Raises
     ------
     InputError
-        If nothing can be scored, or a model does not fit the cube.
+        If nothing can be scored, a model does not fit the cube, or its climatology comes from a file whose base
+        period holds days to score.
     """
     validate(cube)
     cube = cube.compute() if cube.nbytes <= SMALL_BYTES else cube  # what is scored often is read once
@@ -106,6 +107,7 @@ def evaluate(
     for label, method in methods.items():
         models[label] = resolve(visible, method, before=withheld["time"].values[0], progress=progress)
         check_fits(models[label].description, cube)
+        _require_unseen(label, models[label], withheld)
     references = {"observations": reference} | ({"truth": cube["truth"]} if "truth" in cube else {})
     table: dict[str, dict[str, Any]] = {target: {} for target in references}
     record: dict[str, Any] = {}
@@ -187,6 +189,16 @@ def _blocks(analysis: xr.Dataset) -> list[xr.Dataset]:
     return [analysis.isel(time=slice(a, b)) for a, b in pairwise(edges)]
 
 
+def _require_unseen(label: str, model: Model, withheld: xr.DataArray) -> None:
+    """Refuse a climatology from a file whose base period holds days to score: it has seen what is withheld."""
+    period, file = model.reconstructor.climatology.base_period, model.config.climatology.file
+    if file is not None and period is not None and (seen := withheld.sel(time=parse_period(period))["time"].size):
+        raise InputError(
+            f"{label}: the base period {period} of its climatology, {file}, holds {seen} of the days to score "
+            f"({span(withheld)}); give one that was made without them, or score other days"
+        )
+
+
 def _record(model: Model, withheld: xr.DataArray) -> dict[str, Any]:
     """Tell what a model was fitted on, and whether that period holds scored days."""
     first, last = (np.datetime64(day) for day in model.description.training_period.split(":"))
@@ -195,5 +207,7 @@ def _record(model: Model, withheld: xr.DataArray) -> dict[str, Any]:
         "method": model.name,
         "training_period": model.description.training_period,
         "training_period_holds_scored_days": bool(((scored >= first) & (scored <= last)).any()),
+        "climatology_base_period": model.reconstructor.climatology.base_period,
+        "climatology_file": model.config.climatology.file,
         "config": as_mapping(model.config),
     }

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sereno.climatology import Climatology, fit_climatology
+from sereno.climatology import Climatology, daily_climatology, fit_climatology
 from sereno.clouds import coverage, visible_part
-from sereno.config import RunConfig, as_mapping, parse_config, to_toml
+from sereno.config import ClimatologyConfig, RunConfig, as_mapping, parse_config, to_toml
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
 from sereno.distributions import distributions
 from sereno.errors import InputError
 from sereno.gaps import gap_statistics
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
+from sereno.io.atomic import require_place, write_dataset
+from sereno.io.climatology import describe_climatology
 from sereno.io.static import climatology_table
-from sereno.io.write import Product, SstType, write_dataset
+from sereno.io.write import Product, SstType
 from sereno.methods import QUICK_METHODS, Progress, State, silent
 from sereno.networks import BareNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor
@@ -143,6 +145,41 @@ def _coverages(share: xr.DataArray) -> xr.Dataset:
     coverages["month"].attrs = {"long_name": "first day of the calendar month"}
     coverages["month_of_year"].attrs = {"long_name": "month of the year, 1 January to 12 December", "units": "1"}
     return coverages
+
+
+def make_climatology(
+    cube: xr.Dataset, path: str | Path, config: ClimatologyConfig | None = None, *, progress: Progress = silent
+) -> xr.Dataset:
+    """Make the daily climatology of a long record and write it to a NetCDF file or Zarr store.
+
+    Parameters
+    ----------
+    cube
+        A valid cube; only its field is seen.
+    path
+        Where to write; `sereno.io.static.read_climatology` and ``climatology.file`` of a run read it.
+    config
+        The kind of climatology, its settings and its base period; the defaults where not given.
+
+    Returns
+    -------
+    xr.Dataset
+        What was written, see `sereno.climatology.daily_climatology`; ``attrs["comment"]`` tells what it lacks.
+
+    Raises
+    ------
+    InputError
+        If the base period reaches beyond the cube or is too short, or nothing can be written there.
+    """
+    config = config or ClimatologyConfig()
+    validate(cube)
+    require_place(path)
+    progress("climatology", 0.0)
+    made = daily_climatology(visible_part(cube), config)
+    progress("climatology", 1.0)
+    product = describe_climatology(made, cube, config)
+    write_dataset(product, path, progress=progress)
+    return product
 
 
 def fit(

@@ -146,9 +146,7 @@ def write_dataset(
     InputError
         If the suffix is another, or `atomic_path` refuses the target.
     """
-    path = Path(path)
-    if path.suffix not in (".nc", ".zarr"):
-        raise InputError(f"{path}: the name must end in .nc or .zarr")
+    path = require_place(path)
     zarr = path.suffix == ".zarr"
     dataset = _evenly_chunked(dataset.drop_encoding())
     # CF forbids missing values in coordinates, and so a fill value there.
@@ -162,6 +160,21 @@ def write_dataset(
             dataset.to_zarr(temporary, zarr_format=2, consolidated=True, encoding=full)
         else:
             dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=full)
+    return path
+
+
+def require_place(path: str | Path) -> Path:
+    """Return the path if `write_dataset` can write there, to be asked before any long work.
+
+    Raises
+    ------
+    InputError
+        If the suffix is neither ``.nc`` nor ``.zarr``, or `atomic_path` refuses the target.
+    """
+    path = Path(path)
+    if path.suffix not in (".nc", ".zarr"):
+        raise InputError(f"{path}: the name must end in .nc or .zarr")
+    _refuse(path.resolve(), _ZARR_MARKERS if path.suffix == ".zarr" else ())
     return path
 
 

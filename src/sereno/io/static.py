@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
+from netCDF4 import num2date
+from scipy.ndimage import distance_transform_edt
 
-from sereno.climatology import leap_day_of_year
 from sereno.config import ClimatologyConfig
-from sereno.cube import field_of
+from sereno.cube import field_name, field_of, parse_period
 from sereno.errors import InputError
 from sereno.io import lexicon
 from sereno.io.opening import open_dataset, spacing, wrap_longitude
+
+COAST_CELLS = 2
+"""A climatology's own cells by which it reaches over its coast: no two masks agree there."""
 
 
 def read_water(path: Path, lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
@@ -55,43 +61,154 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     Parameters
     ----------
     path
-        A file with a map along ``dayofyear`` (365 or 366), ``month`` (12) or ``time`` (a year of days or months,
-        in any order where it has dates).
+        A file with a map along ``dayofyear`` (365 or 366), ``month`` (12) or ``time`` (a year of days or months); in
+        any order where the axis has numbers or dates. Of several maps the one named ``climatology`` is taken, else
+        that of the cube's field.
 
     Returns
     -------
     xr.DataArray
-        float32 (dayofyear 366, lat, lon), in the cube's units; between months linear, in space the nearest cell.
+        float32 (dayofyear 366, lat, lon), in the cube's units; between the middles of months linear, in space the
+        nearest cell, NaN beyond the file's grid. Its land gets the value of the nearest sea up to `COAST_CELLS` away.
+        A temperature without units is told from its values. The attributes ``base_period_start`` and
+        ``base_period_end`` (days) are there where the file states them, or has CF climatology bounds.
+
+    Raises
+    ------
+    InputError
+        If there is no such map, several may be meant, its axis is not a year, or its units are not the cube's.
     """
-    dataset = open_dataset(path, chunks={})
-    origin = str(path)
+    dataset, origin = open_dataset(path, chunks={}), str(path)
     latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
+    dataset = dataset.set_coords([latitude, longitude]).swap_dims(
+        {dataset[name].dims[0]: name for name in (latitude, longitude) if dataset[name].dims != (name,)}
+    )
     axis = next((d for d in ("dayofyear", "month", "time") if d in dataset.dims), None)
-    maps = [n for n in dataset.data_vars if axis and {axis, latitude, longitude} == set(dataset[n].dims)]
-    if axis is None or not maps:
+    if axis is None:
         raise InputError(f"{origin}: a climatology needs a map with a dimension dayofyear, month or time")
-    table = dataset[maps[0]].transpose(axis, latitude, longitude)
-    if axis == "time" and "since" in str(dataset["time"].attrs.get("units", "")):
-        dates = xr.decode_cf(dataset[["time"]])["time"].values
-        table = table.isel(time=np.argsort(leap_day_of_year(dates), kind="stable"))
-    if field_of(cube).attrs.get("units") == "kelvin":
-        table = table + (lexicon.kelvin_offset(dataset[maps[0]], origin=origin) or 0.0)
+    field = dataset[_climatology_name(dataset, (axis, latitude, longitude), field_name(cube), origin)]
+    base_period = _base_period(dataset, field, axis, origin)
+    table = field.squeeze([d for d in field.dims if d not in (axis, latitude, longitude)], drop=True)
+    table = table.transpose(axis, latitude, longitude).isel(
+        {axis: _year_order(dataset, axis, field.sizes[axis], origin)}
+    )
     table = table.rename({axis: "step", latitude: "lat", longitude: "lon"}).drop_vars("step", errors="ignore")
-    table = table.assign_coords(lon=wrap_longitude(dataset[longitude].values)).sortby(["lat", "lon"])
-    steps = table.sizes["step"]
-    if steps not in (12, 365, 366):
-        raise InputError(f"{origin}: {maps[0]} has {steps} steps along {axis}; a climatology has 12, 365 or 366")
-    # The middle of each step, in days of a leap year; one step either side closes the circle of the year.
-    middle = (np.arange(-1, steps + 1) + 0.5) * 366 / steps if steps == 12 else _leap_positions(steps)
-    table = table.isel(step=[-1, *range(steps), 0]).assign_coords(step=middle)
-    table = table.interp(step=np.arange(366) + 0.5).rename(step="dayofyear")
-    on_grid = table.interp(lat=cube["lat"].values, lon=cube["lon"].values, method="nearest")
-    return on_grid.assign_coords(dayofyear=np.arange(1, 367)).astype("float32").compute()
+    table = table.assign_coords(
+        lat=dataset[latitude].values.astype(float), lon=wrap_longitude(dataset[longitude].values)
+    )
+    on_grid = _nearest(table.sortby(["lat", "lon"]).drop_duplicates("lon"), cube)
+    on_grid = on_grid + _offset(field, on_grid, cube, origin)
+    middle = _middles(on_grid.sizes["step"])  # one step either side closes the circle of the year
+    on_grid = on_grid.isel(step=[-1, *range(on_grid.sizes["step"]), 0]).assign_coords(step=middle)
+    daily = on_grid.interp(step=np.arange(366) + 0.5).rename(step="dayofyear")
+    daily.attrs = {"units": field_of(cube).attrs.get("units", "")} | base_period
+    return daily.assign_coords(dayofyear=np.arange(1, 367)).astype("float32")
 
 
-def _leap_positions(steps: int) -> np.ndarray:
-    """Return where each step of 365 or 366 days lies in a leap year, with one beyond either end."""
-    days = np.arange(steps) + 0.5
-    if steps == 365:
-        days[59:] += 1
-    return np.concatenate([[days[-1] - 366], days, [days[0] + 366]])
+def _climatology_name(dataset: xr.Dataset, axes: tuple[str, str, str], name: str, origin: str) -> str:
+    """Return the name of the map to take."""
+    maps = [
+        str(n)
+        for n, array in dataset.data_vars.items()
+        if set(axes) <= set(array.dims) and all(array.sizes[d] == 1 for d in array.dims if d not in axes)
+    ]
+    known = (n for n in ("climatology", name, *lexicon.FIELD_NAMES) if n in maps)
+    chosen = next(known, maps[0] if len(maps) == 1 else None)
+    if chosen is None:
+        told = f"several may be meant: {', '.join(maps)}; name one of them climatology" if maps else "it has none"
+        raise InputError(f"{origin}: a climatology needs a map with a dimension dayofyear, month or time; {told}")
+    return chosen
+
+
+def _year_order(dataset: xr.Dataset, axis: str, steps: int, origin: str) -> np.ndarray:
+    """Return the order that puts the steps of a year one after the other, from January on."""
+    if steps not in (12, 365, 366) or (axis == "month" and steps != 12) or (axis == "dayofyear" and steps == 12):
+        raise InputError(f"{origin}: it has {steps} steps along {axis}; a climatology has 12 months, 365 or 366 days")
+    if axis not in dataset.coords:
+        return np.arange(steps)
+    place = dataset[axis].values
+    if axis == "time" and "since" in str(dataset[axis].attrs.get("units", "")):
+        # Climatologies are dated in the year 1, or in calendars without leap years, beyond datetime64.
+        dates = _decoded(place, dataset[axis].attrs, origin)
+        days = [pd.Timestamp(2000, d.month, min(d.day, 28)).day_of_year + max(d.day - 28, 0) for d in dates]
+        place = np.array([d.month for d in dates] if steps == 12 else days)
+    elif axis != "time" and np.ptp(place) != steps - 1:
+        raise InputError(f"{origin}: {axis} runs from {place.min()} to {place.max()}, which is not a year")
+    if len(np.unique(place)) != steps:
+        raise InputError(f"{origin}: {axis} names a day or month twice; a climatology is one year, each step once")
+    return np.argsort(place, kind="stable")
+
+
+def _middles(steps: int) -> np.ndarray:
+    """Return the middle of each step of a year, in days of a leap year, with one beyond either end."""
+    if steps == 12:
+        length = np.array([31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+        middle: np.ndarray = np.cumsum(length) - length / 2
+    else:
+        middle = np.arange(steps) + 0.5
+        middle[59:] += 366 - steps  # the 60th of 365 days is 1 March
+    return np.concatenate([[middle[-1] - 366], middle, [middle[0] + 366]])
+
+
+def _nearest(table: xr.DataArray, cube: xr.Dataset) -> xr.DataArray:
+    """Bring a table (step, lat, lon) to a cube's grid by nearest neighbour, its coast being widened a little."""
+    for dim in ("lat", "lon"):  # a file of the globe is not read whole
+        margin = (COAST_CELLS + 1) * (spacing(table[dim].values) if table.sizes[dim] > 1 else 1.0)
+        table = table.sel({dim: slice(float(cube[dim].min()) - margin, float(cube[dim].max()) + margin)})
+    table = table.load()
+    known = table.notnull().all("step").values
+    if known.any():
+        distance, (row, column) = distance_transform_edt(~known, return_indices=True)
+        near = xr.DataArray(distance <= COAST_CELLS, dims=("lat", "lon"))
+        table = table.copy(data=table.values[:, row, column]).where(near)
+    for dim in ("lat", "lon"):
+        reach = 0.51 * spacing(table[dim].values) + 1e-6 if table.sizes[dim] > 1 else None
+        table = table.reindex({dim: cube[dim].values}, method="nearest", tolerance=reach)
+    return table
+
+
+def _offset(field: xr.DataArray, table: xr.DataArray, cube: xr.Dataset, origin: str) -> float:
+    """Return what must be added to reach the cube's units."""
+    wanted = field_of(cube)
+    if wanted.attrs.get("units") != "kelvin":
+        mine, theirs = lexicon.normal_units(field), lexicon.normal_units(wanted)
+        if mine and theirs and mine != theirs:
+            raise InputError(
+                f"{origin}: {field.name} is in {field.attrs['units']}, the input in {wanted.attrs['units']}"
+            )
+        return 0.0
+    told = lexicon.kelvin_offset(field, origin=origin)
+    middle = float(table.median())
+    by_values = 273.15 if middle < 200 else 0.0
+    if told is not None and np.isfinite(middle) and told != by_values:
+        raise InputError(
+            f"{origin}: {field.name} has a median of {middle:.1f} in {field.attrs['units']}, which no sea has; check "
+            "its units"
+        )
+    return by_values
+
+
+def _base_period(dataset: xr.Dataset, field: xr.DataArray, axis: str, origin: str) -> dict[str, str]:
+    """Return the first and last day of what a climatology was made from, as the file states them, or nothing."""
+    told = dataset.attrs | field.attrs
+    ends = [str(told.get(f"base_period_{end}", "")) for end in ("start", "end")]
+    bounds = dataset[axis].attrs.get("climatology") if axis in dataset.coords else None
+    if not all(ends) and bounds in dataset:
+        attrs = dataset[axis].attrs | dataset[bounds].attrs
+        values = dataset[bounds].values
+        ends = [f"{_decoded(end, attrs, origin):%Y-%m-%d}" for end in (values.min(), values.max())]
+    if not all(ends):
+        return {}
+    try:
+        period = parse_period(":".join(ends))
+    except InputError as error:
+        raise InputError(f"{origin}: its base period cannot be read: {error}") from None
+    return {"base_period_start": str(period.start), "base_period_end": str(period.stop)}
+
+
+def _decoded(values: Any, attrs: dict[str, Any], origin: str) -> Any:  # noqa: ANN401
+    """Return times as dates of their own calendar."""
+    try:
+        return num2date(values, attrs["units"], attrs.get("calendar", "standard"))
+    except (KeyError, ValueError, OverflowError) as error:
+        raise InputError(f"{origin}: its times cannot be read as dates ({error})") from None

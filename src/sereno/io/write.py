@@ -29,7 +29,7 @@ Variables = dict[str, xr.DataArray]
 Encoding = dict[str, dict[str, Any]]
 SstType = Literal["skin", "subskin", "foundation", "depth", "unknown"]
 
-_SST_TYPES: dict[SstType, tuple[str, str]] = {
+SST_TYPES: dict[SstType, tuple[str, str]] = {
     "skin": ("sea_surface_skin_temperature", "SSTskin"),
     "subskin": ("sea_surface_subskin_temperature", "SSTsubskin"),
     "foundation": ("sea_surface_foundation_temperature", "SSTfnd"),
@@ -46,7 +46,7 @@ _SST_COUNTS, _ERROR_COUNTS = (-300, 4500), (0, 32767)
 """Counts that readers take for valid; what lies outside reads as missing."""
 _TIME_ENCODING = {"dtype": "int32", "units": "seconds since 1981-01-01 00:00:00", "calendar": "standard"}
 _STANDARD_NAME_TABLE = "CF Standard Name Table v93"
-_ISO = "%Y-%m-%dT%H:%M:%SZ"
+ISO = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _is_sst(analysis: xr.Dataset) -> bool:
 
 def _temperature(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[Variables, Encoding]:
     """Return ``analysed_sst`` and ``analysis_error``, packed or not."""
-    standard_name = _SST_TYPES[product.sst_type][0]
+    standard_name = SST_TYPES[product.sst_type][0]
     kind = "" if product.sst_type == "unknown" else f" ({product.sst_type})"
     mean = analysis["mean"].where(analysis["water"]).astype("float32")
     std = analysis["std"].where(analysis["water"]).astype("float32")
@@ -301,7 +301,7 @@ def _coordinates(analysis: xr.Dataset) -> Variables:
 
 def _global_attributes(analysis: xr.Dataset, product: Product) -> dict[str, Any]:
     """Return the global attributes: CF, ACDD-1.3, what GDS 2.1 adds, and the record of the run."""
-    now = pd.Timestamp.now("UTC").strftime(_ISO)
+    now = pd.Timestamp.now("UTC").strftime(ISO)
     sereno = version("sereno")
     is_sst = _is_sst(analysis)
     what = "sea surface temperature" if is_sst else _field_name(analysis)
@@ -347,7 +347,7 @@ def _identifier(analysis: xr.Dataset, product: Product) -> str:
     """Name a product after the manner of GDS 2.1: first day, centre, level, kind of SST, method, versions."""
     day = pd.Timestamp(analysis["time"].values[0]).strftime("%Y%m%d000000")
     if _is_sst(analysis):
-        return f"{day}-SERENO-L4_GHRSST-{_SST_TYPES[product.sst_type][1]}-{product.method}-v02.1-fv01.0"
+        return f"{day}-SERENO-L4_GHRSST-{SST_TYPES[product.sst_type][1]}-{product.method}-v02.1-fv01.0"
     return f"{day}-SERENO-L4-{_field_name(analysis)}-{product.method}-fv01.0"
 
 
@@ -367,12 +367,12 @@ def _extent(analysis: xr.Dataset) -> dict[str, Any]:
         "geospatial_vertical_positive": "down",
         "geospatial_bounds_vertical_crs": "EPSG:5831",
         # ACDD means the last time in the file, GDS the end of what it stands for: whole days.
-        "time_coverage_start": first.strftime(_ISO),
-        "time_coverage_end": last.strftime(_ISO),
+        "time_coverage_start": first.strftime(ISO),
+        "time_coverage_end": last.strftime(ISO),
         "time_coverage_duration": f"P{(stop - start).days}D",
         "time_coverage_resolution": "P1D",
-        "start_time": start.strftime(_ISO),
-        "stop_time": stop.strftime(_ISO),
+        "start_time": start.strftime(ISO),
+        "stop_time": stop.strftime(ISO),
     }
     for axis, values, units in (("lat", lat, "degrees_north"), ("lon", lon, "degrees_east")):
         attributes[f"geospatial_{axis}_min"] = float(values[0])

@@ -100,6 +100,7 @@ class AnomalyReconstructor:
             "harmonics": self.climatology.harmonics,
             "trend": self.climatology.trend,
             "recent_days": self.climatology.recent_days,
+            "base_period": self.climatology.base_period,
         }
         values = {"method": inner.values, "climatology": climatology, "noise_variance": self.noise_variance}
         return State(values, inner.tensors, fields)

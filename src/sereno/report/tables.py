@@ -201,6 +201,11 @@ def show_scores(result: dict[str, Any]) -> None:
         if record["training_period_holds_scored_days"]:
             hidden = "without their withheld pixels" if record["fitted_here"] else "maybe with what is withheld here"
             console.print(f"note: {method} was fitted on {record['training_period']}, scored days too, {hidden}")
+        if record["climatology_file"] and not record["climatology_base_period"]:
+            console.print(
+                f"note: {method} has its climatology from {record['climatology_file']}, which states no base period; "
+                "it may have seen the scored days"
+            )
 
 
 def save_scores(evaluation: Evaluation, folder: Path) -> list[Path]:
