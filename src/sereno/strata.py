@@ -41,7 +41,7 @@ class Stratum:
         return self.edges[-1] == np.inf
 
 
-_DAYS = ("1 day", "2 days", "3 days", "4-5 days", "6-7 days", "8 days and more", "not within the window")
+_DAYS = ("1 day", "2 days", "3 days", "4-5 days", "6-7 days", "8 days and more", "none in the window")
 _DAY_EDGES = (2, 3, 4, 6, 8, np.inf)
 
 STRATA = {
