@@ -335,7 +335,10 @@ def test_options_win_over_the_run_file(run: Run, sea: Path, tmp_path: Path) -> N
 def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "scores"
     result = well(run("evaluate", sea / "cube.zarr", "-m", "climatology", "-m", model, "-o", folder))
-    assert sorted(path.name for path in folder.iterdir()) == ["scores.csv", "scores.json", "withheld.nc"]
+    files = ["scores.csv", "scores.json", "strata.csv", "strata.png"]
+    files += ["triptych_climatology.png", "triptych_model.png", "withheld.nc"]
+    assert sorted(path.name for path in folder.iterdir()) == files
+    assert all(f"wrote {folder / name}" in result.out for name in files)
     scores = json.loads((folder / "scores.json").read_text())
     assert scores["protocol"] == "clouds"
     assert list(scores["methods"]) == ["climatology", "model"]
@@ -348,7 +351,14 @@ def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, mo
     seen = open_cube(sea / "cube.zarr")["sst"].notnull().sel(time=withheld["time"])
     assert bool(seen.where(withheld == 1, True).all())
     rows = table(folder / "scores.csv")
-    assert [row["method"] for row in rows] == ["climatology", "model"]
+    # The model was fitted on the whole sea, climatology here without the withheld pixels.
+    assert [row["method"] for row in rows if row["kind"] == "method"] == ["climatology", "model"]
+    assert [row["method"] for row in rows if row["kind"] == "baseline"] == ["climatology of model"]
+    assert set(scores["baselines"]) == {"climatology of climatology", "climatology of model"}
+    binned = table(folder / "strata.csv")
+    for stratum in ("cloud_cover", "season", "distance_to_coast"):
+        pixels = [int(r["n_pixels"]) for r in binned if (r["stratum"], r["method"]) == (stratum, "model")]
+        assert sum(pixels) == scores["n_pixels"]
     assert float(rows[1]["rmse"]) == scores["methods"]["model"]["rmse"]
     assert max(len(row.rstrip()) for row in result.out.splitlines() if str(tmp_path) not in row) <= 80
     assert "note: climatology was fitted on 2019-01-01:2019-02-09" in result.out
@@ -379,8 +389,19 @@ def test_evaluate_scores_exactly_the_pixels_that_the_input_withholds(run: Run, s
 
 
 def test_evaluate_can_hide_whole_days(run: Run, sea: Path, tmp_path: Path) -> None:
-    words = ("--protocol", "hidden-day", "--days", "2019-01", "--share", 0.2, "-m", "climatology", "-o", tmp_path)
-    well(run("evaluate", sea / "cube.zarr", *words))
+    words = ("--protocol", "hidden-day", "--days", "2019-01", "--share", 0.2, "-m", "interpolation", "-o", tmp_path)
+    result = well(run("evaluate", sea / "cube.zarr", *words))
+    lines = [line.split() for line in result.out.splitlines()]
+    assert ["method", "MBE", "STD", "RMSD", "RMSE", "MAE", "R²", "CRPS", "z", "std"] in lines
+    printed = {line[0]: line[1:] for line in lines if line and line[0] in ("interpolation", "climatology")}
+    told = json.loads((tmp_path / "scores.json").read_text())
+    shown = {"interpolation": told["methods"]["interpolation"], "climatology": told["baselines"]["climatology"]}
+    for name, row in shown.items():  # climatology stands there without having been asked for
+        columns = ("bias", "std", "rmse", "rmse", "mae", "r2", "crps", "z_std")
+        assert printed[name] == [f"{row[column]:.3f}" for column in columns]
+        assert row["rmse_with_zeros"] < row["rmse"]
+    kinds = {row["method"]: row["kind"] for row in table(tmp_path / "scores.csv")}
+    assert kinds == {"interpolation": "method", "climatology": "baseline"}
     assert json.loads((tmp_path / "scores.json").read_text())["protocol"] == "hidden-day"
     withheld = read(tmp_path / "withheld.nc")["withheld"]
     cube = open_cube(sea / "cube.zarr")
@@ -402,6 +423,7 @@ def test_the_demo_does_the_whole_job(run: Run, tmp_path: Path, monkeypatch: pyte
     result = well(run("demo", "-o", tmp_path / "demo"))
     written = [line.removeprefix("wrote ") for line in result.out.splitlines() if line.startswith("wrote ")]
     assert {Path(name).name for name in written} >= {"analysis.nc", "scores.json", "coverage.png", "maps.png"}
+    assert {"strata.png", "triptych_convlstm.png"} <= {Path(name).name for name in written}
     assert all(Path(name).stat().st_size > 0 for name in written)
     scores = json.loads((tmp_path / "demo" / "scores.json").read_text())
     assert {"climatology", "interpolation", "convlstm"} <= set(scores["methods"])

@@ -329,7 +329,7 @@ def evaluate(
     methods: Annotated[
         list[str], typer.Option("-m", "--model", "--method", help="A model's folder or a cheap method; repeat.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores.json, scores.csv, withheld.nc.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores and figures.")],
     days: Days = None,
     protocol: Annotated[
         str, typer.Option(help="clouds: another day's clouds; hidden-day: the whole day.")
@@ -346,8 +346,9 @@ def evaluate(
     quality: Quality = None,
     seed: Seed = None,
 ) -> None:
-    """Score methods on the same withheld pixels."""
+    """Score methods on the same withheld pixels, beside the climatology: tables, strata and figures."""
     from sereno import evaluation, workflow
+    from sereno.report.score_figures import save_score_figures
     from sereno.report.tables import save_scores, show_scores
 
     chosen: dict[str, Model | BareNetwork | RunConfig] = {}
@@ -369,8 +370,9 @@ def evaluate(
             observation_noise=noise,
             progress=progress,
         )
-    paths = save_scores(result, output)
+    paths = save_scores(result, output)  # before the figures, which are worth less
     show_scores(result.scores)
+    paths += save_score_figures(result, output)
     for path in paths:
         typer.echo(f"wrote {path}")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.delayed import delayed
 
 from sereno.climatology import leap_day_of_year
 from sereno.cube import DIMS, days_per_block, field_of
@@ -104,11 +106,25 @@ def hide(cube: xr.Dataset, withheld: xr.DataArray) -> xr.Dataset:
     Everything else the cube carries (``truth``, ``sst_withheld``) is left behind.
     """
     days = days_per_block(cube["water"].size)
-    hidden = withheld.chunk(time=days).reindex(time=cube["time"], fill_value=False).chunk(time=days)
+    # Of each day of the cube, its place among the scored days, −1 where it is none of them.
+    place = withheld.indexes["time"].get_indexer(cube.indexes["time"])[:, None, None]
+    blocks = da.from_array(place, chunks=(days, 1, 1))
+    mask = delayed(withheld.transpose(*DIMS).values, pure=False)
+    sizes = tuple((withheld.sizes[dim],) for dim in DIMS[1:])
+    laid_out = da.map_blocks(_lay_out, blocks, mask, dtype=bool, chunks=(blocks.chunks[0], *sizes))
+    hidden = xr.DataArray(laid_out, dims=DIMS, coords={"time": cube["time"]})
     visible = visible_part(cube)
     # The stated error would tell where an observation was.
     daily = {name: variable for name, variable in visible.items() if "time" in variable.dims}
     return visible.assign({name: v.where(~hidden).assign_attrs(v.attrs) for name, v in daily.items()})
+
+
+def _lay_out(place: np.ndarray, withheld: np.ndarray) -> np.ndarray:
+    """Return the mask of a block of days, bool (n, lat, lon), from their places among the scored days, (n, 1, 1)."""
+    places = place[:, 0, 0]
+    hidden = np.zeros((len(places), *withheld.shape[1:]), bool)
+    hidden[places >= 0] = withheld[places[places >= 0]]
+    return hidden
 
 
 def visible_part(cube: xr.Dataset) -> xr.Dataset:

@@ -18,6 +18,7 @@ from sereno.io.write import write_analysis
 from sereno.methods import Progress, silent
 from sereno.report.figures import coverage_figure, maps_figure
 from sereno.report.figures import save as save_figure
+from sereno.report.score_figures import save_score_figures
 from sereno.report.tables import save_scores
 from sereno.synthetic import TwinSeaConfig, write_l3s
 from sereno.workflow import fill, fit, prepare, product_of, save
@@ -78,6 +79,7 @@ def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
         analysis, folder / "analysis.nc", product=product_of(cube, models[best]), progress=progress
     )
     figures = _draw(folder, select_period(known, SCORED), analysis.compute())
+    figures += save_score_figures(scored, folder)
     return Demo(scored.scores, [*written, *save_scores(scored, folder), *figures])
 
 

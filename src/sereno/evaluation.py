@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from dask.base import compute
 
-from sereno.clouds import hide, withhold
+from sereno.clouds import coverage, hide, withhold
 from sereno.config import RunConfig, as_mapping
-from sereno.cube import days_per_block, field_name, field_of, parse_period, span, validate
+from sereno.cube import field_name, field_of, parse_period, span, validate
 from sereno.errors import InputError
 from sereno.io.artefact import check_fits
 from sereno.methods import Progress, silent
-from sereno.metrics import Sums, scores, sums
+from sereno.metrics import scores, scores_with_zeros
 from sereno.networks import BareNetwork
+from sereno.scoring import Tally, Target, rounds, score
+from sereno.strata import tabulate
 from sereno.workflow import Model, resolve
 
 SMALL_BYTES = 2**31
 """A cube of up to so many bytes is loaded before it is scored."""
-GROUP_BLOCKS = 4
-"""Blocks of days that are computed at once: two cores work, and neighbours share what they read."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,22 @@ class Evaluation:
     Attributes
     ----------
     scores
-        ``protocol``, ``n_pixels``, ``methods`` and the record of how they came about; where the cube has ``truth``,
-        the same scores against it under ``truth``.
+        ``protocol``, ``n_pixels``, ``methods`` and the record of how they came about; ``baselines``, the scores of
+        the climatologies that the methods depart from, one where all share it; ``strata``, scores by stratum, bin
+        and method. Where the cube has ``truth``, the same scores against it under ``truth``.
     withheld
         bool (time, lat, lon) over the scored days.
     models
         The models scored, those fitted on the fly among them.
+    examples
+        By method, one scored day of middling coverage: ``target`` (the observations, withheld ones among them),
+        ``mean``, ``std``, ``climatology`` (time, lat, lon) and ``water``.
     """
 
     scores: dict[str, Any]
     withheld: xr.DataArray
     models: dict[str, Model] = field(default_factory=dict)
+    examples: dict[str, xr.Dataset] = field(default_factory=dict)
 
 
 def evaluate(
@@ -109,16 +113,30 @@ def evaluate(
         check_fits(models[label].description, cube)
         _require_unseen(label, models[label], withheld)
     references = {"observations": reference} | ({"truth": cube["truth"]} if "truth" in cube else {})
-    table: dict[str, dict[str, Any]] = {target: {} for target in references}
-    record: dict[str, Any] = {}
+    target = _target(cube, withheld, references, list(models.values()), protocol)
+    here = {"time": [target.example]}
+    observed = reference.sel(here).where(withheld.sel(here), field_of(cube).sel(here)).compute()
+    tallies: dict[str, dict[str, Tally]] = {against: {} for against in references}
+    seconds: dict[str, float] = {}
+    examples: dict[str, xr.Dataset] = {}
     for label, model in models.items():
         noise = model.reconstructor.noise_variance if observation_noise is None else observation_noise**2
         started = time.perf_counter()
-        total = _score(model, cube, withheld, references, protocol, noise, partial(progress, f"score {label}"))
-        seconds = round(time.perf_counter() - started, 2)
-        for target in references:
-            table[target][label] = scores(total[target]) | {"seconds": seconds}
-        record[label] = _record(model, withheld) | {"fitted_here": not isinstance(methods[label], Model)}
+        told = partial(progress, f"score {label}")
+        total, example = score(model, cube, target, noise_variance=noise, progress=told)
+        seconds[label] = round(time.perf_counter() - started, 2)
+        examples[label] = example.assign(target=observed.assign_attrs(field_of(cube).attrs), water=cube["water"])
+        for against in references:
+            tallies[against][label] = total[against]
+    shared = _shared_baselines(tallies["observations"])
+    record = {
+        label: _record(model, withheld)
+        | {
+            "fitted_here": not isinstance(methods[label], Model),
+            "baseline": next(name for name, members in shared.items() if label in members),
+        }
+        for label, model in models.items()
+    }
     result = {
         "protocol": protocol,
         "n_pixels": int(withheld.sum()),
@@ -127,66 +145,67 @@ def evaluate(
         "withheld": source,
         "seed": seed,
         "units": field_of(cube).attrs.get("units", ""),
-        "methods": table["observations"],
+        **_tables(tallies["observations"], shared, seconds, protocol),
         "fitted": record,
     }
-    if "truth" in table:
-        result["truth"] = {"n_pixels": int(withheld.sum()), "methods": table["truth"]}
-    return Evaluation(result, withheld, models)
+    if "truth" in references:
+        result["truth"] = {"n_pixels": int(withheld.sum()), **_tables(tallies["truth"], shared, seconds, protocol)}
+    return Evaluation(result, withheld, models, examples)
 
 
-def _score(
-    model: Model,
+def _target(
     cube: xr.Dataset,
     withheld: xr.DataArray,
     references: Mapping[str, xr.DataArray],
+    models: list[Model],
     protocol: str,
-    noise_variance: float,
-    progress: Callable[[float], None],
-) -> dict[str, Sums]:
-    """Sum up a model's scores against each reference, a few blocks of days in memory at a time."""
-    total = {target: Sums() for target in references}
-    done = 0
-    for days in _rounds(withheld["time"].values, model, protocol):
-        seen = hide(cube, withheld.sel(time=days))
-        for block in _blocks(model.reconstructor.reconstruct(seen, days)):
-            at = block["time"].values
-            mean, std, *values = compute(block["mean"], block["std"], *(r.sel(time=at) for r in references.values()))
-            scored = withheld.sel(time=at).values
-            for target, reference in zip(references, values, strict=True):
-                noise = noise_variance if target == "observations" else 0.0
-                known = scored & np.isfinite(reference.values)
-                total[target] += sums(mean.values, std.values, reference.values, known, noise_variance=noise)
-            done += len(at)
-            progress(done / withheld.sizes["time"])
-    return total
+) -> Target:
+    """Return what all models are scored on: the same pixels, hidden together, sorted by the same strata."""
+    reach = max(model.reconstructor.reach for model in models)
+    longest = max(model.config.model.window for model in models)
+    covered = coverage(cube.sel(time=withheld["time"])).values
+    example = withheld["time"].values[int(np.abs(covered - np.median(covered)).argmin())]
+    parted = rounds(withheld["time"].values, protocol=protocol, reach=reach)
+    return Target(withheld, references, parted, longest, example)
 
 
-def _rounds(days: np.ndarray, model: Model, protocol: str) -> list[np.ndarray]:
-    """Part the scored days into rounds, each hidden together.
+def _tables(
+    tallies: Mapping[str, Tally], shared: Mapping[str, list[str]], seconds: Mapping[str, float], protocol: str
+) -> dict[str, Any]:
+    """Return the scores of the methods and of the baselines, and those of the methods by strata."""
+    methods = {label: scores(tally.method) | {"seconds": seconds[label]} for label, tally in tallies.items()}
+    baselines = {name: scores(tallies[members[0]].baseline) for name, members in shared.items()}
+    if protocol == "hidden-day":
+        for label, tally in tallies.items():
+            methods[label] |= scores_with_zeros(tally.method_with_zeros)
+        for name, members in shared.items():
+            baselines[name] |= scores_with_zeros(tallies[members[0]].baseline_with_zeros)
+    strata = tabulate({label: tally.strata for label, tally in tallies.items()})
+    return {"methods": methods, "baselines": baselines, "strata": strata}
 
-    Under ``hidden-day`` a day is reconstructed with its neighbours in sight, so a round's days lie far apart.
-    """
-    if protocol == "clouds":
-        return [days]
-    reach = np.timedelta64(model.reconstructor.reach, "D")
-    rounds: list[list[np.datetime64]] = []
-    for day in days:
-        home = next((other for other in rounds if day - other[-1] > reach), None)
+
+def _shared_baselines(tallies: Mapping[str, Tally]) -> dict[str, list[str]]:
+    """Return the distinct baselines by name, each with the methods that depart from it, told by their scores."""
+    rows = {label: scores(tally.baseline) for label, tally in tallies.items()}
+    groups: list[list[str]] = []
+    for label, row in rows.items():
+        home = next((group for group in groups if same_scores(rows[group[0]], row)), None)
         if home is None:
-            rounds.append([day])
+            groups.append([label])
         else:
-            home.append(day)
-    return [np.array(one) for one in rounds]
+            home.append(label)
+    if len(groups) == 1:
+        return {"climatology": groups[0]}
+    return {f"climatology of {', '.join(group)}": group for group in groups}
 
 
-def _blocks(analysis: xr.Dataset) -> list[xr.Dataset]:
-    """Cut a lazy analysis into groups of its chunks of days, large enough to share what they read."""
-    ends = np.cumsum(analysis.chunksizes["time"])
-    longest = GROUP_BLOCKS * days_per_block(analysis["water"].size)
-    group = (ends - 1) // longest
-    edges = np.concatenate([[0], ends[np.flatnonzero(np.diff(group))], ends[-1:]])
-    return [analysis.isel(time=slice(a, b)) for a, b in pairwise(edges)]
+def same_scores(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Tell whether two rows hold the same scores, but for rounding and for what only one of them has."""
+    return all(
+        math.isclose(one[name], other[name], rel_tol=1e-6, abs_tol=1e-9)
+        or (math.isnan(one[name]) and math.isnan(other[name]))
+        for name in one.keys() & other.keys()
+    )
 
 
 def _require_unseen(label: str, model: Model, withheld: xr.DataArray) -> None:

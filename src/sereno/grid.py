@@ -10,8 +10,12 @@ KM_PER_DEGREE = 111.195
 
 
 def cell_size(cube: xr.Dataset) -> tuple[float, float]:
-    """Return the height and width, in km, of a cell in the middle of the grid."""
+    """Return the height and width, in km, of a cell in the middle of the grid.
+
+    Where there is but one row or column, its cells are as many degrees high as wide; a single cell is one degree's.
+    """
     lat, lon = cube["lat"].values.astype(float), cube["lon"].values.astype(float)
-    height = float(np.median(np.diff(lat))) * KM_PER_DEGREE
-    width = float(np.median(np.diff(lon))) * KM_PER_DEGREE * np.cos(np.deg2rad(lat.mean()))
+    steps = [np.diff(values) for values in (lat, lon)]
+    known = [float(np.median(step)) for step in steps if step.size] or [1.0]
+    height, width = known[0] * KM_PER_DEGREE, known[-1] * KM_PER_DEGREE * np.cos(np.deg2rad(lat.mean()))
     return height, float(width)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy.special import ndtr
@@ -12,8 +13,17 @@ from scipy.special import ndtr
 from sereno.errors import InputError
 
 
+class _Mergeable:
+    """Sums that are merged by adding them field by field."""
+
+    __match_args__: ClassVar[tuple[str, ...]]
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*(getattr(self, name) + getattr(other, name) for name in self.__match_args__))
+
+
 @dataclass(frozen=True)
-class Sums:
+class Sums(_Mergeable):
     """Sums over scored pixels from which every pooled score follows. Add two to merge them.
 
     Attributes
@@ -44,9 +54,25 @@ class Sums:
     within_two: float = 0.0
     image_rmse: float = 0.0
 
-    def __add__(self, other: Self) -> Self:
-        names = [field.name for field in fields(self)]
-        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+@dataclass(frozen=True)
+class SumsWithZeros(_Mergeable):
+    """Sums over all cells of the scored days, with an anomaly of zero wherever nothing is scored.
+
+    Attributes
+    ----------
+    cells
+        How many cells, land and unobserved water among them.
+    anomaly, anomaly_squared
+        Σ a and Σ a² of the reference's anomaly a = reference − climatology.
+    error_squared
+        Σ (analysis − reference)².
+    """
+
+    cells: float = 0.0
+    anomaly: float = 0.0
+    anomaly_squared: float = 0.0
+    error_squared: float = 0.0
 
 
 ORIGIN = 285.0
@@ -74,17 +100,61 @@ def sums(
     InputError
         If a scored pixel is not finite: a method that leaves a gap fails loudly.
     """
-    if not scored.any():
-        return Sums()
+    return sums_by_bin(mean, std, reference, scored, {}, {}, noise_variance=noise_variance)[0]
+
+
+def sums_by_bin(
+    mean: np.ndarray,
+    std: np.ndarray,
+    reference: np.ndarray,
+    scored: np.ndarray,
+    bins: Mapping[str, np.ndarray],
+    counts: Mapping[str, int],
+    *,
+    noise_variance: float = 0.0,
+) -> tuple[Sums, dict[str, list[Sums]]]:
+    """Sum up the scores of a block of images, of all scored pixels and of those in each bin of several strata.
+
+    Parameters
+    ----------
+    mean, std, reference, scored, noise_variance
+        As in `sums`.
+    bins
+        By stratum, the bin that each scored pixel falls into, integers (time, lat, lon) from 0 on.
+    counts
+        By stratum, how many bins there are.
+
+    Returns
+    -------
+    tuple
+        The sums of all pixels, and by stratum those of each bin. ``images`` and ``image_rmse`` of a bin are of the
+        parts of images that lie in it; all other sums of a stratum's bins add up to those of all pixels.
+    """
     total = Sums()
-    for day, *maps in zip(scored, mean, std, reference, strict=True):
-        if day.any():
-            day_mean, day_std, day_reference = (values[day].astype(np.float64) for values in maps)
-            total += _image(day_mean, day_std, day_reference, noise_variance)
-    return total
+    offsets = np.cumsum([0, *counts.values()])
+    binned = np.zeros((len(_FIELDS), offsets[-1]))
+    for index, day in enumerate(scored):
+        if not day.any():
+            continue
+        pixels = (values[index][day].astype(np.float64) for values in (mean, std, reference))
+        statistics = _statistics(*pixels, noise_variance=noise_variance)
+        total += Sums(*_of_image(statistics.sum(axis=1)).tolist())
+        if counts:
+            place = np.concatenate([bins[n][index][day] + start for n, start in zip(counts, offsets, strict=False)])
+            each = [np.bincount(place, np.tile(row, len(counts)), minlength=offsets[-1]) for row in statistics]
+            binned += _of_image(np.stack(each))
+    return total, {
+        name: [Sums(*column.tolist()) for column in binned[:, start : start + counts[name]].T]
+        for name, start in zip(counts, offsets, strict=False)
+    }
 
 
-def _image(mean: np.ndarray, std: np.ndarray, reference: np.ndarray, noise_variance: float) -> Sums:
+_FIELDS = [field.name for field in fields(Sums)]
+_PIXELWISE = [name for name in _FIELDS if name not in ("images", "image_rmse")]
+
+
+def _statistics(mean: np.ndarray, std: np.ndarray, reference: np.ndarray, *, noise_variance: float) -> np.ndarray:
+    """Return what is summed over the pixels of an image, (statistic, pixel) in the order of `_PIXELWISE`."""
     if not (np.isfinite(mean).all() and np.isfinite(std).all()):
         raise InputError("the analysis is not finite on every scored pixel")
     if not np.isfinite(reference).all():
@@ -93,21 +163,46 @@ def _image(mean: np.ndarray, std: np.ndarray, reference: np.ndarray, noise_varia
     sigma = np.sqrt(std**2 + noise_variance)
     z = error / sigma
     about = reference - ORIGIN
-    return Sums(
-        pixels=error.size,
-        images=1,
-        reference=float(about.sum()),
-        reference_squared=float((about**2).sum()),
-        error=float(error.sum()),
-        error_squared=float((error**2).sum()),
-        error_absolute=float(np.abs(error).sum()),
-        crps=float(crps_gaussian(error, sigma).sum()),
-        z=float(z.sum()),
-        z_squared=float((z**2).sum()),
-        within_one=float((np.abs(z) < 1).sum()),
-        within_two=float((np.abs(z) < 2).sum()),
-        image_rmse=float(np.sqrt((error**2).mean())),
-    )
+    values = {
+        "pixels": np.ones_like(error),
+        "reference": about,
+        "reference_squared": about**2,
+        "error": error,
+        "error_squared": error**2,
+        "error_absolute": np.abs(error),
+        "crps": crps_gaussian(error, sigma),
+        "z": z,
+        "z_squared": z**2,
+        "within_one": np.abs(z) < 1,
+        "within_two": np.abs(z) < 2,
+    }
+    return np.stack([values[name] for name in _PIXELWISE])
+
+
+def _of_image(summed: np.ndarray) -> np.ndarray:
+    """Return an image's sums in the order of `Sums`; `summed` is (statistic, ...), as of `_PIXELWISE`."""
+    values = dict(zip(_PIXELWISE, summed, strict=True))
+    pixels = values["pixels"]
+    values["images"] = np.asarray(pixels > 0, dtype=np.float64)
+    values["image_rmse"] = np.sqrt(values["error_squared"] / np.maximum(pixels, 1))
+    return np.stack([values[name] for name in _FIELDS])
+
+
+def sums_with_zeros(
+    mean: np.ndarray, reference: np.ndarray, climatology: np.ndarray, scored: np.ndarray
+) -> SumsWithZeros:
+    """Sum up over all cells of a block of images, land and clouds counted as anomalies of zero, hit exactly.
+
+    Parameters
+    ----------
+    mean, reference, climatology
+        The analysis, what it is scored against and what anomalies are taken from, (time, lat, lon), one unit.
+    scored
+        True where a pixel counts; everywhere else anomaly and prediction are taken as zero.
+    """
+    anomaly = reference[scored].astype(np.float64) - climatology[scored]
+    error = mean[scored].astype(np.float64) - reference[scored]
+    return SumsWithZeros(scored.size, float(anomaly.sum()), float((anomaly**2).sum()), float((error**2).sum()))
 
 
 def crps_gaussian(error: np.ndarray, sigma: np.ndarray) -> np.ndarray:
@@ -153,4 +248,18 @@ def scores(total: Sums) -> dict[str, float]:
         "z_mean": z_mean,
         "z_std": math.sqrt(max(total.z_squared / n - z_mean**2, 0.0)),
         "rmse_per_image": total.image_rmse / total.images,
+    }
+
+
+def scores_with_zeros(total: SumsWithZeros) -> dict[str, float]:
+    """Return ``rmse_with_zeros`` (the field's unit) and ``r2_with_zeros``: over all cells, land and clouds as zeros.
+
+    They say how the reference's published RMSE and R² compare, and nothing else: a cell that nobody predicted counts
+    as predicted without error, so both look the better the cloudier the days and the more land the grid holds.
+    """
+    variance = total.anomaly_squared / total.cells - (total.anomaly / total.cells) ** 2
+    square = total.error_squared / total.cells
+    return {
+        "rmse_with_zeros": math.sqrt(square),
+        "r2_with_zeros": 1 - square / variance if variance > 0 else math.nan,
     }

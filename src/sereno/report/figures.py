@@ -87,6 +87,9 @@ def maps_figure(
     day: Any,  # noqa: ANN401
     climatology: xr.DataArray | None = None,
     target_title: str = "Observed",
+    analysis_title: str = "Analysis",
+    heading: str = "",
+    with_std: bool = True,
 ) -> Figure:
     """Show target, analysis, climatology and standard deviation of one day side by side.
 
@@ -101,18 +104,21 @@ def maps_figure(
     climatology
         What the method departs from, (time, lat, lon); ``analysis["climatology"]`` where not given. The panel is
         left out where there is neither.
-    target_title
-        Title of the first map.
+    target_title, analysis_title
+        Titles of the first and the second map.
+    heading
+        What stands before the date above all maps.
+    with_std
+        Whether the standard deviation is drawn.
     """
-    fields = {target_title: target, "Analysis": analysis["mean"]}
+    fields = {target_title: target, analysis_title: analysis["mean"]}
     if climatology is None and "climatology" in analysis:
         climatology = analysis["climatology"]
     if climatology is not None:
         fields["Climatology"] = climatology
     panels = {title: _map_of(values, day, kelvin=is_kelvin(target)) for title, values in fields.items()}
-    std = _map_of(analysis["std"], day)
     width, height = panel_size(target)
-    count = len(panels) + 1
+    count = len(panels) + with_std
     columns = 2 if count == 4 and width > height else count  # wide seas in two rows, so that maps stay large
     rows = count // columns
     figure = Figure(figsize=(columns * (width + MARGIN), rows * (height + BAR_HEIGHT) + 0.4))
@@ -121,16 +127,18 @@ def maps_figure(
     limits, water = common_limits(list(panels.values())), analysis["water"]
     for axis, (title, values) in zip(axes, panels.items(), strict=False):
         draw_map(axis, values, water, title=title, limits=limits, colours=_colours(target), label=unit_label(target))
-    draw_map(
-        axes[-1],
-        std,
-        water,
-        title="Standard deviation",
-        limits=(0.0, common_limits([std])[1]),
-        colours=cmocean.cm.amp,
-        label=unit_label(target, difference=True),
-    )
-    figure.suptitle(_date(day), fontsize=TITLE + 2)
+    if with_std:
+        std = _map_of(analysis["std"], day)
+        draw_map(
+            axes[-1],
+            std,
+            water,
+            title="Standard deviation",
+            limits=(0.0, common_limits([std])[1]),
+            colours=cmocean.cm.amp,
+            label=unit_label(target, difference=True),
+        )
+    figure.suptitle(", ".join(filter(None, (heading, _date(day)))), fontsize=TITLE + 2)
     return figure
 
 

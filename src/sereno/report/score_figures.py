@@ -1,0 +1,125 @@
+"""Figures of an evaluation: errors by strata, and target, prediction and climatology side by side."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from sereno.evaluation import Evaluation
+from sereno.report.figures import maps_figure, save
+from sereno.strata import STRATA, Stratum
+
+_COLUMNS = 3
+_COLOURS = ("#4c6a88", "#c8553d", "#5b8c5a", "#8f5c9c", "#d39b2a", "#4aa3a2", "#7a5b45", "#333333")
+_MARKERS = "osD^vPX*"
+_BARS = "0.9"
+_TITLE, _LABEL, _TICK = 11, 10, 9
+
+
+def save_score_figures(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Write ``strata.png`` and, for each method, ``triptych_<method>.png``; return the paths."""
+    result = evaluation.scores
+    units = "K" if result["units"] == "kelvin" else result["units"]
+    paths = [save(strata_figure(result["strata"], units=units), folder / "strata.png")]
+    for method, example in evaluation.examples.items():
+        figure = triptych_figure(example, method=method, protocol=result["protocol"])
+        name = re.sub(r"[^\w.+-]+", "_", method)  # a method may have any name, a file may not
+        paths.append(save(figure, folder / f"triptych_{name}.png"))
+    return paths
+
+
+def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figure:
+    """Show target, prediction and climatology of one scored day side by side, with colour limits in common.
+
+    Parameters
+    ----------
+    example
+        ``target``, ``mean``, ``climatology`` (time, lat, lon) of one day, and ``water``, as in
+        `sereno.evaluation.Evaluation.examples`.
+    method
+        The method's name, for the heading.
+    protocol
+        Under ``hidden-day`` the target is what was hidden.
+    """
+    return maps_figure(
+        example["target"],
+        example,
+        day=example["time"].values[0],
+        target_title="Target: the hidden observations" if protocol == "hidden-day" else "Target: the observations",
+        analysis_title="Prediction",
+        heading=method,
+        with_std=False,
+    )
+
+
+def strata_figure(strata: dict[str, Any], *, units: str) -> Figure:
+    """Show the RMSE of each method by strata, a panel each, over bars of how many pixels a bin holds.
+
+    Parameters
+    ----------
+    strata
+        As in ``scores.json``: ``{stratum: {bin: {method: {"rmse": …, "n_pixels": …}}}}``.
+    units
+        Of the field.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Axes: the panels in the order of `sereno.strata.STRATA`, then those of the bars.
+    """
+    methods = list(next(iter(next(iter(strata.values())).values())))
+    rows = -(-len(STRATA) // _COLUMNS)
+    figure = Figure(figsize=(4.6 * _COLUMNS, 3.4 * rows + 0.6), layout="constrained")
+    panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+    for axis in panels[len(STRATA) :]:
+        axis.set_axis_off()
+    for axis, (name, stratum) in zip(panels, STRATA.items(), strict=False):
+        _draw_stratum(axis, stratum, strata[name], methods)
+        axis.set_ylabel(f"RMSE, {units}" if units else "RMSE", fontsize=_LABEL)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(methods), 5), frameon=False)
+    return figure
+
+
+def _draw_stratum(axis: Axes, stratum: Stratum, bins: dict[str, Any], methods: list[str]) -> None:
+    """Draw one panel: the RMSE of each method in each bin that holds pixels, and their number behind."""
+    labels = [label for label in stratum.labels if label in bins]
+    places = np.arange(len(labels))
+    counts = axis.twinx()
+    counts.bar(places, [bins[label][methods[0]]["n_pixels"] for label in labels], width=0.8, color=_BARS)
+    counts.yaxis.set_major_formatter(EngFormatter(sep=""))
+    counts.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    counts.set_ylabel("pixels", fontsize=_TICK, color="0.5")
+    counts.tick_params(labelsize=_TICK, colors="0.5")
+    counts.spines[["top"]].set_visible(False)
+    axis.set_zorder(counts.get_zorder() + 1)  # lines before bars
+    axis.patch.set_visible(False)
+    joined = len(labels) - (stratum.last_is_apart and stratum.labels[-1] in bins)
+    for order, method in enumerate(methods):
+        rmse = [bins[label][method]["rmse"] for label in labels]
+        look: dict[str, Any] = {"color": _COLOURS[order % len(_COLOURS)], "marker": _MARKERS[order % len(_MARKERS)]}
+        axis.plot(places[:joined], rmse[:joined], label=method, linewidth=1.4, markersize=5, **look)
+        axis.plot(places[joined:], rmse[joined:], linestyle="", markersize=5, **look)
+    axis.set_xticks(places, [_short(label) for label in labels], fontsize=_TICK)
+    middle, half = (len(labels) - 1) / 2, max(len(labels), 3) / 2 + 0.1
+    axis.set_xlim(middle - half, middle + half)
+    highest = max(row["rmse"] for scored in bins.values() for row in scored.values())
+    axis.set_ylim(0, 1.12 * highest or 1.0)
+    axis.set_title(stratum.title, fontsize=_TITLE)
+    axis.tick_params(labelsize=_TICK)
+    axis.grid(axis="y", alpha=0.3)
+    axis.spines[["top"]].set_visible(False)
+
+
+def _short(label: str) -> str:
+    """Break a bin's label so that it stands beside its neighbours."""
+    value, _, rest = label.removesuffix(" and more").partition(" ")
+    more = "+" if label.endswith(" and more") else ""
+    return f"{value}{more}\n{rest}".replace("-", "–").replace("the ", "the\n").rstrip()

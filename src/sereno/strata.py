@@ -1,0 +1,184 @@
+"""Strata: errors by cloud cover, by distance to observations in space and time, by the coast and by season."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import distance_transform_edt
+
+from sereno.metrics import Sums, scores
+
+SCORES = ("rmse", "bias", "std", "mae", "z_std", "coverage_1sigma")
+"""Scores that are given for each bin, beside ``n_pixels``."""
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """A quantity by which scored pixels are parted into bins.
+
+    Attributes
+    ----------
+    title
+        What the quantity is, for figures.
+    labels
+        The bins in order.
+    edges
+        Where one bin ends and the next begins: bin i holds edges[i − 1] ≤ value < edges[i]. A last edge of infinity
+        sets apart what has no value, such as the distance to an observation on a day without one.
+    """
+
+    title: str
+    labels: tuple[str, ...]
+    edges: tuple[float, ...]
+
+    @property
+    def last_is_apart(self) -> bool:
+        """Whether the last bin holds what has no value, and so does not continue the others."""
+        return self.edges[-1] == np.inf
+
+
+_DAYS = ("1 day", "2 days", "3 days", "4-5 days", "6-7 days", "8 days and more", "none in the window")
+_DAY_EDGES = (2, 3, 4, 6, 8, np.inf)
+
+STRATA = {
+    "cloud_cover": Stratum(
+        "Cloud cover of the day",
+        ("0-25 %", "25-50 %", "50-75 %", "75-90 %", "90-100 %", "100 %"),
+        (25, 50, 75, 90, 100),
+    ),
+    "distance_to_observation": Stratum(
+        "Distance to the nearest observation of the day",
+        ("0-5 km", "5-10 km", "10-20 km", "20-40 km", "40-80 km", "80-160 km", "160 km and more", "nothing visible"),
+        (5, 10, 20, 40, 80, 160, np.inf),
+    ),
+    "days_since_observation": Stratum("Days since the pixel was last observed", _DAYS, _DAY_EDGES),
+    "days_to_nearest_observation": Stratum("Days to the pixel's nearest observation", _DAYS, _DAY_EDGES),
+    "distance_to_coast": Stratum(
+        "Distance to the coast",
+        ("0-10 km", "10-25 km", "25-50 km", "50-100 km", "100-200 km", "200 km and more", "no land"),
+        (10, 25, 50, 100, 200, np.inf),
+    ),
+    "season": Stratum("Season", ("DJF", "MAM", "JJA", "SON"), (1, 2, 3)),
+}
+"""The strata by the names they have in ``scores.json``."""
+COUNTS = {name: len(stratum.labels) for name, stratum in STRATA.items()}
+"""How many bins each has."""
+
+
+def days_to_observation(values: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many days ago each pixel was last observed, and how far its nearest observation lies in time.
+
+    Parameters
+    ----------
+    values
+        What may be seen, (n + 2 half, lat, lon), NaN where missing: the days and half a window on either side.
+    days
+        The n days. What is observed on the day itself does not count.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Days since the last observation before the day, and days to the nearest before or after it, float32
+        (n, lat, lon); infinite where there is none within the window.
+    """
+    observed = np.isfinite(values)
+    half = (len(observed) - len(days)) // 2
+    since = np.full((len(days), *observed.shape[1:]), np.inf, np.float32)
+    until = since.copy()
+    for lag in range(half, 0, -1):  # the nearest is written last
+        since[observed[half - lag : len(observed) - half - lag]] = lag
+        until[observed[half + lag : len(observed) - half + lag]] = lag
+    return since, np.minimum(since, until)
+
+
+def distance_to(cells: np.ndarray, size: tuple[float, float]) -> np.ndarray:
+    """Return the distance of every cell to the nearest true one, km, (lat, lon); infinite where there is none.
+
+    Parameters
+    ----------
+    cells
+        bool (lat, lon).
+    size
+        Height and width of a cell in the middle of the grid, km, as of `sereno.grid.cell_size`.
+
+    Notes
+    -----
+    Distances are straight, from centre to centre, across land as well, with one width of cell for the whole grid: on
+    a grid from 30 to 46° N they are up to a tenth off along the parallels. The date line is taken for an edge.
+    """
+    if not cells.any():
+        return np.full(cells.shape, np.inf)
+    return np.asarray(distance_transform_edt(~cells, sampling=size))
+
+
+def bins(
+    observed: np.ndarray,
+    since: np.ndarray,
+    nearest: np.ndarray,
+    scored: np.ndarray,
+    *,
+    time: np.ndarray,
+    water: np.ndarray,
+    coast: np.ndarray,
+    size: tuple[float, float],
+) -> dict[str, np.ndarray]:
+    """Sort the scored pixels of a block of days into the bins of every stratum.
+
+    Parameters
+    ----------
+    observed
+        Where the day may be seen, bool (time, lat, lon).
+    since, nearest
+        Days to observations, as of `days_to_observation`.
+    scored
+        The pixels to sort, bool (time, lat, lon).
+    time, water
+        Days (time,), and the mask of the sea (lat, lon).
+    coast, size
+        Distance to the coast, km (lat, lon), and the size of cells, as for `distance_to`.
+
+    Returns
+    -------
+    dict
+        By stratum, int8 (time, lat, lon): the bin of each scored pixel, 0 elsewhere.
+    """
+    found = {name: np.zeros(scored.shape, np.int8) for name in STRATA}
+    cells = int(water.sum())
+    season = pd.DatetimeIndex(time).month.to_numpy() % 12 // 3
+    for index, day in enumerate(scored):
+        seen = observed[index] & water
+        values = {
+            "cloud_cover": 100 * (cells - int(seen.sum())) / cells,
+            "distance_to_observation": distance_to(seen, size)[day],
+            "days_since_observation": since[index][day],
+            "days_to_nearest_observation": nearest[index][day],
+            "distance_to_coast": coast[day],
+            "season": season[index],
+        }
+        for name, value in values.items():
+            found[name][index][day] = np.digitize(value, STRATA[name].edges)
+    return found
+
+
+def tabulate(totals: Mapping[str, Mapping[str, Sequence[Sums]]]) -> dict[str, Any]:
+    """Return the scores by stratum, bin and method from the sums by method, stratum and bin.
+
+    Returns
+    -------
+    dict
+        ``{stratum: {label of the bin: {method: {"n_pixels": …, "rmse": …, …}}}}`` with the scores of `SCORES`; bins
+        without a pixel are left out.
+    """
+    table: dict[str, Any] = {name: {} for name in STRATA}
+    for method, strata in totals.items():
+        for name, binned in strata.items():
+            for label, total in zip(STRATA[name].labels, binned, strict=True):
+                if total.pixels:
+                    found = scores(total)
+                    row = {"n_pixels": int(total.pixels), **{score: found[score] for score in SCORES}}
+                    table[name].setdefault(label, {})[method] = row
+    return table
