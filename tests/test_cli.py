@@ -321,6 +321,40 @@ def test_a_network_is_fitted_by_its_run_file_and_overrides_and_fills(run: Run, s
     check_analysis(read(tmp_path / "out.nc"))
 
 
+def test_tiles_train_a_network_that_fills(run: Run, sea: Path, tmp_path: Path) -> None:
+    words = ("--size", 16, 16, "--window", 5, "--coverage", 0.2, "--most", 40)
+    assert "40 tiles of 5 × 16 × 16" in well(run("tiles", sea / "cube.zarr", "-o", tmp_path / "tiles", *words)).out
+    small = ("--set", "model.hidden=2", "--set", "model.head=2", "--set", "model.window=5")
+    told = well(
+        run("fit", tmp_path / "tiles", "-m", "model1", *small, "--set", "model.max_epochs=2", "-o", tmp_path / "net")
+    )
+    assert "a bare network" in told.out
+    assert (tmp_path / "net.training" / "losses.png").read_bytes().startswith(b"\x89PNG")
+    well(run("fill", sea / "cube.zarr", "-m", tmp_path / "net", "-o", tmp_path / "out.nc", "--days", "2019-01-20"))
+    water = open_cube(sea / "cube.zarr")["water"].values
+    np.testing.assert_array_equal(np.isfinite(read(tmp_path / "out.nc")["analysed_sst"][0]), water)
+
+
+def test_a_random_split_says_that_it_leaks(run: Run, sea: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(
+        TINY.replace("valid =", "# valid =").replace("max_epochs = 2", "max_epochs = 1")
+    )
+    settings = ("--set", "model.windows=tiles", "--set", "model.split=random", "--set", "model.most_tiles=8")
+    told = well(run("fit", sea / "cube.zarr", "--config", tmp_path / "run.toml", *settings, "-o", tmp_path / "net"))
+    assert "leaks" in told.err
+    assert "leaks" not in well(run("fit", sea / "cube.zarr", "-m", "climatology", "-o", tmp_path / "model")).err
+
+
+def test_a_keras_network_is_imported_and_fills(run: Run, sea: Path, tmp_path: Path) -> None:
+    network = Path(__file__).parent / "data" / "keras" / "sequential.keras"
+    told = well(run("import-keras", network, "-o", tmp_path / "net", "--max-std-seq", 0.7))
+    assert "without --climatology" in told.err
+    assert "max-std-seq" not in told.err
+    well(run("fill", sea / "cube.zarr", "-m", tmp_path / "net", "-o", tmp_path / "out.nc", "--days", "2019-01-20"))
+    words = ("-m", tmp_path / "net", "-m", "climatology", "--protocol", "hidden-day", "-o", tmp_path / "scores")
+    assert "MBE" in well(run("evaluate", sea / "cube.zarr", *words)).out
+
+
 def test_options_win_over_the_run_file(run: Run, sea: Path, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text('train = ":2019-01-10"\nseed = 1\n[model]\nmethod = "climatology"\n')
     words = ("--config", tmp_path / "run.toml", "--train", ":2019-01-30", "-m", "interpolation")
@@ -546,6 +580,11 @@ def test_all_problems_of_a_folder_are_told_in_one_message(run: Run, sea: Path, t
         ("describe cube.zarr -o out --set climatology.harmonic=1", "did you mean 'harmonics'"),
         ("describe cube.zarr -o out --set climatology.file=gone.nc", "gone.nc"),
         ("describe cube.zarr -o out --variable chl", "chl"),
+        ("tiles cube.zarr -o out --size 16 16 --window 5 --coverage 1.0", "no tile of 16 × 16 cells shows 100%"),
+        ("tiles cube.zarr -o out --window 4", "window must be an odd number"),
+        ("import-keras gone.keras -o out", "gone.keras: no such file"),
+        ("import-keras cube.zarr -o out", "a folder"),
+        ("import-keras gone.keras -o out --climatology gone.nc", "--climatology gone.nc: no such file"),
         ("climatology cube.zarr -o out.txt", "out.txt: the name must end in .nc or .zarr"),
         ("climatology cube.zarr -o gone/out.nc", "there is no folder"),
         (

@@ -184,8 +184,8 @@ class _Fitting(LightningModule):
         self._loss(batch, "valid_loss")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam, at its defaults but for the step size."""
-        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate)
+        """Return Adam at the defaults of Keras, but for the step size."""
+        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, eps=1e-7)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note what the training was made with, for `_check_same_training`."""
