@@ -19,8 +19,8 @@ import xarray as xr
 from sereno import cli, demo
 from sereno.cube import make_cube
 from sereno.io.read import open_cube
+from sereno.io.store import write_cube
 from sereno.synthetic import TwinSeaConfig, write_l3s
-from sereno.workflow import prepare
 
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 SCORES = {"rmse", "bias", "std", "mae", "r2", "crps", "coverage_1sigma", "seconds"}
@@ -80,8 +80,8 @@ def sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sea")
     write_l3s(TwinSeaConfig(days=40, shape=(24, 32)), folder)
     cube = open_cube(folder / "l3s", water=folder / "mask.nc")
-    prepare(cube, folder / "cube.zarr")
-    prepare(cube.assign(truth=open_cube(folder / "truth.nc", variable="truth")["sst"]), folder / "known.zarr")
+    write_cube(cube, folder / "cube.zarr")
+    write_cube(cube.assign(truth=open_cube(folder / "truth.nc", variable="truth")["sst"]), folder / "known.zarr")
     return folder
 
 
@@ -241,7 +241,7 @@ def test_keep_observed_leaves_every_observation_as_it_was(run: Run, sea: Path, m
 
 def test_near_real_time_sees_nothing_that_came_later(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
     day = "2019-01-20"
-    prepare(open_cube(sea / "cube.zarr").sel(time=slice(None, day)), tmp_path / "past.zarr")
+    write_cube(open_cube(sea / "cube.zarr").sel(time=slice(None, day)), tmp_path / "past.zarr")
     options = ("-m", model, "--days", day, "--unpacked", "-o")
     well(run("fill", sea / "cube.zarr", "--nrt", *options, tmp_path / "nrt.nc"))
     well(run("fill", tmp_path / "past.zarr", *options, tmp_path / "past.nc"))
@@ -324,7 +324,7 @@ def test_evaluate_scores_exactly_the_pixels_that_the_input_withholds(run: Run, s
     assert int(hidden.notnull().sum()) > 50
     cube["sst_withheld"] = hidden
     cube["sst"] = cube["sst"].where(hidden.isnull())
-    prepare(cube, tmp_path / "cube.zarr")
+    write_cube(cube, tmp_path / "cube.zarr")
     well(run("evaluate", tmp_path / "cube.zarr", "-m", "climatology", "-o", tmp_path / "scores"))
     scores = json.loads((tmp_path / "scores" / "scores.json").read_text())
     assert scores["n_pixels"] == int((hidden.notnull() & cube["water"]).sum())
@@ -477,8 +477,8 @@ def test_a_wrong_word_ends_with_one_message_and_no_output(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    prepare(a_cube(), "cube.zarr")
-    prepare(a_cube(), "cube.nc")
+    write_cube(a_cube(), "cube.zarr")
+    write_cube(a_cube(), "cube.nc")
     Path("run.toml").write_text('[model]\nmethod = "climatology"\n[climatology]\nharmonic = 1\n')
     assert message in refused(run, tmp_path, *words.split())
 
@@ -495,7 +495,7 @@ def test_a_wrong_option_or_verb_is_an_error_of_usage(run: Run, words: str) -> No
 
 
 def test_a_model_of_another_sea_is_refused(run: Run, tmp_path: Path, model: Path) -> None:
-    prepare(a_cube(), tmp_path / "cube.zarr")
+    write_cube(a_cube(), tmp_path / "cube.zarr")
     words = (tmp_path / "cube.zarr", "-m", model)
     assert "grid" in refused(run, tmp_path, "fill", *words, "-o", tmp_path / "out.nc")
     assert "grid" in refused(run, tmp_path, "evaluate", *words, "-o", tmp_path / "out")
@@ -528,7 +528,7 @@ def interrupt(words: list[str], *, at: str, folder: Path) -> tuple[int, str]:
 
 @pytest.mark.parametrize("output", ["out.nc", "out.zarr"])
 def test_ctrl_c_while_filling_leaves_the_old_file_and_nothing_half_written(tmp_path: Path, output: str) -> None:
-    prepare(a_cube(days=60, shape=(300, 400)), tmp_path / "cube.zarr")
+    write_cube(a_cube(days=60, shape=(300, 400)), tmp_path / "cube.zarr")
     words = ["fill", "cube.zarr", "-m", "climatology", "-o", output]
     code, told = interrupt(words, at="write: ", folder=tmp_path)
     assert code == 130

@@ -81,21 +81,48 @@ def check(inputs: Inputs, variable: Variable = None, water: Water = None, qualit
     show_summary(_open(inputs, variable, water, quality))
 
 
-@app.command(epilog="Example: `sereno prepare l3s/ -o cube.zarr --water L4.nc`")
+@app.command(epilog="Example: `sereno prepare l3s/ -o cube.zarr --water L4.nc --grid 1/24 --climatology clim.nc`")
 def prepare(
     inputs: Inputs,
     output: Annotated[Path, typer.Option("-o", "--output", help="CUBE.zarr or CUBE.nc to write.")],
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
+    grid: Annotated[str | None, typer.Option(metavar="STEP", help="Coarser grid, e.g. 1/24 or 0.05 degrees.")] = None,
+    resample: Annotated[
+        str | None,
+        typer.Option(help="mean of a cell's observations, or nearest to its centre.  [default: mean]"),
+    ] = None,
+    min_observations: Annotated[
+        int | None, typer.Option(min=1, help="A mean of fewer is missing.  [default: 1]")
+    ] = None,
+    climatology: Annotated[Path | None, typer.Option(help="Daily climatology, to store the anomaly too.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at work.  [default: a CPU each, within 2 GiB]")
+    ] = None,
 ) -> None:
-    """Bring daily L3 files to one analysis-ready cube."""
-    from sereno.workflow import prepare as work
+    """Bring daily L3 files to one analysis-ready cube; run again, go on, or take in new days."""
+    from sereno import workflow
 
     _require_other_place(inputs, output)
+    if resample not in (None, "mean", "nearest"):
+        raise InputError(f"--resample {resample}: choose mean or nearest")
     with _progress() as progress:
-        work(_open(inputs, variable, water, quality), output, progress=progress)
-    typer.echo(f"wrote {output}")
+        done = workflow.prepare(
+            inputs,
+            output,
+            variable=variable,
+            water=water,
+            **({} if quality is None else {"quality_level": quality}),
+            grid=grid,
+            resample=resample,  # type: ignore[arg-type]
+            min_observations=min_observations,
+            climatology=climatology,
+            workers=workers,
+            progress=progress,
+        )
+    _tell(done.notes, done.inserted_days)
+    typer.echo(f"wrote {output}" if output.suffix == ".nc" else f"wrote {output}: {done.written} days")
 
 
 @app.command(
@@ -265,13 +292,17 @@ def _open(inputs: list[str], variable: str | None, water: str | None, quality: i
     cube = open_cube(
         inputs, variable=variable, water=water, **({} if quality is None else {"quality_level": quality})
     )
-    for note in cube.attrs["notes"]:
+    _tell(cube.attrs["notes"], cube.attrs["inserted_days"])
+    return cube
+
+
+def _tell(notes: list[str], inserted: list[str]) -> None:
+    """Print what had to be assumed."""
+    for note in notes:
         typer.secho(f"note: {note}", fg="yellow", err=True)
-    inserted = cube.attrs["inserted_days"]
     if inserted:
         listed = ", ".join(inserted[:5]) + (", …" if len(inserted) > 5 else "")
         typer.secho(f"note: {len(inserted)} missing days taken as empty images: {listed}", fg="yellow", err=True)
-    return cube
 
 
 def _open_for(

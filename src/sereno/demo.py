@@ -63,8 +63,8 @@ def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_l3s(TwinSeaConfig(**SEA, seed=seed), folder, progress=progress)  # type: ignore[arg-type]
-    prepared = prepare(open_cube(folder / "l3s", water=folder / "mask.nc"), folder / "cube.zarr", progress=progress)
-    cube = open_cube(prepared)
+    prepared = prepare(folder / "l3s", folder / "cube.zarr", water=folder / "mask.nc", progress=progress)
+    cube = open_cube(prepared.path)
     (folder / "models").mkdir(exist_ok=True)
     models = {}
     for name, config in _configurations(seed).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -14,10 +14,16 @@ from sereno.config import RunConfig, as_mapping, parse_config, to_toml
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
 from sereno.errors import InputError
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
+from sereno.io.ingest import Prepared, prepare_store
+from sereno.io.opening import Paths
+from sereno.io.read import open_cube
+from sereno.io.recipe import Recipe
 from sereno.io.static import read_climatology
-from sereno.io.write import Product, SstType, write_dataset
+from sereno.io.store import write_cube
+from sereno.io.write import Product, SstType
 from sereno.methods import QUICK_METHODS, Progress, silent
 from sereno.reconstruct.anomaly import AnomalyReconstructor
+from sereno.regrid import parse_step
 
 TRAINING_YEARS = 2.0
 """A method fitted on the fly for scoring keeps to the days before the scored ones where there are so many years."""
@@ -46,13 +52,74 @@ def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
     return parse_config({"model": {"method": method}, **settings}, origin=f"method {method!r}")
 
 
-def prepare(cube: xr.Dataset, path: str | Path, *, progress: Progress = silent) -> Path:
-    """Write a cube as one analysis-ready Zarr store or NetCDF file, which `open_cube` reads back as it is."""
-    validate(cube)
-    plain = cube.copy()
-    plain.attrs = {key: value for key, value in cube.attrs.items() if isinstance(value, str)}
-    plain["water"] = plain["water"].astype("int8").assign_attrs(flag_values=[0, 1], flag_meanings="land water")
-    return write_dataset(plain, Path(path), progress=progress)
+def prepare(
+    paths: Paths,
+    output: str | Path,
+    *,
+    variable: str | None = None,
+    water: str | Path | None = None,
+    quality_level: int = 4,
+    grid: str | float | None = None,
+    resample: Literal["mean", "nearest"] | None = None,
+    min_observations: int | None = None,
+    climatology: str | Path | None = None,
+    workers: int | None = 1,
+    progress: Progress = silent,
+) -> Prepared:
+    """Bring daily images to one analysis-ready cube, which `open_cube` reads.
+
+    A Zarr store is made a day at a time, in as much memory for a year as for a week. Run again, it goes on where it
+    was interrupted, and takes in what days have come since, without touching those that it has.
+
+    Parameters
+    ----------
+    paths, variable, water, quality_level
+        As of `open_cube`.
+    output
+        ``CUBE.zarr``; or ``CUBE.nc``, which is written whole and knows no `grid`, `climatology` nor going on.
+    grid
+        Step in degrees, such as ``"1/24"``, of a regular grid coarser than the input's. Its cells have their edges at
+        whole multiples of the step; those with their centre in the input's area make it up.
+    resample
+        ``"mean"`` (default): the mean over the area of a cell's observed water; a cell is water where half of it is.
+        ``"nearest"``: the one value nearest to the cell's centre, as the reference method subsampled.
+    min_observations
+        A mean of fewer observations is missing; 1 where not given.
+    climatology
+        A daily climatology: the store gets ``anomaly``, the field less the climatology of the day, too.
+    workers
+        Processes at work. None: one a CPU, but no more than 2 GiB of memory hold. A script that asks for more than
+        one needs ``if __name__ == "__main__":``.
+
+    Raises
+    ------
+    InputError
+        With all bad files at once, before anything is written; if the store was made with other settings, or begins
+        after a day that is to be added.
+    """
+    output = Path(output)
+    if grid is None and (resample or min_observations):
+        raise InputError("resampling (resample, min-observations) is for a coarser grid; name it with --grid")
+    if resample == "nearest" and min_observations:
+        raise InputError("--min-observations is for means; leave it out with --resample nearest")
+    if output.suffix == ".nc":
+        if grid is not None or climatology is not None:
+            raise InputError(f"{output}: a grid or a climatology needs a Zarr store; name it {output.stem}.zarr")
+        cube = open_cube(paths, variable=variable, water=water, quality_level=quality_level)
+        write_cube(cube, output, progress=progress)
+        return Prepared(output, cube.sizes["time"], cube.attrs["inserted_days"], cube.attrs["notes"])
+    if output.suffix != ".zarr":
+        raise InputError(f"{output}: the name must end in .nc or .zarr")
+    recipe = Recipe(
+        variable=variable,
+        quality_level=quality_level,
+        water=None if water is None else Path(water),
+        step=None if grid is None else parse_step(grid),
+        resample=resample or "mean",
+        min_observations=min_observations or 1,
+        climatology=None if climatology is None else Path(climatology),
+    )
+    return prepare_store(paths, output, recipe, workers=workers, progress=progress)
 
 
 def fit(

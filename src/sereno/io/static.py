@@ -75,12 +75,15 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     steps = table.sizes["step"]
     if steps not in (12, 365, 366):
         raise InputError(f"{origin}: {maps[0]} has {steps} steps along {axis}; a climatology has 12, 365 or 366")
+    # Only the cells that are wanted are read, so that a part of the grid costs the memory of a part.
+    reach = 0.51 * max(spacing(table["lat"].values), spacing(table["lon"].values))
+    wanted = {"lat": cube["lat"].values, "lon": cube["lon"].values}
+    table = table.reindex(wanted, method="nearest", tolerance=reach).load()
     # The middle of each step, in days of a leap year; one step either side closes the circle of the year.
     middle = (np.arange(-1, steps + 1) + 0.5) * 366 / steps if steps == 12 else _leap_positions(steps)
     table = table.isel(step=[-1, *range(steps), 0]).assign_coords(step=middle)
     table = table.interp(step=np.arange(366) + 0.5).rename(step="dayofyear")
-    on_grid = table.interp(lat=cube["lat"].values, lon=cube["lon"].values, method="nearest")
-    return on_grid.assign_coords(dayofyear=np.arange(1, 367)).astype("float32").compute()
+    return table.assign_coords(dayofyear=np.arange(1, 367)).astype("float32")
 
 
 def _leap_positions(steps: int) -> np.ndarray:
