@@ -1,8 +1,8 @@
 """Time and memory of `prepare` on files as large as the Mediterranean's at 1/120°: 1890 × 6525 cells a day.
 
-Usage: ``python benchmarks/prepare.py [--days 4 12] [--workers 1 2] [--threads] [--keep FOLDER]``. Makes the files from
-a small twin sea, repeated over the real grid, prepares them to 1/24° and prints a table: seconds of wall time a day
-and the highest resident memory of the command and its workers together, as /proc tells it ten times a second.
+Usage: ``python benchmarks/prepare.py [--days 4 12] [--workers 1 2] [--folder FOLDER]``. Makes the files from a small
+twin sea, repeated over the real grid, prepares them to 1/24° and prints a table: seconds of wall time a day and the
+highest resident memory of the command and its workers together, as /proc tells it ten times a second.
 """
 
 from __future__ import annotations
@@ -87,9 +87,8 @@ def main() -> None:
             make_files(folder, max(asked.days))
         size = sum(path.stat().st_size for path in files.iterdir()) / len(list(files.iterdir())) / MIB
         print(f"{size:.0f} MiB a file")
-        print(
-            "| days | workers | seconds a day | peak memory (MiB) | store, MiB a day |\n| --- | --- | --- | --- | --- |"
-        )
+        print("| days | workers | seconds a day | peak memory (MiB) | store, MiB a day |")
+        print("| --- | --- | --- | --- | --- |")
         for days in asked.days:
             for workers in asked.workers:
                 store = Path(temporary) / f"{days}-{workers}.zarr"
