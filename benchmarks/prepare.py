@@ -24,19 +24,27 @@ LAT = 30.2541667 + np.arange(1890) / 120
 LON = -18.1208333 + np.arange(6525) / 120
 COARSE = (189, 256)
 """Cells of the twin sea; each becomes 5 × 5, and the whole is repeated over the grid."""
+SIMULATED_DAYS = 12
+"""Days of the twin sea; a longer record repeats them under later dates, with other noise."""
 MIB = 2**20
 
 
 def make_files(folder: Path, days: int) -> Path:
     """Write daily files of the real size, with the variables, the packing and the compression of the twin sea's."""
-    small = write_l3s(TwinSeaConfig(days=days, shape=COARSE), folder / "small")
+    small = write_l3s(TwinSeaConfig(days=min(days, SIMULATED_DAYS), shape=COARSE), folder / "small")
     (folder / "l3s").mkdir()
     rows, columns = np.arange(LAT.size) // 5 % COARSE[0], np.arange(LON.size) // 5 % COARSE[1]
-    for path in small:
+    rng = np.random.default_rng(0)
+    for day in range(days):
+        path = small[day % len(small)]
         with xr.open_dataset(path, decode_times=False, mask_and_scale=False) as dataset:
             large = dataset.isel(lat=rows, lon=columns).assign_coords(lat=LAT, lon=LON).load()
+        for name in ("sea_surface_temperature", "adjusted_sea_surface_temperature"):
+            noise = rng.integers(-15, 16, large[name].shape, dtype="int16")  # counts of 0.01 K, as they compress
+            large[name] += np.where(large[name] == large[name].attrs["_FillValue"], 0, noise)
+        large["time"] = large["time"] + 86400 * (day - day % len(small))
         encoding = {name: {"zlib": True, "complevel": 4} for name in large.data_vars}
-        large.to_netcdf(folder / "l3s" / path.name, encoding=encoding)
+        large.to_netcdf(folder / "l3s" / f"{day:04}.nc", encoding=encoding)
     write_mask(folder / "mask.nc", rows, columns, folder / "small" / "mask.nc")
     return folder / "l3s"
 
@@ -58,16 +66,18 @@ def resident(process: int) -> int:
     return pages * os.sysconf("SC_PAGESIZE") + sum(resident(int(child)) for child in children)
 
 
-def measure(command: list[str]) -> tuple[float, int]:
-    """Run a command; return its seconds and the highest resident bytes of it and its children together."""
-    peak, start = 0, time.monotonic()
+def measure(command: list[str]) -> tuple[float, float, int]:
+    """Run a command; return seconds of wall time and of all CPUs, and the highest resident bytes of all processes."""
+    peak, start, before = 0, time.monotonic(), os.times()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             peak = max(peak, resident(process.pid))
             time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"failed with {process.returncode}: {' '.join(command)}")
-    return time.monotonic() - start, peak
+    after = os.times()
+    busy = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.monotonic() - start, busy, peak
 
 
 def main() -> None:
@@ -78,7 +88,6 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="where the files are made, or lie from before; else a temporary one"
     )
-    parser.add_argument("--more", nargs="*", default=[], help="further words for sereno prepare, without the dashes")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.folder or Path(temporary)
@@ -87,17 +96,18 @@ def main() -> None:
             make_files(folder, max(asked.days))
         size = sum(path.stat().st_size for path in files.iterdir()) / len(list(files.iterdir())) / MIB
         print(f"{size:.0f} MiB a file")
-        print("| days | workers | seconds a day | peak memory (MiB) | store, MiB a day |")
-        print("| --- | --- | --- | --- | --- |")
+        print("| days | workers | seconds a day | CPU seconds a day | peak memory (MiB) | store, MiB a day |")
+        print("| --- | --- | --- | --- | --- | --- |")
         for days in asked.days:
             for workers in asked.workers:
                 store = Path(temporary) / f"{days}-{workers}.zarr"
                 chosen = [str(path) for path in sorted(files.iterdir())[:days]]
                 options = ["--grid", "1/24", "--water", str(folder / "mask.nc"), "--workers", str(workers)]
-                words = ["prepare", *chosen, "-o", str(store), *options, *(f"--{word}" for word in asked.more)]
-                seconds, peak = measure([sys.executable, "-m", "sereno.cli", *words])
+                words = ["prepare", *chosen, "-o", str(store), *options]
+                seconds, busy, peak = measure([sys.executable, "-m", "sereno.cli", *words])
                 stored = sum(path.stat().st_size for path in store.rglob("*") if path.is_file()) / days / MIB
-                print(f"| {days} | {workers} | {seconds / days:.1f} | {peak / MIB:.0f} | {stored:.2f} |", flush=True)
+                spent = f"{seconds / days:.1f} | {busy / days:.1f}"
+                print(f"| {days} | {workers} | {spent} | {peak / MIB:.0f} | {stored:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,13 +180,33 @@ def test_check_respects_variable_and_quality(run: Run, sea: Path) -> None:
     assert " sea_surface_temperature (kelvin" in result.out
 
 
-@pytest.mark.parametrize("name", ["cube.zarr", "cube.nc"])
-def test_prepare_writes_a_cube_that_reads_back_the_same(run: Run, sea: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "told"), [("cube.zarr", ": 40 days"), ("cube.nc", "")])
+def test_prepare_writes_a_cube_that_reads_back_the_same(
+    run: Run, sea: Path, tmp_path: Path, name: str, told: str
+) -> None:
     result = well(run("prepare", sea / "l3s", "-o", tmp_path / name, "--water", sea / "mask.nc"))
-    assert result.out == f"wrote {tmp_path / name}\n"
+    assert result.out == f"wrote {tmp_path / name}{told}\n"
     assert "write: 100 %" in result.err
     xr.testing.assert_equal(open_cube(tmp_path / name), open_cube(sea / "l3s", water=sea / "mask.nc"))
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_prepare_coarsens_takes_the_anomaly_and_goes_on_with_new_days(run: Run, sea: Path, tmp_path: Path) -> None:
+    files = sorted((sea / "l3s").iterdir())
+    table = open_cube(sea / "cube.zarr")["sst"].mean("time").fillna(290).expand_dims(dayofyear=np.arange(1, 367))
+    table.assign_attrs(units="kelvin").to_netcdf(tmp_path / "clim.nc")
+    words = ("-o", tmp_path / "cube.zarr", "--grid", "1/8", "--min-observations", 2, "--land", sea / "mask.nc")
+    words += ("--climatology", tmp_path / "clim.nc", "--workers", 1)
+    assert "cube.zarr: 3 days" in well(run("prepare", *files[:3], *words)).out
+    result = well(run("prepare", *files[:3], files[4], *words))
+    assert "cube.zarr: 1 days" in result.out
+    assert "note: 1 missing days taken as empty images: 2019-01-04" in result.err
+    cube = open_cube(tmp_path / "cube.zarr")
+    assert dict(cube.sizes) == {"time": 5, "lat": 12, "lon": 16}
+    assert read(tmp_path / "cube.zarr")["anomaly"].notnull().any()
+    result = run("prepare", *files[:5], "-o", tmp_path / "cube.zarr", "--grid", "1/4", "--resample", "nearest")
+    assert result.code == 2
+    assert "was prepared with other settings" in result.err
 
 
 # fit and fill
@@ -549,6 +570,26 @@ def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(tmp_path: Path,
     again = [sys.executable, "-m", "sereno.cli", *words, "--resume", "--max-minutes", "0.02"]
     subprocess.run(again, check=True, capture_output=True, cwd=tmp_path)
     assert (tmp_path / "model" / "model.json").exists()
+
+
+def test_ctrl_c_while_preparing_is_no_end_of_it(tmp_path: Path, sea: Path) -> None:
+    files = sorted((sea / "l3s").iterdir())
+    words = ["prepare", *map(str, files), "-o", "cube.zarr", "--workers", "2"]
+    command = [sys.executable, "-m", "sereno.cli", *words]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
+    ) as process:
+        while not list(tmp_path.glob("cube.zarr/sst/*.0.0")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert "run the same command again to go on" in told
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    xr.testing.assert_equal(open_cube(tmp_path / "cube.zarr"), open_cube(sea / "l3s"))
 
 
 @pytest.mark.parametrize("verb", [("fill", "-m", "climatology"), ("prepare",)])

@@ -193,7 +193,9 @@ def test_a_climatology_of_another_sea_is_refused_and_one_with_holes_noted(
 
 
 def test_a_file_of_many_days_in_any_order_makes_the_same_store(tmp_path: Path, files: Path) -> None:
-    with xr.open_mfdataset(sorted(files.glob("*.nc")), data_vars="minimal", coords="minimal", compat="override") as dataset:
+    with xr.open_mfdataset(
+        sorted(files.glob("*.nc")), data_vars="minimal", coords="minimal", compat="override"
+    ) as dataset:
         whole = dataset.load().isel(time=[3, 0, 1, 2, 7, 6, 5, 4])
     whole.to_netcdf(tmp_path / "whole.nc")
     prepare(tmp_path / "whole.nc", tmp_path / "a.zarr", grid="1/24")

@@ -107,7 +107,7 @@ def prepare(
     _require_other_place(inputs, output)
     if resample not in (None, "mean", "nearest"):
         raise InputError(f"--resample {resample}: choose mean or nearest")
-    with _progress() as progress:
+    with _progress() as progress, _can_go_on():
         done = workflow.prepare(
             inputs,
             output,
@@ -358,6 +358,16 @@ def _require_place_for_model(output: Path) -> None:
     empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not empty and not (output / "model.json").exists():
         raise InputError(f"-o {output}: something that is no model stands there; choose another name or remove it")
+
+
+@contextmanager
+def _can_go_on() -> Iterator[None]:
+    """Tell who stops it that the work need not begin anew."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.secho("what is prepared is kept: run the same command again to go on", fg="yellow", err=True)
+        raise
 
 
 @contextmanager
