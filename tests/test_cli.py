@@ -587,7 +587,7 @@ def test_ctrl_c_while_preparing_is_no_end_of_it(tmp_path: Path, sea: Path) -> No
         told = process.stderr.read()
     assert process.returncode == 130
     assert "Traceback" not in told
-    assert "run the same command again to go on" in told
+    assert "cube.zarr is unfinished: run the same command again to go on" in told
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     xr.testing.assert_equal(open_cube(tmp_path / "cube.zarr"), open_cube(sea / "l3s"))
 

@@ -107,7 +107,7 @@ def prepare(
     _require_other_place(inputs, output)
     if resample not in (None, "mean", "nearest"):
         raise InputError(f"--resample {resample}: choose mean or nearest")
-    with _progress() as progress, _can_go_on():
+    with _progress() as progress, _can_go_on(output):
         done = workflow.prepare(
             inputs,
             output,
@@ -361,12 +361,13 @@ def _require_place_for_model(output: Path) -> None:
 
 
 @contextmanager
-def _can_go_on() -> Iterator[None]:
-    """Tell who stops it that the work need not begin anew."""
+def _can_go_on(store: Path) -> Iterator[None]:
+    """Tell who stops the work at a store that it need not begin anew."""
     try:
         yield
     except KeyboardInterrupt:
-        typer.secho("what is prepared is kept: run the same command again to go on", fg="yellow", err=True)
+        if store.is_dir():
+            typer.secho(f"{store} is unfinished: run the same command again to go on", fg="yellow", err=True)
         raise
 
 
