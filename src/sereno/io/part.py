@@ -98,12 +98,14 @@ def repeated_days(parts: Sequence[Part]) -> list[str]:
 
 def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     """Recognise the variables, coordinates and days of a file."""
-    dataset, origin = open_dataset(path), str(path)
+    opened = dataset = open_dataset(path)
+    origin = str(path)
     name = lexicon.find_field(dataset, variable, origin=origin)
     latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
     time = lexicon.find_time(dataset)
     days, notes = _days(dataset, time, origin)
     dataset = _along_coordinates(dataset, [latitude, longitude] if time is None else [latitude, longitude, time])
+    dataset.set_close(opened.close)
     values = dataset[name]
     extra = [str(dim) for dim in values.dims if dim not in (latitude, longitude, time)]
     wrong = not {latitude, longitude} <= set(values.dims) or any(values.sizes[dim] > 1 for dim in extra)
