@@ -345,6 +345,19 @@ def test_an_interrupted_preparation_goes_on_to_the_same_store(
     assert content(store) == content(tmp_path / "whole.zarr")
 
 
+def test_a_file_gone_since_the_interruption_leaves_an_empty_day(tmp_path: Path, files: Path) -> None:
+    store = tmp_path / "cube.zarr"
+    with pytest.raises(Stopped):
+        prepare(files, store, progress=stop_after(2))
+    prepared = zarr.open_array(store / "prepared", mode="r")[:]
+    day = int(np.flatnonzero(prepared[1:-1] != DONE)[0]) + 1
+    zarr.open_array(store / "sst", mode="r+")[day] = 290.0  # of a day that was being written
+    (files / f"{DAYS[day]:%Y%m%d}.nc").unlink()
+    assert prepare(files, store).inserted_days == [f"{DAYS[day]:%Y-%m-%d}"]
+    prepare(files, tmp_path / "whole.zarr")
+    assert content(store) == content(tmp_path / "whole.zarr")
+
+
 def test_a_store_interrupted_while_it_grows_goes_on_to_the_same_store(tmp_path: Path) -> None:
     files, store = write_days(tmp_path / "l3s", DAYS[:4], masked=True), tmp_path / "cube.zarr"
     prepare(files, store)

@@ -206,10 +206,12 @@ def _write_days(task: _Days) -> tuple[Sequence[int], str | None]:
 
 
 def _write_empty(store: Store, prepared: np.ndarray, empty: np.ndarray) -> None:
-    """Write the state of days without a file."""
-    state = np.where(store.grid.water, MISSING, LAND).astype("int8")
+    """Write the state of days without a file, and clear what a killed process wrote of a file that is gone since."""
+    values = {name: np.float32(np.nan) for name in (*store.names, "anomaly") if name in store.group}
+    maps = {**values, "state": np.where(store.grid.water, MISSING, LAND).astype("int8")}
     for place in empty.tolist():
-        store.array("state")[place] = state
+        for name, value in maps.items():
+            store.array(name)[place] = value
     if empty.size:
         prepared[empty] = WITHOUT_FILE
         store.mark(prepared)
