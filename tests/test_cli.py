@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ import xarray as xr
 from sereno import cli, demo
 from sereno.cube import make_cube
 from sereno.io.read import open_cube
+from sereno.io.store import write_cube
 from sereno.synthetic import TwinSeaConfig, write_l3s
-from sereno.workflow import prepare
 
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 SCORES = {"rmse", "bias", "std", "mae", "r2", "crps", "coverage_1sigma", "seconds"}
@@ -80,8 +81,8 @@ def sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sea")
     write_l3s(TwinSeaConfig(days=40, shape=(24, 32)), folder)
     cube = open_cube(folder / "l3s", water=folder / "mask.nc")
-    prepare(cube, folder / "cube.zarr")
-    prepare(cube.assign(truth=open_cube(folder / "truth.nc", variable="truth")["sst"]), folder / "known.zarr")
+    write_cube(cube, folder / "cube.zarr")
+    write_cube(cube.assign(truth=open_cube(folder / "truth.nc", variable="truth")["sst"]), folder / "known.zarr")
     return folder
 
 
@@ -179,13 +180,33 @@ def test_check_respects_variable_and_quality(run: Run, sea: Path) -> None:
     assert " sea_surface_temperature (kelvin" in result.out
 
 
-@pytest.mark.parametrize("name", ["cube.zarr", "cube.nc"])
-def test_prepare_writes_a_cube_that_reads_back_the_same(run: Run, sea: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "told"), [("cube.zarr", ": 40 days"), ("cube.nc", "")])
+def test_prepare_writes_a_cube_that_reads_back_the_same(
+    run: Run, sea: Path, tmp_path: Path, name: str, told: str
+) -> None:
     result = well(run("prepare", sea / "l3s", "-o", tmp_path / name, "--water", sea / "mask.nc"))
-    assert result.out == f"wrote {tmp_path / name}\n"
+    assert result.out == f"wrote {tmp_path / name}{told}\n"
     assert "write: 100 %" in result.err
     xr.testing.assert_equal(open_cube(tmp_path / name), open_cube(sea / "l3s", water=sea / "mask.nc"))
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_prepare_coarsens_takes_the_anomaly_and_goes_on_with_new_days(run: Run, sea: Path, tmp_path: Path) -> None:
+    files = sorted((sea / "l3s").iterdir())
+    table = open_cube(sea / "cube.zarr")["sst"].mean("time").fillna(290).expand_dims(dayofyear=np.arange(1, 367))
+    table.assign_attrs(units="kelvin").to_netcdf(tmp_path / "clim.nc")
+    words = ("-o", tmp_path / "cube.zarr", "--grid", "1/8", "--min-observations", 2, "--land", sea / "mask.nc")
+    words += ("--climatology", tmp_path / "clim.nc", "--workers", 1)
+    assert "cube.zarr: 3 days" in well(run("prepare", *files[:3], *words)).out
+    result = well(run("prepare", *files[:3], files[4], *words))
+    assert "cube.zarr: 1 days" in result.out
+    assert "note: 1 missing days taken as empty images: 2019-01-04" in result.err
+    cube = open_cube(tmp_path / "cube.zarr")
+    assert dict(cube.sizes) == {"time": 5, "lat": 12, "lon": 16}
+    assert read(tmp_path / "cube.zarr")["anomaly"].notnull().any()
+    result = run("prepare", *files[:5], "-o", tmp_path / "cube.zarr", "--grid", "1/4", "--resample", "nearest")
+    assert result.code == 2
+    assert "was prepared with other settings" in result.err
 
 
 # describe
@@ -225,7 +246,7 @@ def test_describe_takes_days_settings_and_a_run_file(run: Run, sea: Path, tmp_pa
 
 
 def test_ctrl_c_while_describing_leaves_nothing(tmp_path: Path) -> None:
-    prepare(a_cube(days=60, shape=(200, 300)), tmp_path / "cube.zarr")
+    write_cube(a_cube(days=60, shape=(200, 300)), tmp_path / "cube.zarr")
     code, told = interrupt(["describe", "cube.zarr", "-o", "out"], at="distributions: ", folder=tmp_path)
     assert code == 130
     assert "Traceback" not in told
@@ -289,7 +310,7 @@ def test_keep_observed_leaves_every_observation_as_it_was(run: Run, sea: Path, m
 
 def test_near_real_time_sees_nothing_that_came_later(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
     day = "2019-01-20"
-    prepare(open_cube(sea / "cube.zarr").sel(time=slice(None, day)), tmp_path / "past.zarr")
+    write_cube(open_cube(sea / "cube.zarr").sel(time=slice(None, day)), tmp_path / "past.zarr")
     options = ("-m", model, "--days", day, "--unpacked", "-o")
     well(run("fill", sea / "cube.zarr", "--nrt", *options, tmp_path / "nrt.nc"))
     well(run("fill", tmp_path / "past.zarr", *options, tmp_path / "past.nc"))
@@ -416,7 +437,7 @@ def test_evaluate_scores_exactly_the_pixels_that_the_input_withholds(run: Run, s
     assert int(hidden.notnull().sum()) > 50
     cube["sst_withheld"] = hidden
     cube["sst"] = cube["sst"].where(hidden.isnull())
-    prepare(cube, tmp_path / "cube.zarr")
+    write_cube(cube, tmp_path / "cube.zarr")
     well(run("evaluate", tmp_path / "cube.zarr", "-m", "climatology", "-o", tmp_path / "scores"))
     scores = json.loads((tmp_path / "scores" / "scores.json").read_text())
     assert scores["n_pixels"] == int((hidden.notnull() & cube["water"]).sum())
@@ -608,8 +629,8 @@ def test_a_wrong_word_ends_with_one_message_and_no_output(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    prepare(a_cube(), "cube.zarr")
-    prepare(a_cube(), "cube.nc")
+    write_cube(a_cube(), "cube.zarr")
+    write_cube(a_cube(), "cube.nc")
     Path("run.toml").write_text('[model]\nmethod = "climatology"\n[climatology]\nharmonic = 1\n')
     assert message in refused(run, tmp_path, *words.split())
 
@@ -626,7 +647,7 @@ def test_a_wrong_option_or_verb_is_an_error_of_usage(run: Run, words: str) -> No
 
 
 def test_a_model_of_another_sea_is_refused(run: Run, tmp_path: Path, model: Path) -> None:
-    prepare(a_cube(), tmp_path / "cube.zarr")
+    write_cube(a_cube(), tmp_path / "cube.zarr")
     words = (tmp_path / "cube.zarr", "-m", model)
     assert "grid" in refused(run, tmp_path, "fill", *words, "-o", tmp_path / "out.nc")
     assert "grid" in refused(run, tmp_path, "evaluate", *words, "-o", tmp_path / "out")
@@ -661,7 +682,7 @@ def test_a_climatology_is_made_told_of_and_used_by_a_run(run: Run, sea: Path, tm
 
 
 def test_a_climatology_of_windows_takes_their_widths(run: Run, tmp_path: Path) -> None:
-    prepare(a_cube(days=800), tmp_path / "cube.zarr")
+    write_cube(a_cube(days=800), tmp_path / "cube.zarr")
     words = ("--method", "window", "--window", 5, "--smoothing", 1)
     well(run("climatology", tmp_path / "cube.zarr", "-o", tmp_path / "clim.nc", *words))
     made = read(tmp_path / "clim.nc")
@@ -687,7 +708,7 @@ def interrupt(words: list[str], *, at: str, folder: Path) -> tuple[int, str]:
 
 @pytest.mark.parametrize("output", ["out.nc", "out.zarr"])
 def test_ctrl_c_while_filling_leaves_the_old_file_and_nothing_half_written(tmp_path: Path, output: str) -> None:
-    prepare(a_cube(days=60, shape=(300, 400)), tmp_path / "cube.zarr")
+    write_cube(a_cube(days=60, shape=(300, 400)), tmp_path / "cube.zarr")
     words = ["fill", "cube.zarr", "-m", "climatology", "-o", output]
     code, told = interrupt(words, at="write: ", folder=tmp_path)
     assert code == 130
@@ -708,6 +729,26 @@ def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(tmp_path: Path,
     again = [sys.executable, "-m", "sereno.cli", *words, "--resume", "--max-minutes", "0.02"]
     subprocess.run(again, check=True, capture_output=True, cwd=tmp_path)
     assert (tmp_path / "model" / "model.json").exists()
+
+
+def test_ctrl_c_while_preparing_is_no_end_of_it(tmp_path: Path, sea: Path) -> None:
+    files = sorted((sea / "l3s").iterdir())
+    words = ["prepare", *map(str, files), "-o", "cube.zarr", "--workers", "2"]
+    command = [sys.executable, "-m", "sereno.cli", *words]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
+    ) as process:
+        while not list(tmp_path.glob("cube.zarr/sst/*.0.0")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert "cube.zarr is unfinished: run the same command again to go on" in told
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    xr.testing.assert_equal(open_cube(tmp_path / "cube.zarr"), open_cube(sea / "l3s"))
 
 
 @pytest.mark.parametrize("verb", [("fill", "-m", "climatology"), ("prepare",), ("climatology",)])

@@ -13,12 +13,12 @@ import sereno
 from sereno.climatology import daily_climatology, fit_climatology
 from sereno.climatology.calendar import DayOfYearSums
 from sereno.clouds import hide, withhold
-from sereno.config import ClimatologyConfig
+from sereno.config import ClimatologyConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.io.static import read_climatology
+from sereno.preparation import make_climatology
 from sereno.report.tables import show_scores
-from sereno.workflow import configure, make_climatology
 
 WINDOW = ClimatologyConfig(kind="window", recent_days=0)
 LEAP_YEAR = pd.date_range("2000-01-01", "2000-12-31")

@@ -10,11 +10,11 @@ import pytest
 import xarray as xr
 
 import sereno
-from sereno.config import RunConfig
+from sereno.config import RunConfig, configure
 from sereno.metrics import Sums, SumsWithZeros, scores_with_zeros, sums_with_zeros
 from sereno.scoring import Tally, rounds
 from sereno.strata import COUNTS, STRATA
-from sereno.workflow import Model, configure
+from sereno.workflow import Model
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["clouds", "hidden-day"])
 

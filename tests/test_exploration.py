@@ -11,8 +11,10 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from sereno.clouds import coverage
+from sereno.config import configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
+from sereno.preparation import describe
 from sereno.report import exploration
 from sereno.report.exploration import (
     cover_figure,
@@ -22,7 +24,6 @@ from sereno.report.exploration import (
     save_description,
 )
 from sereno.report.tables import decimals, description_csv, gap_summary, show_description
-from sereno.workflow import configure, describe
 
 FILES = {"describe.nc", "describe.csv", "cover.png", "persistence.png", "coverage.png", "distributions.png"}
 

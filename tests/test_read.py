@@ -14,7 +14,7 @@ from xarray.backends.netCDF4_ import NetCDF4ArrayWrapper
 from sereno.cube import validate
 from sereno.errors import InputError
 from sereno.io.read import open_cube
-from sereno.workflow import prepare
+from sereno.io.store import write_cube
 
 DAYS = pd.date_range("2020-02-27", periods=5)
 LAT = np.linspace(36.125, 37.875, 8)
@@ -332,7 +332,7 @@ def test_a_prepared_cube_is_read_back_as_it_was(tmp_path: Path, name: str) -> No
     copernicus_l3s(tmp_path / "l3s")
     sorted((tmp_path / "l3s").iterdir())[2].unlink()
     cube = open_cube(tmp_path / "l3s")
-    again = open_cube(prepare(cube, tmp_path / name))
+    again = open_cube(write_cube(cube, tmp_path / name))
     xr.testing.assert_equal(again, cube)
     assert again["sst"].chunks is not None
     assert again.attrs["sst_type"] == cube.attrs["sst_type"] == "subskin"
@@ -343,7 +343,7 @@ def test_a_prepared_cube_is_read_back_as_it_was(tmp_path: Path, name: str) -> No
 def test_a_prepared_cube_of_another_field_is_read_back_as_it_was(tmp_path: Path) -> None:
     chlorophyll(tmp_path / "chl.nc")
     cube = open_cube(tmp_path / "chl.nc", variable="CHL")
-    again = open_cube(prepare(cube, tmp_path / "cube.zarr"))
+    again = open_cube(write_cube(cube, tmp_path / "cube.zarr"))
     xr.testing.assert_equal(again, cube)
     assert again.attrs["field"] == "CHL"
     assert again["CHL"].attrs["units"] == "mg m-3"
@@ -353,7 +353,7 @@ def test_two_stores_make_one_cube(tmp_path: Path) -> None:
     copernicus_l3s(tmp_path)
     cube = open_cube(tmp_path)
     for name, days in (("a.zarr", slice(0, 3)), ("b.zarr", slice(3, 5))):
-        prepare(cube.isel(time=days), tmp_path / name)
+        write_cube(cube.isel(time=days), tmp_path / name)
     xr.testing.assert_equal(open_cube([tmp_path / "b.zarr", tmp_path / "a.zarr"]), cube)
 
 

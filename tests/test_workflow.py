@@ -12,11 +12,12 @@ import xarray as xr
 from dask.delayed import delayed
 
 import sereno
-from sereno.config import RunConfig
+from sereno.config import RunConfig, configure
 from sereno.cube import DIMS, make_cube
 from sereno.errors import InputError
+from sereno.io.store import write_cube
 from sereno.reconstruct.anomaly import AnomalyReconstructor
-from sereno.workflow import Model, configure, prepare
+from sereno.workflow import Model
 
 SCORES = {
     "rmse",
@@ -424,7 +425,7 @@ def test_progress_of_scoring_ends_at_one(sea: xr.Dataset, model: Model) -> None:
 
 @pytest.mark.parametrize("name", ["cube.zarr", "cube.nc"])
 def test_a_prepared_cube_is_read_back_as_it_was(benchmark: xr.Dataset, tmp_path: Path, name: str) -> None:
-    path = prepare(benchmark.chunk(time=50), tmp_path / name)
+    path = write_cube(benchmark.chunk(time=50), tmp_path / name)
     again = sereno.open_cube(path)
     assert again.sizes == benchmark.sizes
     for variable in ("sst", "truth", "sst_withheld", "water"):
@@ -436,14 +437,14 @@ def test_a_prepared_cube_is_read_back_as_it_was(benchmark: xr.Dataset, tmp_path:
 
 
 def test_scores_of_a_prepared_cube_are_those_of_the_cube(benchmark: xr.Dataset, model: Model, tmp_path: Path) -> None:
-    again = sereno.open_cube(prepare(benchmark, tmp_path / "cube.zarr"))
+    again = sereno.open_cube(write_cube(benchmark, tmp_path / "cube.zarr"))
     before, after = (sereno.evaluate(cube, {"mine": model}).scores["methods"] for cube in (benchmark, again))
     assert without_seconds(after) == without_seconds(before)
 
 
 def test_preparing_what_is_not_a_cube_writes_nothing(sea: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lat: must ascend"):
-        prepare(sea.isel(lat=slice(None, None, -1)), tmp_path / "cube.zarr")
+        write_cube(sea.isel(lat=slice(None, None, -1)), tmp_path / "cube.zarr")
     assert not list(tmp_path.iterdir())
 
 

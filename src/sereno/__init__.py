@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from sereno.evaluation import evaluate
     from sereno.io.read import open_cube
     from sereno.io.write import write_analysis
-    from sereno.workflow import describe, fill, fit, load, save
+    from sereno.preparation import describe
+    from sereno.workflow import fill, fit, load, save
 
 _HOMES = {
     "InputError": "sereno.errors",
-    "describe": "sereno.workflow",
+    "describe": "sereno.preparation",
     "evaluate": "sereno.evaluation",
     "fill": "sereno.workflow",
     "fit": "sereno.workflow",

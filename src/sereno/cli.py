@@ -83,21 +83,48 @@ def check(inputs: Inputs, variable: Variable = None, water: Water = None, qualit
     show_summary(_open(inputs, variable, water, quality))
 
 
-@app.command(epilog="Example: `sereno prepare l3s/ -o cube.zarr --water L4.nc`")
+@app.command(epilog="Example: `sereno prepare l3s/ -o cube.zarr --water L4.nc --grid 1/24 --climatology clim.nc`")
 def prepare(
     inputs: Inputs,
     output: Annotated[Path, typer.Option("-o", "--output", help="CUBE.zarr or CUBE.nc to write.")],
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
+    grid: Annotated[str | None, typer.Option(metavar="STEP", help="Coarser grid, e.g. 1/24 or 0.05 degrees.")] = None,
+    resample: Annotated[
+        str | None,
+        typer.Option(help="mean of a cell's observations, or nearest to its centre.  [default: mean]"),
+    ] = None,
+    min_observations: Annotated[
+        int | None, typer.Option(min=1, help="A mean of fewer is missing.  [default: 1]")
+    ] = None,
+    climatology: Annotated[Path | None, typer.Option(help="Daily climatology, to store the anomaly too.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at work.  [default: a CPU each, within 2 GiB]")
+    ] = None,
 ) -> None:
-    """Bring daily L3 files to one analysis-ready cube."""
-    from sereno.workflow import prepare as work
+    """Bring daily L3 files to one analysis-ready cube; run again, go on, or take in new days."""
+    from sereno import preparation
 
     _require_other_place(inputs, output)
-    with _progress() as progress:
-        work(_open(inputs, variable, water, quality), output, progress=progress)
-    typer.echo(f"wrote {output}")
+    if resample not in (None, "mean", "nearest"):
+        raise InputError(f"--resample {resample}: choose mean or nearest")
+    with _progress() as progress, _can_go_on(output):
+        done = preparation.prepare(
+            inputs,
+            output,
+            variable=variable,
+            water=water,
+            **({} if quality is None else {"quality_level": quality}),
+            grid=grid,
+            resample=resample,  # type: ignore[arg-type]
+            min_observations=min_observations,
+            climatology=climatology,
+            workers=workers,
+            progress=progress,
+        )
+    _tell(done.notes, done.inserted_days)
+    typer.echo(f"wrote {output}" if output.suffix == ".nc" else f"wrote {output}: {done.written} days")
 
 
 @app.command(epilog="Example: `sereno describe l3s/ -o description --days 2019:2021`")
@@ -112,7 +139,7 @@ def describe(
     quality: Quality = None,
 ) -> None:
     """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
-    from sereno import workflow
+    from sereno import preparation
     from sereno.io.atomic import refuse_folder
     from sereno.report.exploration import save_description
     from sereno.report.tables import show_description
@@ -123,7 +150,7 @@ def describe(
     refuse_folder(output)
     cube = _open(inputs, run.variable, run.water, run.quality_level)
     with _progress() as progress:
-        description = workflow.describe(cube, run, days=days, progress=progress)
+        description = preparation.describe(cube, run, days=days, progress=progress)
         paths = save_description(description, output, progress=progress)
     show_description(description)
     for path in paths:
@@ -150,7 +177,8 @@ def climatology(
     quality: Quality = None,
 ) -> None:
     """Make the daily climatology of a long record."""
-    from sereno.workflow import configure, make_climatology
+    from sereno.config import configure
+    from sereno.preparation import make_climatology
 
     _require_other_place(inputs, output)
     told = {"kind": method, "harmonics": harmonics, "window": window, "smoothing": smoothing}
@@ -347,7 +375,8 @@ def evaluate(
     seed: Seed = None,
 ) -> None:
     """Score methods on the same withheld pixels, beside the climatology: tables, strata and figures."""
-    from sereno import evaluation, workflow
+    from sereno import evaluation
+    from sereno.config import configure
     from sereno.report.score_figures import save_score_figures
     from sereno.report.tables import save_scores, show_scores
 
@@ -357,7 +386,7 @@ def evaluate(
         label = named if isinstance(named, str) else Path(text).name
         if label in chosen:
             raise InputError(f"-m {text}: {label!r} is given twice; rename one of the model folders")
-        chosen[label] = workflow.configure(named, train=train) if isinstance(named, str) else named
+        chosen[label] = configure(named, train=train) if isinstance(named, str) else named
     cube = _open(inputs, variable, water, quality)
     with _progress() as progress:
         result = evaluation.evaluate(
@@ -421,13 +450,17 @@ def _open(inputs: list[str], variable: str | None, water: str | None, quality: i
     cube = open_cube(
         inputs, variable=variable, water=water, **({} if quality is None else {"quality_level": quality})
     )
-    for note in cube.attrs["notes"]:
+    _tell(cube.attrs["notes"], cube.attrs["inserted_days"])
+    return cube
+
+
+def _tell(notes: list[str], inserted: list[str]) -> None:
+    """Print what had to be assumed."""
+    for note in notes:
         _note(note)
-    inserted = cube.attrs["inserted_days"]
     if inserted:
         listed = ", ".join(inserted[:5]) + (", …" if len(inserted) > 5 else "")
         _note(f"{len(inserted)} missing days taken as empty images: {listed}")
-    return cube
 
 
 def _note(text: str) -> None:
@@ -487,6 +520,17 @@ def _require_place_for_model(output: Path) -> None:
     empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not empty and not (output / "model.json").exists():
         raise InputError(f"-o {output}: something that is no model stands there; choose another name or remove it")
+
+
+@contextmanager
+def _can_go_on(store: Path) -> Iterator[None]:
+    """Tell who stops the work at a store that it need not begin anew."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if store.is_dir():
+            typer.secho(f"{store} is unfinished: run the same command again to go on", fg="yellow", err=True)
+        raise
 
 
 @contextmanager

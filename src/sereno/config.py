@@ -201,6 +201,11 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> Ru
         raise InputError(f"{origin}:\n{faults}") from None
 
 
+def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
+    """Return the default configuration of a method; `settings` are further keys of `RunConfig`."""
+    return parse_config({"model": {"method": method}, **settings}, origin=f"method {method!r}")
+
+
 def read_config(path: str | Path) -> dict[str, Any]:
     """Read a TOML run file into a plain mapping, not yet validated, so that overrides can be merged first."""
     try:

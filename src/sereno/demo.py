@@ -16,12 +16,13 @@ from sereno.evaluation import evaluate
 from sereno.io.read import open_cube
 from sereno.io.write import write_analysis
 from sereno.methods import Progress, silent
+from sereno.preparation import prepare
 from sereno.report.figures import coverage_figure, maps_figure
 from sereno.report.figures import save as save_figure
 from sereno.report.score_figures import save_score_figures
 from sereno.report.tables import save_scores
 from sereno.synthetic import TwinSeaConfig, write_l3s
-from sereno.workflow import fill, fit, prepare, product_of, save
+from sereno.workflow import fill, fit, product_of, save
 
 SEA = {"days": 450, "start": "2019-01-01", "shape": (64, 96)}
 TRAIN, SCORED = ":2019-12-15", "2020-01-01:"
@@ -64,8 +65,8 @@ def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_l3s(TwinSeaConfig(**SEA, seed=seed), folder, progress=progress)  # type: ignore[arg-type]
-    prepared = prepare(open_cube(folder / "l3s", water=folder / "mask.nc"), folder / "cube.zarr", progress=progress)
-    cube = open_cube(prepared)
+    prepared = prepare(folder / "l3s", folder / "cube.zarr", water=folder / "mask.nc", progress=progress)
+    cube = open_cube(prepared.path)
     (folder / "models").mkdir(exist_ok=True)
     models = {}
     for name, config in _configurations(seed).items():

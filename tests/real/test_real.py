@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sereno.config import configure
 from sereno.cube import select_period, validate
 from sereno.errors import InputError
 from sereno.evaluation import evaluate
 from sereno.io.read import open_cube
-from sereno.workflow import configure, fill, fit
+from sereno.workflow import fill, fit
 
 SHARED = Path(__file__).parents[3] / "shared"
 DATA, BENCH = SHARED / "data", SHARED / "bench"

@@ -14,6 +14,8 @@ import xarray as xr
 from sereno.errors import InputError
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+STATUS, UNFINISHED = "preparation", "unfinished"
+"""Attribute of a prepared store, and its value from the first change of a preparation to its end."""
 _SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5")
 
 
@@ -60,13 +62,16 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
     Raises
     ------
     InputError
-        If it cannot be read.
+        If it cannot be read, or is a store whose preparation was interrupted.
     """
     engine: Literal["zarr", "netcdf4"] = "zarr" if _is_zarr(path) else "netcdf4"
     try:
-        return xr.open_dataset(path, decode_times=False, chunks=chunks, cache=False, engine=engine)
+        dataset = xr.open_dataset(path, decode_times=False, chunks=chunks, cache=False, engine=engine)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise damaged(path, error) from None
+    if dataset.attrs.get(STATUS) == UNFINISHED:
+        raise InputError(f"{path}: its preparation was interrupted; run the same sereno prepare again to finish it")
+    return dataset
 
 
 def damaged(path: Path, error: Exception) -> InputError:

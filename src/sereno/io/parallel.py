@@ -1,0 +1,97 @@
+"""Tasks over files by Dask, in processes: HDF5 has one lock for all threads of a process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from dask.base import compute as dask_compute
+from dask.callbacks import Callback
+from dask.delayed import delayed
+from dask.system import CPU_COUNT
+
+from sereno.errors import InputError
+
+MEMORY = 2**31
+"""Bytes that all processes together keep to, where the number of workers is left to us."""
+_BASE, _PER_CELL = 250e6, 40
+"""Bytes of a process that has imported what it needs, and of a cell of the map that it has in hand."""
+_SECONDS_A_FILE, _SECONDS_A_CELL, _WORTH_SECONDS = 0.03, 2e-7, 10
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Pool = ProcessPoolExecutor | None
+"""None stands for this process."""
+
+
+def workers_for(files: int, *, cells: int) -> int:
+    """Return how many workers to use on so many files of maps of so many cells.
+
+    One a CPU, but no more than `MEMORY` holds, nor more than have work for longer than they need to start.
+    """
+    held = int((MEMORY - _BASE) / (_BASE + _PER_CELL * cells))
+    busy = int(files * (_SECONDS_A_FILE + _SECONDS_A_CELL * cells) / _WORTH_SECONDS)
+    return max(1, min(CPU_COUNT, held, busy))
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[Pool]:
+    """Lend a pool of processes for `compute`; one worker needs none.
+
+    Raises
+    ------
+    InputError
+        If a process was killed, as the system does where memory runs out.
+    """
+    if workers == 1:
+        yield None
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent)
+    try:
+        yield pool
+    except BrokenProcessPool:
+        raise InputError(
+            "a worker process was killed, perhaps for lack of memory; run again with fewer of them (--workers)"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def compute(
+    function: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    *,
+    pool: Pool,
+    done: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
+    """Apply a function to each task and return the results in order; `done` is told each as soon as it is there."""
+
+    def report(key: Any, result: Any, _graph: Any, _state: Mapping[str, Any], _worker: Any) -> None:  # noqa: ANN401
+        if str(key).startswith("task-"):
+            done(result)
+
+    call = delayed(function, traverse=False)
+    calls = [call(task, dask_key_name=f"task-{number}") for number, task in enumerate(tasks)]
+    how: dict[str, Any] = {"scheduler": "sync"} if pool is None else {"scheduler": "processes", "pool": pool}
+    with Callback(posttask=report):
+        return list(dask_compute(*calls, chunksize=1, optimize_graph=False, **how))
+
+
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end with it even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,203 @@
+"""One file brought to the schema: its days, its grid, its images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sereno.errors import InputError
+from sereno.io import lexicon
+from sereno.io.images import Images
+from sereno.io.opening import damaged, open_dataset, spacing, wrap_longitude
+
+_LISTED = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one file gives: days and images by the name of their variable in the cube."""
+
+    path: Path
+    name: str
+    days: np.ndarray
+    lat: np.ndarray
+    lon: np.ndarray
+    attrs: dict[str, str]
+    names: frozenset[str] = frozenset()
+    """Variables of the cube that the file gives."""
+    images: dict[str, Images] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def water(self) -> np.ndarray | None:
+        """Read the mask that the file carries, bool (lat, lon), or None."""
+        images = self.images[self.name]
+        latitude, longitude = images.dims[-2:]
+        mask = lexicon.find_water(images.dataset, latitude, longitude)
+        return None if mask is None else mask.values[images.order[0]][:, images.order[1]]
+
+    def close(self) -> Self:
+        """Close the file and return what was learnt of it."""
+        if self.images:
+            self.images[self.name].dataset.close()
+        return replace(self, images={})
+
+    def require_same_grid(self, first: Part) -> None:
+        """Raise an InputError unless the field and the grid are those of another file."""
+        if self.name != first.name or self.attrs["units"] != first.attrs["units"]:
+            raise InputError(
+                f"{self.path}: holds {self.name} in {self.attrs['units']}, {first.path} {first.name} in "
+                f"{first.attrs['units']}; give files of one variable"
+            )
+        same = self.lat.shape == first.lat.shape and self.lon.shape == first.lon.shape
+        if not same or not (
+            np.allclose(self.lat, first.lat, atol=0.1 * spacing(first.lat))
+            and np.allclose(self.lon, first.lon, atol=0.1 * spacing(first.lon))
+        ):
+            raise InputError(f"{self.path}: its grid is not that of {first.path}; give files of one grid")
+
+
+def read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
+    """Bring one file to the schema; it stays open, and of its images nothing is read yet.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used as it is.
+    """
+    try:
+        return _read_part(path, variable=variable, quality_level=quality_level)
+    except (OSError, RuntimeError) as error:
+        raise damaged(path, error) from None
+
+
+def raise_all(problems: Sequence[str]) -> None:
+    """Raise one InputError for all problems, if there are any, the first twenty in full."""
+    if problems:
+        more = len(problems) - _LISTED
+        raise InputError("\n".join([*problems[:_LISTED], *[f"… and {more} more"] * (more > 0)]))
+
+
+def repeated_days(parts: Sequence[Part]) -> list[str]:
+    """List the days that two images are given of."""
+    homes: dict[np.datetime64, list[str]] = {}
+    for part in parts:
+        for day in part.days:
+            homes.setdefault(day, []).append(str(part.path))
+    return [
+        f"{day}: two images of the same day, in {' and '.join(dict.fromkeys(origins))}; keep one of them"
+        for day, origins in homes.items()
+        if len(origins) > 1
+    ]
+
+
+def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
+    """Recognise the variables, coordinates and days of a file."""
+    opened = dataset = open_dataset(path)
+    origin = str(path)
+    name = lexicon.find_field(dataset, variable, origin=origin)
+    latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
+    time = lexicon.find_time(dataset)
+    days, notes = _days(dataset, time, origin)
+    dataset = _along_coordinates(dataset, [latitude, longitude] if time is None else [latitude, longitude, time])
+    dataset.set_close(opened.close)
+    values = dataset[name]
+    extra = [str(dim) for dim in values.dims if dim not in (latitude, longitude, time)]
+    wrong = not {latitude, longitude} <= set(values.dims) or any(values.sizes[dim] > 1 for dim in extra)
+    if wrong or values.sizes.get(time, 1) != len(days):
+        raise InputError(f"{origin}: {name} has dimensions {values.dims}; it needs (time, {latitude}, {longitude})")
+    lat, lon = dataset[latitude].values.astype(float), wrap_longitude(dataset[longitude].values)
+    rows, columns = _ascending(lat), _ascending(lon)
+    _require_regular(lat[rows], lon[columns], origin)
+
+    temperature = lexicon.is_temperature(values)
+    field_name = "sst" if temperature else name
+    names = {field_name: name} | {n: n for n in (f"{field_name}_withheld", "truth") if n in dataset}
+    errors = [n for n in (*lexicon.ERROR_NAMES, f"{field_name}_error") if n in dataset]
+    names |= {f"{field_name}_error": n for n in errors[:1]}
+    images = {}
+    for target, source in names.items():
+        offset = 0.0
+        if temperature and not target.endswith("_error"):
+            told = lexicon.kelvin_offset(dataset[source], origin=origin)
+            offset = _guess_offset(dataset[source], time, notes) if told is None else told
+        images[target] = Images(
+            path,
+            dataset,
+            source,
+            dims=(*((time,) if time in dataset[source].dims else ()), latitude, longitude),
+            order=(rows, columns),
+            shape=(len(days), lat.size, lon.size),
+            offset=offset,
+            quality_level=quality_level if target == field_name else None,
+        )
+    units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
+    kind = lexicon.kind_of_sst(dataset, name) if temperature else ""
+    attrs = {"variable": name, "units": units, "sst_type": kind}
+    return Part(path, field_name, days, lat[rows], lon[columns], attrs, frozenset(images), images, notes)
+
+
+def _ascending(values: np.ndarray) -> slice | np.ndarray:
+    """Return the index that puts a coordinate in ascending order, a slice wherever one does."""
+    step = np.diff(values)
+    if (step > 0).all():
+        return slice(None)
+    return slice(None, None, -1) if (step < 0).all() else np.argsort(values)
+
+
+def _along_coordinates(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
+    """Name the dimensions of one-dimensional coordinates after them."""
+    other = {dataset[name].dims[0]: name for name in names if dataset[name].ndim == 1}
+    return dataset.set_coords(names).swap_dims({dim: name for dim, name in other.items() if dim != name})
+
+
+def _days(dataset: xr.Dataset, name: str | None, origin: str) -> tuple[np.ndarray, list[str]]:
+    """Return the days of a file, datetime64[D], by its coordinate `name`, and what had to be assumed."""
+    if name is None:
+        told = [dataset.attrs.get(key) for key in ("time_coverage_start", "start_time", "start_date")]
+        text = next((str(value) for value in told if value), None)
+        if text is None:
+            raise InputError(f"{origin}: no time coordinate and no attribute time_coverage_start to date it by")
+        return np.array([pd.Timestamp(text).tz_localize(None)]).astype("datetime64[D]"), []
+    variable = dataset[name]
+    notes = []
+    if "since" not in str(variable.attrs.get("units", "")):
+        variable = variable.assign_attrs(units="days since 1970-01-01")
+        notes.append(f"{name} has no units 'days since …': read as days since 1970-01-01, so seasons may be wrong")
+    try:
+        decoded = xr.decode_cf(xr.Dataset({"t": ("n", np.atleast_1d(variable.values), variable.attrs)}))["t"].values
+        return decoded.astype("datetime64[D]"), notes
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{origin}: {name} cannot be read as dates ({variable.attrs['units']!r}: {reason})"
+        ) from None
+
+
+def _guess_offset(values: xr.DataArray, time: str | None, notes: list[str]) -> float:
+    """Tell °C from K by the first image of a temperature without units, and note it."""
+    images = range(values.sizes[time]) if time in values.dims else [None]
+    for index in images:
+        image = (values if index is None else values.isel({time: index})).values
+        if np.isfinite(image).any():
+            kelvin = bool(np.nanmedian(image) > 200)
+            scale = "kelvin" if kelvin else "degree_Celsius"
+            notes.append(f"{values.name} has no units: read as {scale} by its values")
+            return 0.0 if kelvin else 273.15
+    return 0.0
+
+
+def _require_regular(lat: np.ndarray, lon: np.ndarray, origin: str) -> None:
+    for name, values in (("latitude", lat), ("longitude", lon)):
+        step = np.diff(values)
+        if values.size < 2:
+            raise InputError(f"{origin}: {name} has one value; a map needs two at least")
+        if not np.isfinite(values).all() or (step <= 0).any():
+            raise InputError(f"{origin}: {name} has missing or repeated values")
+        if step.max() > 3 * np.median(step) and name == "longitude":
+            raise InputError(f"{origin}: the longitudes leave a hole once brought to -180..180; cut the area at 180°")

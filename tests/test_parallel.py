@@ -1,0 +1,48 @@
+import os
+import threading
+
+import pytest
+
+from sereno.errors import InputError
+from sereno.io import parallel
+from sereno.io.parallel import compute, worker_pool, workers_for
+
+
+def square(number: int) -> int:
+    return number**2
+
+
+def where(_number: int) -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()
+
+
+def die(_number: int) -> None:
+    os._exit(9)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_order_and_each_is_told_once(workers: int) -> None:
+    told: list[int] = []
+    with worker_pool(workers) as pool:
+        assert compute(square, range(20), pool=pool, done=told.append) == [number**2 for number in range(20)]
+        assert compute(square, [], pool=pool) == []
+        places = {place for place, _ in compute(where, range(20), pool=pool)}
+    assert sorted(told) == [number**2 for number in range(20)]
+    assert (os.getpid() in places) == (workers == 1)
+
+
+def test_a_worker_that_is_killed_is_told_with_a_remedy() -> None:
+    with (
+        pytest.raises(InputError, match="killed, perhaps for lack of memory; run again with fewer"),
+        worker_pool(2) as pool,
+    ):
+        compute(die, range(4), pool=pool)
+
+
+def test_workers_are_as_many_as_are_held_and_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "CPU_COUNT", 6)
+    large = 1890 * 6525
+    assert workers_for(10_000, cells=100 * 200) == 6
+    assert workers_for(10, cells=100 * 200) == 1
+    assert workers_for(10_000, cells=large) == 2
+    assert workers_for(10_000, cells=100 * large) == 1
