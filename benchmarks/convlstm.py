@@ -120,7 +120,15 @@ def convolution_rate(batch: int, shape: tuple[int, ...], precision: str, *, repe
 
 def serve() -> None:
     """Answer requests, as ``benchmarks/keras_step.py`` does."""
+    from sereno.nets.memory import kept_memory
+
     ready = cache(network_step)
+    with kept_memory():
+        answer_requests(ready)
+
+
+def answer_requests(ready: Callable[..., Callable[[], object]]) -> None:
+    """Answer one line after the other."""
     for line in sys.stdin:
         request = json.loads(line)
         shape = tuple(request["shape"])

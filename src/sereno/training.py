@@ -35,6 +35,7 @@ from sereno.errors import InputError
 from sereno.features import split
 from sereno.losses import masked_mse
 from sereno.methods import Progress, silent
+from sereno.nets.memory import kept_memory
 from sereno.nets.precision import arithmetic
 from sereno.nets.thesis import ThesisNetwork
 from sereno.windows import Encoded, Sample, Samples, Windows, windows_for
@@ -147,6 +148,7 @@ def train_on(
     with (
         tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as place,
         torch.random.fork_rng(devices=[]),
+        kept_memory(),
         _quiet(),
     ):
         folder = Path(place).resolve()

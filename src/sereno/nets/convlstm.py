@@ -115,9 +115,10 @@ class _Recurrence(torch.autograd.Function):
         for step in range(len(steps)):
             state = states[step if whole else 0]
             gates = gates_of(beside[step], first=step == 0)
-            entry, forget, candidate, output = gates.to(cell.dtype).chunk(4, -1)
-            cell = torch.addcmul(forget * cell, entry, candidate - 0.5, value=2)
-            state.copy_(_tanh(cell).mul_(output))
+            entry, forget, candidate, output = gates.chunk(4, -1)
+            taken = (candidate - 0.5).mul_(entry).to(cell.dtype)
+            cell = torch.add(forget.to(cell.dtype).mul(cell), taken, alpha=2)
+            torch.mul(output, _tanh(cell).to(dtype), out=state)
             if step + 1 < len(steps):
                 beside[step + 1, ..., channels:] = state
             if keeps:
@@ -139,24 +140,27 @@ class _Recurrence(torch.autograd.Function):
         inflow = beside.new_empty((*beside.shape[:-1], 4 * hidden))  # gradient of what σ is taken of
         to_state = kernel[:, channels:].contiguous(memory_format=torch.channels_last)
         d_states = outer[0] if ctx.whole else outer[0][None]
-        d_state, d_cell = d_states[-1].to(cells[0].dtype), torch.zeros_like(cells[0])
+        dtype = beside.dtype
+        d_state, d_cell = d_states[-1], torch.zeros_like(cells[0])
         for step in reversed(range(len(beside))):
             gates = kept[step] if kept else gates_of(beside[step], first=step == 0)
-            entry, forget, candidate, output = gates.to(cells[step].dtype).chunk(4, -1)
+            entry, forget, candidate, output = gates.chunk(4, -1)
             d_entry, d_forget, d_candidate, d_output = inflow[step].chunk(4, -1)
             shown = _tanh(cells[step])
-            d_output.copy_(d_state * shown)
-            through = d_state * output
+            torch.mul(d_state, shown.to(dtype), out=d_output)
+            through = (d_state * output).to(d_cell.dtype)
             d_cell = d_cell.add_(through).addcmul_(through.mul_(shown), shown, value=-1)
-            d_entry.copy_((candidate * 2).sub_(1).mul_(d_cell))
-            d_candidate.copy_((d_cell * entry).mul_(2))
-            d_forget.copy_(d_cell * cells[step - 1] if step > 0 else torch.zeros_like(d_cell))
+            passed = d_cell.to(dtype)
+            torch.mul(passed, cells[step - 1].to(dtype) if step > 0 else 0, out=d_forget)
+            passed = passed * 2
+            torch.mul(passed, candidate - 0.5, out=d_entry)
+            torch.mul(passed, entry, out=d_candidate)
             gates_of.through(inflow[step], gates)
             if step > 0:
-                d_cell.mul_(forget)
-                d_state = _input_gradient(inflow[step], to_state).to(d_cell.dtype)
+                d_cell.mul_(forget.to(d_cell.dtype))
+                d_state = _input_gradient(inflow[step], to_state)
                 if ctx.whole:
-                    d_state += d_states[step - 1]
+                    d_state = d_state.add_(d_states[step - 1])
         flat = inflow.flatten(0, 1)
         d_weight, d_bias = _weight_gradient(flat, beside.flatten(0, 1), kernel)
         d_steps = None

@@ -17,6 +17,7 @@ from sereno.config import ConvLSTM
 from sereno.errors import InputError
 from sereno.features import Archive, denormalise, encode, land_channel
 from sereno.methods import Progress, State, silent
+from sereno.nets.memory import kept_memory
 from sereno.nets.precision import arithmetic
 from sereno.nets.thesis import ThesisNetwork
 from sereno.reconstruct.blocks import by_block
@@ -146,7 +147,8 @@ class ConvLSTMReconstructor:
 
         def reconstruct_block(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             # Each day by itself: a batch would change the last bits with the days that happen to share it.
-            mean = np.stack([self._map(values[day : day + window], water, tiles) for day in range(len(block))])
+            with kept_memory():
+                mean = np.stack([self._map(values[day : day + window], water, tiles) for day in range(len(block))])
             supported = support(values, window, water=water)
             std = np.where(supported > 0, self.spread.std(supported, climatology_std), climatology_std)
             return self.observed.weigh(mean, std, values[window // 2 : window // 2 + len(block)])
