@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Activation = Literal["sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"]
+GATHERED_BYTES = 2**26
+"""Bytes of the gates' gradients that are gathered at most: the weights' gradient is quickest over many steps at once,
+but must not cost the memory of all of them."""
 _SLOPES = {"hard_sigmoid": 1 / 6, "hard_sigmoid_keras2": 0.2}
 
 
@@ -26,7 +29,8 @@ class ConvLSTM(nn.Module):
         h ← o · tanh(c)
 
     All of it starts at zero. One convolution over x and h, which lie side by side in memory, computes the four gates
-    of a step, in the order i, f, c, o. The gradient of the weights is one convolution over all steps at once.
+    of a step, in the order i, f, c, o. The gradient of the weights is a convolution over
+    many steps at once.
 
     Parameters
     ----------
@@ -83,7 +87,9 @@ class ConvLSTM(nn.Module):
         device = sequence.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.gates.weight.dtype
         steps = sequence.permute(1, 0, 3, 4, 2)  # (time, batch, lat, lon, channels)
-        settings = (dtype, self.activation, self.whole_sequence, self.recompute)
+        # Asked here: within the function there is never a gradient, and it does not see that none is wanted.
+        learns = torch.is_grad_enabled() and (sequence.requires_grad or self.gates.weight.requires_grad)
+        settings = (dtype, self.activation, self.whole_sequence, self.recompute, learns)
         states: Tensor = _Recurrence.apply(steps, self.gates.weight, self.gates.bias, settings)  # type: ignore[no-untyped-call]
         return states.permute(1, 0, 4, 2, 3) if self.whole_sequence else states.permute(0, 3, 1, 2)
 
@@ -100,74 +106,80 @@ class _Recurrence(torch.autograd.Function):
 
         They are (time, batch, lat, lon, hidden) of the whole sequence, (batch, lat, lon, hidden) of its last step.
         """
-        dtype, activation, whole, recompute = settings
+        dtype, activation, whole, recompute, keeps = settings
         hidden, channels = len(weight) // 4, steps.shape[-1]
-        keeps = any(ctx.needs_input_grad)
         scale = _candidate_scale(weight)
         kernel = (weight * scale[:, None, None, None]).to(dtype, memory_format=torch.channels_last)
         gates_of = _Gates(kernel, (bias * scale).to(dtype), activation, channels)
-        # Input and state side by side: x of step t beside h of step t − 1.
-        beside = steps.new_empty((*steps.shape[:-1], channels + hidden), dtype=dtype)
-        beside[..., :channels] = steps
+        # Input and state side by side: x of step t beside h of step t − 1; for a gradient, of all steps.
+        beside = steps.new_empty((len(steps) if keeps else 1, *steps.shape[1:-1], channels + hidden), dtype=dtype)
         states = steps.new_empty((len(steps) if whole else 1, *steps.shape[1:-1], hidden), dtype=dtype)
         cells, kept = [], []
         cell = torch.zeros_like(states[0], dtype=torch.promote_types(dtype, torch.float32))
         for step in range(len(steps)):
-            state = states[step if whole else 0]
-            gates = gates_of(beside[step], first=step == 0)
+            state, here = states[step if whole else 0], beside[step if keeps else 0]
+            here[..., :channels] = steps[step]
+            gates = gates_of(here, first=step == 0)
             entry, forget, candidate, output = gates.chunk(4, -1)
             taken = (candidate - 0.5).mul_(entry).to(cell.dtype)
             cell = torch.add(forget.to(cell.dtype).mul(cell), taken, alpha=2)
             torch.mul(output, _tanh(cell).to(dtype), out=state)
             if step + 1 < len(steps):
-                beside[step + 1, ..., channels:] = state
+                beside[step + 1 if keeps else 0, ..., channels:] = state
             if keeps:
                 cells.append(cell)
                 kept.append(None if recompute else gates)
         if keeps:
             beside[0, ..., channels:] = 0
-            ctx.save_for_backward(beside, kernel, scale, *cells, *(gates for gates in kept if gates is not None))
+            # Neither inputs nor outputs, and let go one by one in the backward pass: not for `save_for_backward`.
+            ctx.kept = (beside, kernel, scale, cells, kept)
             ctx.gates_of, ctx.whole = gates_of, whole
         return states if whole else states[0]
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:  # noqa: ANN401
         """Return the gradients of input, weight and bias from that of the states."""
-        beside, kernel, scale, *rest = ctx.saved_tensors
-        cells, kept = rest[: len(beside)], rest[len(beside) :]
+        beside, kernel, scale, cells, kept = ctx.kept
         gates_of: _Gates = ctx.gates_of
-        hidden, channels = len(scale) // 4, gates_of.channels
-        inflow = beside.new_empty((*beside.shape[:-1], 4 * hidden))  # gradient of what σ is taken of
-        to_state = kernel[:, channels:].contiguous(memory_format=torch.channels_last)
+        hidden, channels, dtype = len(scale) // 4, gates_of.channels, beside.dtype
+        to_state, to_input = (part.contiguous(memory_format=torch.channels_last) for part in
+                              (kernel[:, channels:], kernel[:, :channels]))  # fmt: skip
+        d_weight, d_bias = (
+            torch.zeros_like(kernel, dtype=cells[0].dtype),
+            torch.zeros_like(scale, dtype=cells[0].dtype),
+        )
+        d_input = beside.new_empty((*beside.shape[:-1], channels)) if ctx.needs_input_grad[0] else None
         d_states = outer[0] if ctx.whole else outer[0][None]
-        dtype = beside.dtype
         d_state, d_cell = d_states[-1], torch.zeros_like(cells[0])
-        for step in reversed(range(len(beside))):
-            gates = kept[step] if kept else gates_of(beside[step], first=step == 0)
-            entry, forget, candidate, output = gates.chunk(4, -1)
-            d_entry, d_forget, d_candidate, d_output = inflow[step].chunk(4, -1)
-            shown = _tanh(cells[step])
-            torch.mul(d_state, shown.to(dtype), out=d_output)
-            through = (d_state * output).to(d_cell.dtype)
-            d_cell = d_cell.add_(through).addcmul_(through.mul_(shown), shown, value=-1)
-            passed = d_cell.to(dtype)
-            torch.mul(passed, cells[step - 1].to(dtype) if step > 0 else 0, out=d_forget)
-            passed = passed * 2
-            torch.mul(passed, candidate - 0.5, out=d_entry)
-            torch.mul(passed, entry, out=d_candidate)
-            gates_of.through(inflow[step], gates)
-            if step > 0:
-                d_cell.mul_(forget.to(d_cell.dtype))
-                d_state = _input_gradient(inflow[step], to_state)
-                if ctx.whole:
-                    d_state = d_state.add_(d_states[step - 1])
-        flat = inflow.flatten(0, 1)
-        d_weight, d_bias = _weight_gradient(flat, beside.flatten(0, 1), kernel)
-        d_steps = None
-        if ctx.needs_input_grad[0]:
-            to_input = kernel[:, :channels].contiguous(memory_format=torch.channels_last)
-            d_steps = _input_gradient(flat, to_input).view(*beside.shape[:-1], channels)
-        return d_steps, d_weight * scale[:, None, None, None], d_bias * scale, None
+        inflow = beside.new_empty((_steps_at_once(beside, hidden), *beside.shape[1:-1], 4 * hidden))
+        for stop in range(len(beside), 0, -len(inflow)):
+            chunk = range(max(stop - len(inflow), 0), stop)
+            for step in reversed(chunk):
+                gates = kept.pop()
+                gates = gates_of(beside[step], first=step == 0) if gates is None else gates
+                here = inflow[step - chunk.start]  # gradient of what σ is taken of
+                entry, forget, candidate, output = gates.chunk(4, -1)
+                d_entry, d_forget, d_candidate, d_output = here.chunk(4, -1)
+                shown = _tanh(cells.pop())
+                torch.mul(d_state, shown.to(dtype), out=d_output)
+                through = (d_state * output).to(d_cell.dtype)
+                d_cell = d_cell.add_(through).addcmul_(through.mul_(shown), shown, value=-1)
+                passed = d_cell.to(dtype)
+                torch.mul(passed, cells[-1].to(dtype) if cells else 0, out=d_forget)
+                passed = passed * 2
+                torch.mul(passed, candidate - 0.5, out=d_entry)
+                torch.mul(passed, entry, out=d_candidate)
+                gates_of.through(here, gates)
+                if step > 0:
+                    d_cell.mul_(forget.to(d_cell.dtype))
+                    d_state = _input_gradient(here, to_state)
+                    if ctx.whole:
+                        d_state = d_state.add_(d_states[step - 1])
+            flat, seen = (part.flatten(0, 1) for part in (inflow[: len(chunk)], beside[chunk.start : stop]))
+            _add_weight_gradient(d_weight, d_bias, flat, seen, kernel)
+            if d_input is not None:
+                d_input[chunk.start : stop] = _input_gradient(flat, to_input).view(d_input[chunk.start : stop].shape)
+        return d_input, d_weight * scale[:, None, None, None], d_bias * scale, None
 
 
 class _Gates:
@@ -227,12 +239,18 @@ def _input_gradient(outflow: Tensor, kernel: Tensor) -> Tensor:
     return _convolution_backward(maps, like, kernel, (True, False, False))[0].permute(0, 2, 3, 1)
 
 
-def _weight_gradient(outflow: Tensor, inflow: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the gradients of a convolution's kernel and bias, float32 at least."""
+def _add_weight_gradient(weight: Tensor, bias: Tensor, outflow: Tensor, inflow: Tensor, kernel: Tensor) -> None:
+    """Add the gradients of a convolution's kernel and bias to `weight` and `bias`."""
     maps, seen = outflow.permute(0, 3, 1, 2), inflow.permute(0, 3, 1, 2)
-    _, weight, bias = _convolution_backward(maps, seen, kernel, (False, True, True))
-    dtype = torch.promote_types(kernel.dtype, torch.float32)
-    return weight.to(dtype), bias.to(dtype)
+    _, d_weight, d_bias = _convolution_backward(maps, seen, kernel, (False, True, True))
+    weight += d_weight
+    bias += d_bias
+
+
+def _steps_at_once(beside: Tensor, hidden: int) -> int:
+    """Return of how many steps the gradients of the gates are gathered before that of the weights is taken."""
+    a_step = beside[0, ..., 0].numel() * 4 * hidden * beside.element_size()
+    return min(len(beside), max(1, GATHERED_BYTES // a_step))
 
 
 def _convolution_backward(
