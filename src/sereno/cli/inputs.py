@@ -1,0 +1,179 @@
+"""The verbs before a fit: check, prepare, describe, climatology, tiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sereno.cli.options import (
+    Days,
+    Inputs,
+    Quality,
+    Seed,
+    Settings,
+    Variable,
+    Water,
+    app,
+    configuration,
+    note,
+    open_input,
+    require_other_place,
+    tell,
+)
+from sereno.cli.progress import can_go_on, shown_progress
+from sereno.errors import InputError
+
+
+@app.command(epilog="Example: `sereno check l3s/`")
+def check(inputs: Inputs, variable: Variable = None, water: Water = None, quality: Quality = None) -> None:
+    """List every problem of the input at once, and a summary: grid, period, missing days, coverage."""
+    from sereno.report.tables import show_summary
+
+    show_summary(open_input(inputs, variable, water, quality))
+
+
+@app.command(epilog="Example: `sereno prepare l3s/ -o cube.zarr --water L4.nc --grid 1/24 --climatology clim.nc`")
+def prepare(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="CUBE.zarr or CUBE.nc to write.")],
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+    grid: Annotated[str | None, typer.Option(metavar="STEP", help="Coarser grid, e.g. 1/24 or 0.05 degrees.")] = None,
+    resample: Annotated[
+        str | None,
+        typer.Option(help="mean of a cell's observations, or nearest to its centre.  [default: mean]"),
+    ] = None,
+    min_observations: Annotated[
+        int | None, typer.Option(min=1, help="A mean of fewer is missing.  [default: 1]")
+    ] = None,
+    climatology: Annotated[Path | None, typer.Option(help="Daily climatology, to store the anomaly too.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at work.  [default: a CPU each, within 2 GiB]")
+    ] = None,
+) -> None:
+    """Bring daily L3 files to one analysis-ready cube; run again, go on, or take in new days."""
+    from sereno import preparation
+
+    require_other_place(inputs, output)
+    if resample not in (None, "mean", "nearest"):
+        raise InputError(f"--resample {resample}: choose mean or nearest")
+    with shown_progress() as progress, can_go_on(output):
+        done = preparation.prepare(
+            inputs,
+            output,
+            variable=variable,
+            water=water,
+            **({} if quality is None else {"quality_level": quality}),
+            grid=grid,
+            resample=resample,  # type: ignore[arg-type]
+            min_observations=min_observations,
+            climatology=climatology,
+            workers=workers,
+            progress=progress,
+        )
+    tell(done.notes, done.inserted_days)
+    typer.echo(f"wrote {output}" if output.suffix == ".nc" else f"wrote {output}: {done.written} days")
+
+
+@app.command(epilog="Example: `sereno describe l3s/ -o description --days 2019:2021`")
+def describe(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for describe.nc, describe.csv, figures.")],
+    days: Days = None,
+    config: Annotated[Path | None, typer.Option(help="Run file in TOML, for its climatology and input.")] = None,
+    settings: Settings = None,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+) -> None:
+    """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
+    from sereno import preparation
+    from sereno.io.atomic import refuse_folder
+    from sereno.report.exploration import save_description
+    from sereno.report.tables import show_description
+
+    told = {"variable": variable, "water": water, "quality_level": quality}
+    run = configuration(None if config else "climatology", config, settings or [], told)
+    require_other_place(inputs, output)
+    refuse_folder(output)
+    cube = open_input(inputs, run.variable, run.water, run.quality_level)
+    with shown_progress() as progress:
+        description = preparation.describe(cube, run, days=days, progress=progress)
+        paths = save_description(description, output, progress=progress)
+    show_description(description)
+    for path in paths:
+        typer.echo(f"wrote {path}")
+
+
+@app.command(epilog="Example: `sereno climatology l3s/ -o clim.nc --period 1985 2015 --method window`")
+def climatology(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="CLIM.nc or CLIM.zarr to write.")],
+    period: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Base period, two years or dates, both included.  [default: the record]"),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="harmonics, or window: days of the year, smoothed.  [default: harmonics]"),
+    ] = None,
+    harmonics: Annotated[int | None, typer.Option(help="Harmonics of the year.  [default: 2]")] = None,
+    window: Annotated[int | None, typer.Option(help="Days of the window, odd.  [default: 11]")] = None,
+    smoothing: Annotated[int | None, typer.Option(help="Days of the moving average, odd.  [default: 31]")] = None,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+) -> None:
+    """Make the daily climatology of a long record."""
+    from sereno.config import configure
+    from sereno.preparation import make_climatology
+
+    require_other_place(inputs, output)
+    told = {"kind": method, "harmonics": harmonics, "window": window, "smoothing": smoothing}
+    told["period"] = None if period is None else ":".join(period)
+    config = configure("climatology", climatology={key: value for key, value in told.items() if value is not None})
+    with shown_progress() as progress:
+        made = make_climatology(
+            open_input(inputs, variable, water, quality), output, config.climatology, progress=progress
+        )
+    if "comment" in made.attrs:
+        note(made.attrs["comment"])
+    first, last = made.attrs["base_period_start"], made.attrs["base_period_end"]
+    typer.echo(f"wrote {output}: {config.climatology.kind}, base period {first}:{last}")
+
+
+@app.command(epilog="Example: `sereno tiles cube.zarr -o tiles --climatology clim.nc`")
+def tiles(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of tiles to write.")],
+    size: Annotated[tuple[int, int], typer.Option(min=1, help="Cells (lat, lon) of a tile.")] = (190, 250),
+    overlap: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Share that neighbouring tiles have in common.")
+    ] = 0.5,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="Least share observed on the central day.")] = 0.1,
+    window: Annotated[int, typer.Option(min=3, help="Days in a sequence, an odd number.")] = 15,
+    most: Annotated[int | None, typer.Option(min=2, help="Tiles at most, drawn with the seed.")] = None,
+    climatology: Annotated[
+        str | None, typer.Option(help="File of the climatology that anomalies are taken from; else fitted.")
+    ] = None,
+    days: Days = None,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+    seed: Seed = None,
+) -> None:
+    """Write training tiles as `.npz` files in the reference method's layout; `fit` can train on them."""
+    from sereno.config import parse_config
+    from sereno.networks import export_tiles
+
+    model = {"method": "convlstm", "windows": "tiles", "tile": size, "overlap": overlap, "window": window}
+    model |= {"smallest_coverage": coverage} | ({} if most is None else {"most_tiles": most})
+    table = {"recent_days": 0} | ({} if climatology is None else {"file": climatology})
+    values = {"model": model, "climatology": table, "seed": seed or 0} | ({} if days is None else {"train": days})
+    run = parse_config(values, origin="options")
+    with shown_progress() as progress:
+        count, scale = export_tiles(open_input(inputs, variable, water, quality), run, output, progress=progress)
+    typer.echo(f"wrote {output}: {count} tiles of {window} × {size[0]} × {size[1]}, max_std_seq {scale:.4f}")

@@ -1,0 +1,231 @@
+"""The verbs that make models and use them: fit, import-keras, fill, evaluate, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sereno.cli.options import (
+    Days,
+    Inputs,
+    Quality,
+    Seed,
+    Settings,
+    Variable,
+    Water,
+    app,
+    configuration,
+    model_or_name,
+    note,
+    open_for,
+    open_input,
+    require_other_place,
+    require_place_for_model,
+)
+from sereno.cli.progress import shown_progress
+from sereno.errors import InputError
+
+if TYPE_CHECKING:
+    from sereno.config import RunConfig
+    from sereno.networks import BareNetwork
+    from sereno.workflow import Model
+
+BARE = "climatology and uncertainty are fitted on the input that fill or evaluate uses it on"
+
+
+@app.command(
+    epilog="Example: `sereno fit cube.zarr -m convlstm -o model --train :2019 --valid 2020-02: --max-minutes 60`"
+)
+def fit(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the model to write.")],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "-m",
+            "--method",
+            "--model",
+            help="climatology, interpolation, convlstm, or a reference network: model1, model2, model3, "
+            "model3-dilation1, deep.",
+        ),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Run file in TOML; options override it.")] = None,
+    settings: Settings = None,
+    train: Annotated[str | None, typer.Option(metavar="A:B", help="Training period.")] = None,
+    valid: Annotated[str | None, typer.Option(metavar="A:B", help="Validation period.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="End training by then with the best weights so far.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+    seed: Seed = None,
+) -> None:
+    """Train or tune a method and save it as a model; IN may be a folder of training tiles."""
+    from sereno import networks, workflow
+    from sereno.io.tiles import is_tile_folder
+    from sereno.report.figures import losses_figure
+    from sereno.report.figures import save as save_figure
+
+    told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
+    told |= {"variable": variable, "water": water, "quality_level": quality}
+    run = configuration(method, config, settings or [], told)
+    require_place_for_model(output)
+    checkpoints = output.with_name(output.name + ".training")
+    on_tiles = len(inputs) == 1 and is_tile_folder(inputs[0])
+    cube = None if on_tiles else open_input(inputs, run.variable, run.water, run.quality_level)
+    model: Model | BareNetwork
+    with shown_progress() as progress:
+        if cube is None:
+            model = networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
+        else:
+            model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
+    workflow.save(model, output)
+    if isinstance(model, workflow.Model):
+        typer.echo(f"wrote {output}: {model.name} fitted on {model.description.training_period}")
+    else:
+        typer.echo(f"wrote {output}: a bare network trained on {model.origin}; {BARE}")
+    if getattr(run.model, "split", "time") == "random":
+        note('model.split = "random": validation windows share days with training windows, so the validation loss '
+              "leaks and is too good; judge the model on days it was not trained on")  # fmt: skip
+    if (checkpoints / "metrics.csv").is_file():
+        save_figure(losses_figure(checkpoints / "metrics.csv"), checkpoints / "losses.png")
+        typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it when the training need "
+                   "not be resumed")  # fmt: skip
+
+
+@app.command(name="import-keras", epilog="Example: `sereno import-keras deep.keras -o deep --max-std-seq tiles/`")
+def import_keras(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Network saved by Keras, .keras or .h5.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the model to write.")],
+    scale: Annotated[
+        str | None,
+        typer.Option("--max-std-seq", help="What its training divided by: a number, max_std_seq.npz or its folder."),
+    ] = None,
+    climatology: Annotated[
+        Path | None, typer.Option(help="File of the climatology that its anomalies were taken from.")
+    ] = None,
+) -> None:
+    """Take over a reference network trained with Keras; no Keras is needed and none of its code is run."""
+    from sereno import networks, workflow
+    from sereno.io.tiles import read_scale
+
+    require_place_for_model(output)
+    if climatology is not None and not climatology.exists():
+        raise InputError(f"--climatology {climatology}: no such file")
+    known = None if climatology is None else str(climatology.resolve())
+    network = networks.import_keras(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
+    typer.echo(f"wrote {workflow.save(network, output)}: a bare network from {network.origin}; {BARE}")
+    if scale is None:
+        note("without --max-std-seq anomalies are divided by their standard deviation on the input it is used on")
+    if known is None:
+        note("without --climatology one is fitted on the input it is used on")
+
+
+@app.command(epilog="Example: `sereno fill l3s/ -m interpolation -o analysis.nc --days 2024-05-01:2024-05-31`")
+def fill(
+    inputs: Inputs,
+    method: Annotated[
+        str, typer.Option("-m", "--model", "--method", help="A model's folder, or the name of a cheap method.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="OUT.nc, OUT.zarr, or a folder for daily files.")],
+    days: Days = None,
+    nrt: Annotated[bool, typer.Option("--nrt", help="Near real time: no day sees what came after it.")] = False,
+    keep_observed: Annotated[
+        bool, typer.Option("--keep-observed", help="Leave observed pixels as they are.")
+    ] = False,
+    unpacked: Annotated[bool, typer.Option("--unpacked", help="Write float32 instead of counts of 0.01 K.")] = False,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+) -> None:
+    """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
+    from sereno import workflow
+    from sereno.io.write import write_analysis
+
+    require_other_place(inputs, output)
+    named = model_or_name(method)
+    told = None if isinstance(named, str) else named.config
+    cube = open_for(inputs, told, variable, water, quality)
+    with shown_progress() as progress:
+        model = workflow.model_for(cube, named, days=days, nrt=nrt, progress=progress)
+        analysis = workflow.fill(cube, model, days=days, nrt=nrt, keep_observed=keep_observed)
+        product = workflow.product_of(cube, model)
+        paths = write_analysis(analysis, output, product=product, packed=not unpacked, progress=progress)
+    typer.echo(f"wrote {output if len(paths) > 1 else paths[0]}: {analysis.sizes['time']} days by {model.name}")
+
+
+@app.command(epilog="Example: `sereno evaluate l3s/ -m climatology -m interpolation -m model -o scores`")
+def evaluate(
+    inputs: Inputs,
+    methods: Annotated[
+        list[str], typer.Option("-m", "--model", "--method", help="A model's folder or a cheap method; repeat.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores and figures.")],
+    days: Days = None,
+    protocol: Annotated[
+        str, typer.Option(help="clouds: another day's clouds; hidden-day: the whole day.")
+    ] = "clouds",
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the days to score.")] = 0.25,
+    train: Annotated[
+        str | None, typer.Option(metavar="A:B", help="Period to fit the methods given by name on.")
+    ] = None,
+    noise: Annotated[
+        float | None, typer.Option(min=0, help="Noise (std) of the observations; else estimated.")
+    ] = None,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+    seed: Seed = None,
+) -> None:
+    """Score methods on the same withheld pixels, beside the climatology: tables, strata and figures."""
+    from sereno import evaluation
+    from sereno.config import configure
+    from sereno.report.score_figures import save_score_figures
+    from sereno.report.tables import save_scores, show_scores
+
+    chosen: dict[str, Model | BareNetwork | RunConfig] = {}
+    for text in methods:
+        named = model_or_name(text)
+        label = named if isinstance(named, str) else Path(text).name
+        if label in chosen:
+            raise InputError(f"-m {text}: {label!r} is given twice; rename one of the model folders")
+        chosen[label] = configure(named, train=train) if isinstance(named, str) else named
+    cube = open_input(inputs, variable, water, quality)
+    with shown_progress() as progress:
+        result = evaluation.evaluate(
+            cube,
+            chosen,
+            days=days,
+            protocol=protocol,
+            share=share,
+            seed=seed or 0,
+            observation_noise=noise,
+            progress=progress,
+        )
+    paths = save_scores(result, output)  # before the figures, which are worth less
+    show_scores(result.scores)
+    paths += save_score_figures(result, output)
+    for path in paths:
+        typer.echo(f"wrote {path}")
+
+
+@app.command(epilog="Example: `sereno demo -o demo`")
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything the demo makes.")] = Path(
+        "demo"
+    ),
+    seed: Seed = None,
+) -> None:
+    """Run the whole job on a small sea made for it: files, cube, fit, scores, L4 file, figures."""
+    from sereno.demo import run
+    from sereno.report.tables import show_scores
+
+    with shown_progress() as progress:
+        result = run(output, seed=seed or 0, progress=progress)
+    show_scores(result.scores)
+    for path in result.paths:
+        typer.echo(f"wrote {path}")

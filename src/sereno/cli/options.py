@@ -1,0 +1,125 @@
+"""What the verbs have in common: the application, their options, and what options stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sereno.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sereno.config import RunConfig
+    from sereno.networks import BareNetwork
+    from sereno.workflow import Model
+
+app = typer.Typer(
+    name="sereno",
+    help="Fill the clouds in satellite images of the sea: gap-free daily maps with a calibrated uncertainty.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="IN...", help="NetCDF files, globs, folders or Zarr stores, one or many.")
+]
+Variable = Annotated[str | None, typer.Option(help="Variable to reconstruct; recognised where not given.")]
+Water = Annotated[
+    str | None, typer.Option("--water", "--land", help="File whose mask tells sea from land, such as an L4 file.")
+]
+Quality = Annotated[
+    int | None, typer.Option(min=0, max=5, help="Lowest GHRSST quality level that counts.  [default: 4]")
+]
+Days = Annotated[
+    str | None, typer.Option(metavar="A:B", help="Days from A to B, both included; either may be left out.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. model.hidden=16.")
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.  [default: 0]")]
+
+
+def open_input(inputs: list[str], variable: str | None, water: str | None, quality: int | None) -> xr.Dataset:
+    """Open the input as a cube, and print what had to be assumed."""
+    from sereno.io.read import open_cube
+
+    cube = open_cube(
+        inputs, variable=variable, water=water, **({} if quality is None else {"quality_level": quality})
+    )
+    tell(cube.attrs["notes"], cube.attrs["inserted_days"])
+    return cube
+
+
+def tell(notes: list[str], inserted: list[str]) -> None:
+    """Print what had to be assumed."""
+    for text in notes:
+        note(text)
+    if inserted:
+        listed = ", ".join(inserted[:5]) + (", …" if len(inserted) > 5 else "")
+        note(f"{len(inserted)} missing days taken as empty images: {listed}")
+
+
+def note(text: str) -> None:
+    """Print a note on standard error."""
+    typer.secho(f"note: {text}", fg="yellow", err=True)
+
+
+def open_for(
+    inputs: list[str], config: RunConfig | None, variable: str | None, water: str | None, quality: int | None
+) -> xr.Dataset:
+    """Open the input as a model's own training input was opened, unless told otherwise."""
+    if config is None:
+        return open_input(inputs, variable, water, quality)
+    level = config.quality_level if quality is None else quality
+    return open_input(inputs, variable or config.variable, water or config.water, level)
+
+
+def configuration(method: str | None, path: Path | None, settings: list[str], told: dict[str, Any]) -> RunConfig:
+    """Merge the run file, ``--set`` and the options, the later over the earlier, and validate."""
+    from sereno.config import override, parse_config, read_config
+
+    values = {} if path is None else read_config(path)
+    values = override(values, settings) | {key: value for key, value in told.items() if value is not None}
+    model = values.setdefault("model", {})
+    if method is not None and isinstance(model, dict):
+        model["method"] = method
+    if not model:
+        raise InputError("no method: name one with -m, or set model.method in the run file")
+    return parse_config(values, origin=str(path or "options"))
+
+
+def model_or_name(text: str) -> Model | BareNetwork | str:
+    """Read ``-m``: a folder is a model, anything else must be the name of a method."""
+    from sereno.methods import METHODS, QUICK_METHODS
+    from sereno.workflow import load
+
+    if text in METHODS and not Path(text, "model.json").exists():
+        if text not in QUICK_METHODS:
+            raise InputError(f"-m {text}: needs training; run sereno fit -m {text} first and give the model's folder")
+        return text
+    if Path(text).exists():
+        return load(text)
+    raise InputError(f"-m {text}: neither a model's folder nor a method ({', '.join(METHODS)})")
+
+
+def require_other_place(inputs: list[str], output: Path) -> None:
+    """Refuse to write over the input, or into its folder."""
+    from sereno.io.opening import expand
+
+    if output.exists() and output.resolve() in {path.resolve() for path in (*map(Path, inputs), *expand(inputs))}:
+        raise InputError(f"-o {output}: it is the input, which would be lost or mixed up; choose another name")
+
+
+def require_place_for_model(output: Path) -> None:
+    """Refuse a place where no model can be saved, before hours are spent on training it."""
+    if not output.resolve().parent.is_dir():
+        raise InputError(f"-o {output}: there is no folder {output.parent}; make it first")
+    empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
+    if not empty and not (output / "model.json").exists():
+        raise InputError(f"-o {output}: something that is no model stands there; choose another name or remove it")
