@@ -192,8 +192,10 @@ def split(cube: xr.Dataset, config: ConvLSTM, *, valid: xr.Dataset | None = None
         if config.windows != "tiles":
             raise InputError('model.split = "random" parts fixed tiles: set model.windows = "tiles" too')
         if valid is not None:
-            raise InputError('model.split = "random" draws its validation windows from the training period: give no '
-                             "validation period, or leave the split to time")  # fmt: skip
+            raise InputError(
+                'model.split = "random" draws its validation windows from the training period: give no validation '
+                "period, or leave the split to time"
+            )
         parts, needed = (archive, archive), window
     elif valid is not None:
         parts, needed = (archive, Archive.of(valid)), window

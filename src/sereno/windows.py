@@ -151,8 +151,8 @@ def plan_tiles(archive: Archive, config: ConvLSTM, *, seed: int) -> np.ndarray:
         Integer (n, 3): position of the day, first row and first column; in the order of days.
     """
     size = np.minimum(config.tile, archive.water.shape)
-    corners = [starts(cells, tile=int(side), overlap=config.overlap)
-               for cells, side in zip(archive.water.shape, size, strict=True)]  # fmt: skip
+    sides = zip(archive.water.shape, size, strict=True)
+    corners = [starts(cells, tile=int(side), overlap=config.overlap) for cells, side in sides]
     half, places = config.window // 2, []
     for block in archive.blocks():
         seen = np.isfinite(archive.anomaly.isel(time=slice(block.start, block.stop)).values)

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from sereno.networks import BareNetwork
     from sereno.workflow import Model
 
+LEAKS = (
+    'model.split = "random": validation windows share days with training windows, so the validation loss leaks and is '
+    "too good; judge the model on days it was not trained on"
+)
 BARE = "climatology and uncertainty are fitted on the input that fill or evaluate uses it on"
 
 
@@ -89,12 +93,10 @@ def fit(
     else:
         typer.echo(f"wrote {output}: a bare network trained on {model.origin}; {BARE}")
     if getattr(run.model, "split", "time") == "random":
-        note('model.split = "random": validation windows share days with training windows, so the validation loss '
-              "leaks and is too good; judge the model on days it was not trained on")  # fmt: skip
-    if (checkpoints / "metrics.csv").is_file():
+        note(LEAKS)
+    if run.model.method == "convlstm":
         save_figure(losses_figure(checkpoints / "metrics.csv"), checkpoints / "losses.png")
-        typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it when the training need "
-                   "not be resumed")  # fmt: skip
+        typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it if not to be resumed")
 
 
 @app.command(name="import-keras", epilog="Example: `sereno import-keras deep.keras -o deep --max-std-seq tiles/`")

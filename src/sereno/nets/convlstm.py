@@ -142,12 +142,10 @@ class _Recurrence(torch.autograd.Function):
         beside, kernel, scale, cells, kept = ctx.kept
         gates_of: _Gates = ctx.gates_of
         hidden, channels, dtype = len(scale) // 4, gates_of.channels, beside.dtype
-        to_state, to_input = (part.contiguous(memory_format=torch.channels_last) for part in
-                              (kernel[:, channels:], kernel[:, :channels]))  # fmt: skip
-        d_weight, d_bias = (
-            torch.zeros_like(kernel, dtype=cells[0].dtype),
-            torch.zeros_like(scale, dtype=cells[0].dtype),
-        )
+        if not cells:
+            raise RuntimeError("the backward pass of a ConvLSTM lets go of what it needs: it can be taken once")
+        to_state = kernel[:, channels:].contiguous(memory_format=torch.channels_last)
+        d_weight, d_bias = (torch.zeros_like(part, dtype=cells[0].dtype) for part in (kernel, scale))
         d_input = beside.new_empty((*beside.shape[:-1], channels)) if ctx.needs_input_grad[0] else None
         d_states = outer[0] if ctx.whole else outer[0][None]
         d_state, d_cell = d_states[-1], torch.zeros_like(cells[0])
@@ -178,7 +176,9 @@ class _Recurrence(torch.autograd.Function):
             flat, seen = (part.flatten(0, 1) for part in (inflow[: len(chunk)], beside[chunk.start : stop]))
             _add_weight_gradient(d_weight, d_bias, flat, seen, kernel)
             if d_input is not None:
-                d_input[chunk.start : stop] = _input_gradient(flat, to_input).view(d_input[chunk.start : stop].shape)
+                d_input[chunk.start : stop] = _input_gradient(flat, gates_of.on_input).view(
+                    d_input[chunk.start : stop].shape
+                )
         return d_input, d_weight * scale[:, None, None, None], d_bias * scale, None
 
 
