@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sereno.config import ConvLSTM as ConvLSTMConfig
+from sereno.nets import convlstm
 from sereno.nets.convlstm import Activation, ConvLSTM
 from sereno.nets.thesis import ThesisNetwork
 
@@ -101,6 +102,24 @@ def test_states_and_gradients_are_those_of_the_equations(
     states = layer(sequence)
     torch.testing.assert_close(states, expected)
     torch.testing.assert_close(torch.autograd.grad((states * weights).sum(), inputs), wanted)  # type: ignore[arg-type]
+
+
+def test_a_second_backward_pass_is_refused_in_words() -> None:
+    states = ConvLSTM(2, 3, kernel=3, whole_sequence=False)(torch.randn(1, 3, 2, 5, 5))
+    states.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="it can be taken once"):
+        states.sum().backward()
+
+
+def test_the_weights_gradient_does_not_depend_on_how_many_steps_are_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(2)
+    network, sequence = ThesisNetwork(ConvLSTMConfig(hidden=3, head=4)).double(), torch.randn(2, 7, 2, 6, 5).double()
+    gradients = []
+    for gathered in (1, 3 * 2 * 30 * 12 * 8, 2**26):  # one step, three, all
+        monkeypatch.setattr(convlstm, "GATHERED_BYTES", gathered)
+        gradients.append(torch.autograd.grad(network(sequence).square().sum(), network.parameters()))
+    torch.testing.assert_close(gradients[0], gradients[2])
+    torch.testing.assert_close(gradients[1], gradients[2])
 
 
 def test_bfloat16_is_float32_to_a_few_roundings_in_output_and_gradient() -> None:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from sereno.workflow import Model
 
 LEAKS = (
-    'model.split = "random": validation windows share days with training windows, so the validation loss leaks and is '
-    "too good; judge the model on days it was not trained on"
+    'model.split = "random": validation windows share days with training windows, so the validation loss leaks and '
+    "is too good; judge the model on days it was not trained on"
 )
 BARE = "climatology and uncertainty are fitted on the input that fill or evaluate uses it on"
 
