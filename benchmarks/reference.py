@@ -2,14 +2,14 @@
 
 Usage: ``python benchmarks/reference.py twin|tasmania [--bench FOLDER] [--minutes N] [--output FOLDER]``. Each network
 is trained for N minutes at most (twice as long the deep one) with ``examples/reference.toml`` on smaller tiles, then
-all are scored on wholly hidden days of a later period. A run that was stopped goes on where it was. Prints tables in
+all are scored on wholly hidden days of a later period, with sereno's own interpolation beside them. A run that was
+stopped goes on where it was. Prints tables in
 Markdown and leaves them, ``scores.json``, figures and the loss curves in the folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ import sereno
 from sereno.config import REFERENCE_NETWORKS, RunConfig, override, parse_config, read_config
 from sereno.evaluation import Evaluation
 from sereno.report.figures import losses_figure, save
+from sereno.report.score_figures import save_score_figures
+from sereno.report.tables import save_scores
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.workflow import Model, fit
 
@@ -102,11 +104,15 @@ def main() -> None:
     sea, folder = SEAS[options.sea], options.output / options.sea
     folder.mkdir(parents=True, exist_ok=True)
     cube = open_sea(options.sea, options.bench)
-    models = {name: trained(cube, name, sea, folder, options.minutes) for name in REFERENCE_NETWORKS}
+    methods: dict[str, Model | RunConfig] = {
+        name: trained(cube, name, sea, folder, options.minutes) for name in REFERENCE_NETWORKS
+    }
+    methods["interpolation"] = parse_config({"model": {"method": "interpolation"}, "train": sea["train"]})
     # The given withheld pixels are for the protocol of clouds; here whole days are hidden.
     cube = cube.drop_vars("sst_withheld", errors="ignore")
-    result = sereno.evaluate(cube, models, days=sea["scored"], protocol="hidden-day", share=0.2)
-    (folder / "scores.json").write_text(json.dumps(result.scores, indent=1))
+    result = sereno.evaluate(cube, methods, days=sea["scored"], protocol="hidden-day", share=0.2)
+    save_scores(result, folder)
+    save_score_figures(result, folder)
     text = "\n".join(table(result)) + "\n"
     (folder / "table.md").write_text(text)
     print(text)
