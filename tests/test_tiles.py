@@ -27,8 +27,8 @@ def run_file(**model: object) -> RunConfig:
 @pytest.fixture(scope="module")
 def folder(sea: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("written") / "tiles"
-    count, scale = export_tiles(sea, run_file(), target)
-    assert count == len(list(target.glob("training_data_*.npz")))
+    made, scale = export_tiles(sea, run_file(), target)
+    assert made == (len(list(target.glob("training_data_*.npz"))), 5, *SIZE)
     assert scale == pytest.approx(read_scale(target))
     return target
 
@@ -113,12 +113,22 @@ def test_a_network_learns_from_tiles_and_is_completed_by_the_sea_it_is_used_on(
     loaded = sereno.load(sereno.save(bare, tmp_path / "bare"))
     assert isinstance(loaded, BareNetwork)
     assert loaded.config == bare.config
-    assert "tiles" in json.loads((tmp_path / "bare" / "model.json").read_text())["training_period"]
+    told = json.loads((tmp_path / "bare" / "model.json").read_text())
+    assert "tiles" in told["weights_from"]
+    days = read_tiles(folder).days
+    assert told["weights_period"] == f"{days.min() - 2}:{days.max() + 2}"
     one, other = (sereno.fill(sea, model, days="2019-02-01").compute() for model in (bare, loaded))
     xr.testing.assert_identical(one, other)
     assert np.isfinite(one["mean"].values[0][sea["water"]]).all()
     scores = sereno.evaluate(sea, {"bare": loaded}, days="2019-04-01:").scores
     assert scores["fitted"]["bare"]["fitted_here"]
+    assert scores["fitted"]["bare"]["weights"]["holds_scored_days"] is True
+    later = replace(loaded, period="2018-01-01:2018-12-31")
+    assert sereno.evaluate(sea, {"bare": later}, days="2019-04-01:").scores["fitted"]["bare"]["weights"] == {
+        "from": bare.origin,
+        "period": "2018-01-01:2018-12-31",
+        "holds_scored_days": False,
+    }
 
 
 def test_the_scored_days_do_not_complete_a_bare_network(sea: xr.Dataset, folder: Path) -> None:
@@ -154,9 +164,18 @@ def test_tiles_of_another_layout_are_refused(
 
 
 def test_a_damaged_tile_is_named(folder: Path, tmp_path: Path) -> None:
+    for name in ("training_data_0.npz", "training_data_7.npz"):
+        spoilt = spoil(folder, tmp_path / name[:-4])
+        (spoilt / name).write_bytes((folder / name).read_bytes()[:200])
+        with pytest.raises(InputError, match=rf"{name}: cannot be read, truncated or damaged\? a training tile"):
+            read_tiles(spoilt)
+
+
+def test_tiles_without_their_scale_are_told_what_is_missing(folder: Path, tmp_path: Path) -> None:
     spoilt = spoil(folder, tmp_path / "spoilt")
-    (spoilt / "training_data_0.npz").write_bytes((folder / "training_data_0.npz").read_bytes()[:200])
-    with pytest.raises(InputError, match=r"training_data_0\.npz: cannot be read as a training tile"):
+    (spoilt / "max_std_seq.npz").unlink()
+    assert is_tile_folder(spoilt)
+    with pytest.raises(InputError, match=r"max_std_seq\.npz: no such file"):
         read_tiles(spoilt)
 
 

@@ -270,6 +270,8 @@ def _fault(error: dict[str, Any]) -> str:
     if kind in ("dataclass_type", "model_attributes_type"):
         return f"{path}: must be a table of settings (got {given!r})"
     message = error["msg"].removeprefix("Value error, ")
+    if kind == "tuple_type":
+        message = "must be a list, such as [64, 64]"
     return f"{path}: {message}" if isinstance(given, dict) else f"{path}: {message} (got {given!r})"
 
 

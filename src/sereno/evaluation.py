@@ -218,14 +218,24 @@ def _require_unseen(label: str, model: Model, withheld: xr.DataArray) -> None:
         )
 
 
+def _holds(period: str, withheld: xr.DataArray) -> bool:
+    """Tell whether a period ``A:B`` holds a scored day."""
+    first, last = (np.datetime64(day) for day in period.split(":"))
+    scored = withheld["time"].values
+    return bool(((scored >= first) & (scored <= last)).any())
+
+
 def _record(model: Model, withheld: xr.DataArray) -> dict[str, Any]:
     """Tell what a model was fitted on, and whether that period holds scored days."""
-    first, last = (np.datetime64(day) for day in model.description.training_period.split(":"))
-    scored = withheld["time"].values
+    made = model.description
+    weights: dict[str, Any] = {"from": made.weights_from, "period": made.weights_period, "holds_scored_days": None}
+    if made.weights_period:
+        weights["holds_scored_days"] = _holds(made.weights_period, withheld)
     return {
         "method": model.name,
-        "training_period": model.description.training_period,
-        "training_period_holds_scored_days": bool(((scored >= first) & (scored <= last)).any()),
+        "training_period": made.training_period,
+        "training_period_holds_scored_days": _holds(made.training_period, withheld),
+        **({"weights": weights} if made.weights_from else {}),
         "climatology_base_period": model.reconstructor.climatology.base_period,
         "climatology_file": model.config.climatology.file,
         "config": as_mapping(model.config),

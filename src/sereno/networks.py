@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from sereno.climatology import fit_climatology
@@ -18,7 +19,7 @@ from sereno.cube import select_period, validate
 from sereno.errors import InputError
 from sereno.features import Archive
 from sereno.io.keras import read_keras
-from sereno.io.static import climatology_table
+from sereno.io.static import climatology_table, require_climatology
 from sereno.io.tiles import read_tiles, split_tiles, write_tiles
 from sereno.methods import Progress, State, method_class, silent
 from sereno.windows import Tiles, plan_tiles
@@ -38,11 +39,14 @@ class BareNetwork:
         Its weights, and ``scale`` (0 where not known) and ``history``.
     origin
         What it was trained on.
+    period
+        First and last day that its training saw, as ``A:B``; empty where not known.
     """
 
     config: RunConfig
     state: State
     origin: str
+    period: str = ""
 
 
 def fit_tiles(
@@ -95,12 +99,13 @@ def fit_tiles(
         max_minutes=config.max_minutes,
         progress=progress,
     )
-    return BareNetwork(replace(config, model=network), state, f"{len(training)} tiles of {source}")
+    origin = f"{len(training)} tiles of {source}"
+    return BareNetwork(replace(config, model=network), state, origin, found.period)
 
 
 def export_tiles(
     cube: xr.Dataset, config: RunConfig, folder: str | Path, *, progress: Progress = silent
-) -> tuple[int, float]:
+) -> tuple[tuple[int, ...], float]:
     """Write training tiles in the reference's layout: every tile of every day, the central day wholly hidden.
 
     Parameters
@@ -111,8 +116,8 @@ def export_tiles(
 
     Returns
     -------
-    int, float
-        How many tiles, and ``max_std_seq``.
+    tuple of int, float
+        How many tiles, of how many days, rows and columns; and ``max_std_seq``.
 
     Raises
     ------
@@ -132,7 +137,8 @@ def export_tiles(
             f"central day of {network.window} days; lower the coverage, the tile or the window"
         )
     scale = write_tiles(Tiles(archive, network, config.seed, places, shuffle=False), folder, progress=progress)
-    return len(places), scale
+    size = np.minimum(network.tile, archive.water.shape).tolist()
+    return (len(places), network.window, *size), scale
 
 
 def import_keras(
@@ -149,6 +155,8 @@ def import_keras(
     climatology
         File of the climatology that its anomalies were taken from; fitted on the cube where not given.
     """
+    if climatology is not None:
+        require_climatology(Path(climatology))
     network = read_keras(path)
     model = {"method": "convlstm", "mask": "state", "hidden_day_fraction": 1.0, **network.settings}
     values = {"recent_days": 0} | ({} if climatology is None else {"file": climatology})

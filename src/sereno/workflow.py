@@ -16,7 +16,7 @@ from sereno.errors import InputError
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
 from sereno.io.static import climatology_table
 from sereno.io.write import Product, SstType
-from sereno.methods import QUICK_METHODS, Progress, State, silent
+from sereno.methods import QUICK_METHODS, Progress, silent
 from sereno.networks import BareNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 
@@ -49,7 +49,7 @@ def fit(
     *,
     folder: Path | None = None,
     resume: bool = False,
-    trained: State | None = None,
+    trained: BareNetwork | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Train or tune a method on a cube.
@@ -66,7 +66,7 @@ def fit(
     resume
         Continue from the checkpoints in `folder`.
     trained
-        Weights of a network trained elsewhere (`BareNetwork.state`): only climatology and uncertainty are fitted.
+        A network trained elsewhere: only climatology and uncertainty are fitted.
 
     Raises
     ------
@@ -93,11 +93,14 @@ def fit(
     table = climatology_table(config.climatology, cube)
     training: dict[str, Any] = {}
     if config.model.method not in QUICK_METHODS:
-        training = {"folder": folder, "resume": resume, "max_minutes": config.max_minutes, "trained": trained}
+        training = {"folder": folder, "resume": resume, "max_minutes": config.max_minutes}
+        training["trained"] = None if trained is None else trained.state
     reconstructor = AnomalyReconstructor.fit(
         train, config, valid=valid, seed=config.seed, progress=progress, table=table, **training
     )
     description = ModelDescription.of(train, as_mapping(config), seed=config.seed, grid_bound=True)
+    if trained is not None:
+        description = replace(description, weights_from=trained.origin, weights_period=trained.period)
     return Model(reconstructor, description)
 
 
@@ -182,7 +185,8 @@ def save(model: Model | BareNetwork, folder: str | Path) -> Path:
     """Save a model, or a bare network, as a folder."""
     if isinstance(model, Model):
         return save_model(folder, model.reconstructor.state(), model.description)
-    description = ModelDescription.of_network(as_mapping(model.config), trained_on=model.origin)
+    told = {"weights_from": model.origin, "weights_period": model.period}
+    description = ModelDescription.of_network(as_mapping(model.config), **told)
     return save_model(folder, replace(model.state, values={_BARE: model.state.values}), description)
 
 
@@ -198,7 +202,8 @@ def load(folder: str | Path) -> Model | BareNetwork:
     config = parse_config(description.config, origin=f"{folder}: configuration of the model")
     try:
         if _BARE in state.values:
-            return BareNetwork(config, replace(state, values=state.values[_BARE]), description.training_period)
+            weights = replace(state, values=state.values[_BARE])
+            return BareNetwork(config, weights, description.weights_from, description.weights_period)
         return Model(AnomalyReconstructor.from_state(config, state), description)
     except (KeyError, TypeError, RuntimeError) as error:  # the last from weights of another shape
         reason = str(error).splitlines()[0]
@@ -235,7 +240,7 @@ def resolve(
         years = (before - gap - cube["time"].values[0]) / np.timedelta64(365, "D")
         if years >= TRAINING_YEARS:
             config = replace(config, train=f":{str(before - gap)[:10]}")
-    return fit(cube, config, trained=method.state if isinstance(method, BareNetwork) else None, progress=progress)
+    return fit(cube, config, trained=method if isinstance(method, BareNetwork) else None, progress=progress)
 
 
 def _periods(cube: xr.Dataset, config: RunConfig) -> tuple[xr.Dataset, xr.Dataset | None]:

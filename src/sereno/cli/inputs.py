@@ -75,7 +75,10 @@ def prepare(
             progress=progress,
         )
     tell(done.notes, done.inserted_days)
-    typer.echo(f"wrote {output}" if output.suffix == ".nc" else f"wrote {output}: {done.written} days")
+    if output.suffix == ".nc" or done.written:
+        typer.echo(f"wrote {output}" if output.suffix == ".nc" else f"wrote {output}: {done.written} days")
+    else:
+        typer.echo(f"nothing to do: {output} has all days of the input")
 
 
 @app.command(epilog="Example: `sereno describe l3s/ -o description --days 2019:2021`")
@@ -175,5 +178,7 @@ def tiles(
     values = {"model": model, "climatology": table, "seed": seed or 0} | ({} if days is None else {"train": days})
     run = parse_config(values, origin="options")
     with shown_progress() as progress:
-        count, scale = export_tiles(open_input(inputs, variable, water, quality), run, output, progress=progress)
-    typer.echo(f"wrote {output}: {count} tiles of {window} × {size[0]} × {size[1]}, max_std_seq {scale:.4f}")
+        made, scale = export_tiles(open_input(inputs, variable, water, quality), run, output, progress=progress)
+    typer.echo(f"wrote {output}: {made[0]} tiles of {' × '.join(map(str, made[1:]))}, max_std_seq {scale:.4f}")
+    if made[2:] != size:
+        note(f"a tile of {size[0]} × {size[1]} cells does not fit the grid, and was cut to it")

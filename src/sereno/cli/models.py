@@ -120,7 +120,12 @@ def import_keras(
         raise InputError(f"--climatology {climatology}: no such file")
     known = None if climatology is None else str(climatology.resolve())
     network = networks.import_keras(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
-    typer.echo(f"wrote {workflow.save(network, output)}: a bare network from {network.origin}; {BARE}")
+    rest = (
+        BARE
+        if known is None
+        else BARE.replace("climatology and uncertainty are fitted", "its uncertainty is learned")
+    )
+    typer.echo(f"wrote {workflow.save(network, output)}: a bare network from {network.origin}; {rest}")
     if scale is None:
         note("without --max-std-seq anomalies are divided by their standard deviation on the input it is used on")
     if known is None:

@@ -91,15 +91,17 @@ def configuration(method: str | None, path: Path | None, settings: list[str], to
         model["method"] = method
     if not model:
         raise InputError("no method: name one with -m, or set model.method in the run file")
-    return parse_config(values, origin=str(path or "options"))
+    sources = [*([str(path)] if path else []), *(["--set"] if settings else [])]
+    return parse_config(values, origin=" with ".join(sources) or "options")
 
 
 def model_or_name(text: str) -> Model | BareNetwork | str:
     """Read ``-m``: a folder is a model, anything else must be the name of a method."""
+    from sereno.config import REFERENCE_NETWORKS
     from sereno.methods import METHODS, QUICK_METHODS
     from sereno.workflow import load
 
-    if text in METHODS and not Path(text, "model.json").exists():
+    if text in {*METHODS, *REFERENCE_NETWORKS} and not Path(text, "model.json").exists():
         if text not in QUICK_METHODS:
             raise InputError(f"-m {text}: needs training; run sereno fit -m {text} first and give the model's folder")
         return text

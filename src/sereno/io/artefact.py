@@ -60,6 +60,9 @@ class ModelDescription:
         True where the model holds maps and so works on its own grid alone.
     lat, lon
         That grid, degrees; empty where the model is not bound to it.
+    weights_from, weights_period
+        Of a network trained elsewhere, what its weights were trained on, and the first and last day of it as ``A:B``,
+        empty where not known.
     """
 
     method: str
@@ -76,6 +79,8 @@ class ModelDescription:
     grid_bound: bool = False
     lat: tuple[float, ...] = ()
     lon: tuple[float, ...] = ()
+    weights_from: str = ""
+    weights_period: str = ""
 
     @classmethod
     def of(
@@ -107,8 +112,8 @@ class ModelDescription:
         )
 
     @classmethod
-    def of_network(cls, config: dict[str, Any], *, trained_on: str) -> Self:
-        """Describe a bare network, which knows neither field nor grid; `trained_on` stands for the period."""
+    def of_network(cls, config: dict[str, Any], *, weights_from: str, weights_period: str) -> Self:
+        """Describe a bare network, which knows neither field nor grid, nor any period but that of its weights."""
         return cls(
             method=config["model"]["method"],
             config=config,
@@ -116,7 +121,9 @@ class ModelDescription:
             units="",
             spacing_degrees=(0.0, 0.0),
             spacing_km=(0.0, 0.0),
-            training_period=trained_on,
+            training_period="",
+            weights_from=weights_from,
+            weights_period=weights_period,
             versions={"sereno": version("sereno")},
         )
 

@@ -187,6 +187,8 @@ def _write_days(task: _Days) -> tuple[Sequence[int], str | None]:
         images = {name: part.images[name][days, :, :] for name in sorted(store.names)}
         part.close()
         maps = task.recipe.maps(images, part.name, store.input_grid)
+        if task.recipe.step is not None:  # the coarse coast cuts off observed cells
+            maps = {name: np.where(store.grid.water, values, np.float32(np.nan)) for name, values in maps.items()}
         field = maps[part.name]
         state = np.where(np.isfinite(field), OBSERVED, MISSING)
         maps["state"] = np.where(store.grid.water, state, LAND).astype("int8")

@@ -62,8 +62,10 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
     Raises
     ------
     InputError
-        If it cannot be read, or is a store whose preparation was interrupted.
+        If it is not there or cannot be read, or is a store whose preparation was interrupted.
     """
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
     engine: Literal["zarr", "netcdf4"] = "zarr" if _is_zarr(path) else "netcdf4"
     try:
         dataset = xr.open_dataset(path, decode_times=False, chunks=chunks, cache=False, engine=engine)

@@ -55,6 +55,22 @@ def climatology_table(config: ClimatologyConfig, cube: xr.Dataset) -> xr.DataArr
     return None if config.file is None else read_climatology(Path(config.file), cube)
 
 
+def require_climatology(path: Path) -> None:
+    """Make sure that a file holds a climatology, before a cube is there to bring it to.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it holds no map of a year.
+    """
+    dataset, origin = open_dataset(path, chunks={}), str(path)
+    latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
+    axis = _year_axis(dataset, origin)
+    rows, columns = (str(dataset[coordinate].dims[0]) for coordinate in (latitude, longitude))
+    name = _climatology_name(dataset, (axis, rows, columns), "sst", origin)
+    _year_order(dataset, axis, dataset[name].sizes[axis], origin)
+
+
 def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     """Read a daily climatology onto a cube's grid.
 
@@ -83,9 +99,7 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     dataset = dataset.set_coords([latitude, longitude]).swap_dims(
         {dataset[name].dims[0]: name for name in (latitude, longitude) if dataset[name].dims != (name,)}
     )
-    axis = next((d for d in ("dayofyear", "month", "time") if d in dataset.dims), None)
-    if axis is None:
-        raise InputError(f"{origin}: a climatology needs a map with a dimension dayofyear, month or time")
+    axis = _year_axis(dataset, origin)
     field = dataset[_climatology_name(dataset, (axis, latitude, longitude), field_name(cube), origin)]
     base_period = _base_period(dataset, field, axis, origin)
     table = field.squeeze([d for d in field.dims if d not in (axis, latitude, longitude)], drop=True)
@@ -103,6 +117,14 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     daily = on_grid.interp(step=np.arange(366) + 0.5).rename(step="dayofyear")
     daily.attrs = {"units": field_of(cube).attrs.get("units", "")} | base_period
     return daily.assign_coords(dayofyear=np.arange(1, 367)).astype("float32")
+
+
+def _year_axis(dataset: xr.Dataset, origin: str) -> str:
+    """Return the dimension along which the year runs."""
+    axis = next((d for d in ("dayofyear", "month", "time") if d in dataset.dims), None)
+    if axis is None:
+        raise InputError(f"{origin}: a climatology needs a map with a dimension dayofyear, month or time")
+    return axis
 
 
 def _climatology_name(dataset: xr.Dataset, axes: tuple[str, str, str], name: str, origin: str) -> str:

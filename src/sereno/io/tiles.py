@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +59,14 @@ class TileFolder:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def period(self) -> str:
+        """The first and last day that the sequences show, as ``A:B``; empty where the files do not say."""
+        if np.isnat(self.days).any():
+            return ""
+        half = self.shape[0] // 2
+        return f"{self.days.min() - half}:{self.days.max() + half}"
+
     def only(self, chosen: np.ndarray, *, order: int | None) -> TileFolder:
         """Return some of the tiles, by their positions."""
         paths = [self.paths[position] for position in chosen]
@@ -74,7 +84,8 @@ class TileFolder:
 
 def is_tile_folder(path: str | Path) -> bool:
     """Tell whether a folder holds training tiles."""
-    return (Path(path) / SCALE_FILE).is_file()
+    names = [inside.name for inside in Path(path).iterdir()] if Path(path).is_dir() else []
+    return SCALE_FILE in names or any(_NAME.fullmatch(name) for name in names)
 
 
 def write_tiles(tiles: Tiles, folder: str | Path, *, progress: Progress = silent) -> float:
@@ -134,11 +145,8 @@ def read_scale(told: str | Path) -> float:
         scale = float(str(told))
     except ValueError:
         path = Path(told) / SCALE_FILE if Path(told).is_dir() else Path(told)
-        try:
-            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
-                scale = float(content["max_std_seq"])
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: holds no number max_std_seq ({error})") from None
+        with _opened(path, "max_std_seq.npz, its folder, or the number itself is wanted") as content:
+            scale = float(content["max_std_seq"])
     if not scale > 0:
         raise InputError(f"{told}: max_std_seq is {scale}, it must be above zero")
     return scale
@@ -210,12 +218,8 @@ def _std(window: HiddenWindow) -> float:
 
 def _arrays(path: Path, shape: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
     """Read sequence and target, and make sure of their shapes."""
-    try:
-        # Opened here, since NumPy leaves a file open that is no archive.
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
-            sequence, target = (np.asarray(content[name], dtype=np.float32) for name in ("sequence", "target"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as a training tile, truncated or damaged? ({error})") from None
+    with _opened(path, "a training tile has sequence and target") as content:
+        sequence, target = (np.asarray(content[name], dtype=np.float32) for name in ("sequence", "target"))
     told = f"sequence {sequence.shape}, target {target.shape}"
     if sequence.ndim != 4 or sequence.shape[-1] != 2 or target.shape != sequence.shape[1:]:
         raise InputError(f"{path}: {told}; a tile has sequence (window, lat, lon, 2) and target (lat, lon, 2)")
@@ -225,5 +229,18 @@ def _arrays(path: Path, shape: tuple[int, ...] | None) -> tuple[np.ndarray, np.n
 
 
 def _day(path: Path) -> np.datetime64:
-    with np.load(path, allow_pickle=False) as content:
+    with _opened(path, "a training tile has sequence and target") as content:
         return np.datetime64(str(content["day"]), "D") if "day" in content else np.datetime64("NaT", "D")
+
+
+@contextmanager
+def _opened(path: Path, wanted: str) -> Iterator[Any]:
+    """Open an ``.npz`` file; InputError where it, or what is asked of it, cannot be read."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {wanted}")
+    try:
+        # Opened here, since NumPy leaves a file open that is no archive.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
+            yield content
+    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile):
+        raise InputError(f"{path}: cannot be read, truncated or damaged? {wanted}") from None

@@ -88,8 +88,8 @@ def show_description(description: xr.Dataset) -> None:
     if seasons.size > 1:
         clearest, cloudiest = (int(month) for month in (seasons.idxmax(), seasons.idxmin()))
         rows["seasons"] = (
-            f"clearest in {calendar.month_name[clearest]} ({float(seasons.max()):.1f} %), "
-            f"cloudiest in {calendar.month_name[cloudiest]} ({float(seasons.min()):.1f} %)"
+            f"most of the water seen in {calendar.month_name[clearest]} ({float(seasons.max()):.1f} %), "
+            f"least in {calendar.month_name[cloudiest]} ({float(seasons.min()):.1f} %)"
         )
     rows["gaps"] = "none"
     if gaps["count"]:
@@ -216,6 +216,14 @@ def show_scores(result: dict[str, Any]) -> None:
         if record["training_period_holds_scored_days"]:
             hidden = "without their withheld pixels" if record["fitted_here"] else "maybe with what is withheld here"
             console.print(f"note: {method} was fitted on {record['training_period']}, scored days too, {hidden}")
+        weights = record.get("weights")
+        if weights and weights["holds_scored_days"] is not False:
+            told = (
+                f"{weights['period']}, scored days too" if weights["period"] else "days not known, maybe those scored"
+            )
+            console.print(
+                f"note: {method} has its weights from {weights['from']}: {told}, and maybe with what is withheld here"
+            )
         if record["climatology_file"] and not record["climatology_base_period"]:
             console.print(
                 f"note: {method} has its climatology from {record['climatology_file']}, which states no base period; "
