@@ -240,11 +240,20 @@ def _bars(counts: np.ndarray, middle: np.ndarray, width: float) -> tuple[np.ndar
     """Merge fine bins into bars; return their edges and the % of all values in each, the far tails left out."""
     reached = np.cumsum(counts)
     first, last = np.searchsorted(reached, (0.001 * reached[-1], 0.999 * reached[-1]))
-    merged = -(-(last - first + 1) // BARS)
+    fewest = -(-(last - first + 1) // BARS)
+    # Bars of a round width hold as many counts of packed data each; 33 bins of 0.002 K would look like a comb.
+    widths = (nice * 10.0**power for power in range(-9, 10) for nice in (1, 2, 5))
+    merged = next(
+        (round(bar / width) for bar in widths if _whole(bar / width) and bar / width > fewest - 0.5), fewest
+    )
     starts = np.arange(first, last + 1, merged)
     bars = np.add.reduceat(np.append(counts[: starts[-1] + merged], 0), starts)
     edges = middle[0] + width * (np.append(starts, starts[-1] + merged) - 0.5)
     return edges, 100 * bars / reached[-1]
+
+
+def _whole(number: float) -> bool:
+    return abs(number - round(number)) < 1e-6 * number
 
 
 def _period(description: xr.Dataset) -> str:
