@@ -605,7 +605,7 @@ def test_all_problems_of_a_folder_are_told_in_one_message(run: Run, sea: Path, t
         ("tiles cube.zarr -o out --window 4", "window must be an odd number"),
         ("import-keras gone.keras -o out", "gone.keras: no such file"),
         ("import-keras cube.zarr -o out", "a folder"),
-        ("import-keras gone.keras -o out --climatology gone.nc", "--climatology gone.nc: no such file"),
+        ("import-keras gone.keras -o out --climatology gone.nc", "gone.nc: no such file"),
         ("climatology cube.zarr -o out.txt", "out.txt: the name must end in .nc or .zarr"),
         ("climatology cube.zarr -o gone/out.nc", "there is no folder"),
         (

@@ -91,9 +91,10 @@ class Drawn:
         if self.fixed:
             generator = np.random.default_rng((self.seed, 0))
             for block, part in zip(blocks, np.array_split(np.arange(self.count), len(blocks)), strict=True):
-                record = self.archive.load(block, window=self.config.window) if part.size else None
+                if not part.size:
+                    continue
+                record = self.archive.load(block, window=self.config.window)
                 for _ in part:
-                    assert record is not None
                     window = draw_window(record, self.config, generator)
                     if window.hidden.any():
                         yield window
@@ -128,13 +129,13 @@ class Tiles:
     def of_epoch(self, epoch: int) -> Iterator[HiddenWindow]:
         """Yield the windows of an epoch; what is hidden of each depends on its place alone."""
         blocks = self.archive.blocks()
+        size = np.minimum(self.config.tile, self.archive.water.shape)
         generator = np.random.default_rng((self.seed, 3, epoch))
         for number in generator.permutation(len(blocks)) if self.shuffle else range(len(blocks)):
             block = blocks[number]
             here = self.places[(self.places[:, 0] >= block.start) & (self.places[:, 0] < block.stop)]
             record = self.archive.load(block, window=self.config.window)
             for place, row, column in generator.permutation(here) if self.shuffle else here:
-                size = np.minimum(self.config.tile, self.archive.water.shape)
                 crop = slice(row, row + size[0]), slice(column, column + size[1])
                 own = np.random.default_rng((self.seed, 4, place, row, column))
                 day = int(place) - record.first

@@ -36,7 +36,7 @@ LEAKS = (
     'model.split = "random": validation windows share days with training windows, so the validation loss leaks and '
     "is too good; judge the model on days it was not trained on"
 )
-BARE = "climatology and uncertainty are fitted on the input that fill or evaluate uses it on"
+BARE = "what else it needs is fitted on the input that fill or evaluate uses it on"
 
 
 @app.command(
@@ -116,16 +116,9 @@ def import_keras(
     from sereno.io.tiles import read_scale
 
     require_place_for_model(output)
-    if climatology is not None and not climatology.exists():
-        raise InputError(f"--climatology {climatology}: no such file")
     known = None if climatology is None else str(climatology.resolve())
     network = networks.import_keras(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
-    rest = (
-        BARE
-        if known is None
-        else BARE.replace("climatology and uncertainty are fitted", "its uncertainty is learned")
-    )
-    typer.echo(f"wrote {workflow.save(network, output)}: a bare network from {network.origin}; {rest}")
+    typer.echo(f"wrote {workflow.save(network, output)}: a bare network from {network.origin}; {BARE}")
     if scale is None:
         note("without --max-std-seq anomalies are divided by their standard deviation on the input it is used on")
     if known is None:

@@ -1,7 +1,7 @@
 """Freed memory that stays with the process while a network is at work.
 
 A step of a network frees and asks for the same few hundred megabytes. The C library of Linux gives large blocks back
-to the system at once and gets them again page by page, which costs a step of training five to ten per cent.
+to the system at once and gets them again page by page, which is a part of each step that can be spared.
 """
 
 from __future__ import annotations
