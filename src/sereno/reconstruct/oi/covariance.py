@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
 
-from sereno.errors import InputError
-
-Correlation = Callable[[torch.Tensor], torch.Tensor]
+Parameter = Any
+"""A number, or a tensor that carries a gradient while parameters are tuned."""
 
 
 def exponential(distance: torch.Tensor) -> torch.Tensor:
@@ -52,11 +51,11 @@ class Covariance:
     """
 
     family: str
-    scales: tuple[float, ...]
-    amplitude: float = 1.0
-    noise: float = 0.2
-    correlated_noise: float = 0.0
-    noise_length: float = 100.0
+    scales: tuple[Parameter, ...]
+    amplitude: Parameter = 1.0
+    noise: Parameter = 0.2
+    correlated_noise: Parameter = 0.0
+    noise_length: Parameter = 100.0
 
     def values(self) -> dict[str, Any]:
         """Return the parameters for JSON."""
@@ -78,22 +77,30 @@ class Covariance:
 
     def vector(self) -> torch.Tensor:
         """Return all parameters as unbounded numbers for an optimiser: logarithms, and logits of shares."""
-        numbers = [*self.scales, *(max(getattr(self, name), 1e-3) for name in _COMMON)]
-        names = (*SCALES[self.family], *_COMMON)
-        free = [math.log(v / (1 - v)) if n in _SHARES else math.log(v) for n, v in zip(names, numbers, strict=True)]
-        return torch.tensor(free, dtype=torch.float64)
+        numbers = [*self.scales, *(getattr(self, name) for name in _COMMON)]
+        return torch.tensor([_free(n, v) for n, v in zip(self.names, numbers, strict=True)], dtype=torch.float64)
+
+    def bounds(self) -> list[tuple[float, float]]:
+        """Return what each number of `vector` may range over."""
+        return [(_free(name, low), _free(name, high)) for name, (low, high) in ((n, _RANGES[n]) for n in self.names)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all parameters, in the order of `vector`."""
+        return (*SCALES[self.family], *_COMMON)
 
     def with_vector(self, vector: torch.Tensor) -> Self:
         """Return this family with the parameters that a vector holds, as tensors that keep their gradient."""
-        names = (*SCALES[self.family], *_COMMON)
-        found = [torch.sigmoid(v) if n in _SHARES else torch.exp(v) for n, v in zip(names, vector, strict=True)]
+        found = [torch.sigmoid(v) if n == "share" else torch.exp(v) for n, v in zip(self.names, vector, strict=True)]
         count = len(SCALES[self.family])
-        return replace(self, scales=tuple(found[:count]), **dict(zip(_COMMON, found[count:], strict=True)))
+        common: dict[str, Parameter] = dict(zip(_COMMON, found[count:], strict=True))
+        return replace(self, scales=tuple(found[:count]), **common)
 
     def settled(self) -> Self:
         """Return the same with plain numbers for parameters."""
-        numbers = {name: float(getattr(self, name)) for name in _COMMON}
-        return replace(self, scales=tuple(map(float, self.scales)), **numbers)
+        scales = tuple(float(value) for value in self.scales)
+        numbers: dict[str, Parameter] = {name: float(getattr(self, name)) for name in _COMMON}
+        return replace(self, scales=scales, **numbers)
 
     def correlation(self, distance: torch.Tensor, lag: torch.Tensor) -> torch.Tensor:
         """Return ρ for distances in km and lags in days of any one shape."""
@@ -105,17 +112,23 @@ class Covariance:
 
     @property
     def reach(self) -> float:
-        """Distance in km beyond which an observation of the day itself is hardly correlated, at most `FURTHEST`."""
-        distance = torch.arange(10.0, FURTHEST + 1, 10.0)
-        near = self.correlation(distance, torch.zeros_like(distance)) > FAINT
-        return float(distance[near][-1]) if near.any() else 10.0
+        """Distance in km beyond which an observation of the day itself is hardly correlated, `FURTHEST` at most."""
+        return self._distance_of(FAINT)
+
+    @property
+    def half_distance(self) -> float:
+        """Distance in km at which the correlation of one day's points is a half."""
+        return self._distance_of(0.5)
 
     @property
     def speed(self) -> float:
         """Kilometres that decorrelate as much as one day does."""
-        day = float(self.correlation(torch.zeros(1), torch.ones(1))[0])
+        return self._distance_of(float(self.correlation(torch.zeros(1), torch.ones(1))[0]))
+
+    def _distance_of(self, value: float) -> float:
+        """Return the distance in km at which the correlation of one day's points falls to a value."""
         distance = torch.arange(1.0, FURTHEST + 1)
-        beyond = distance[self.correlation(distance, torch.zeros_like(distance)) < day]
+        beyond = distance[self.correlation(distance, torch.zeros_like(distance)) <= value]
         return float(beyond[0]) if len(beyond) else FURTHEST
 
 
@@ -128,7 +141,20 @@ SCALES: dict[str, tuple[str, ...]] = {
 """Names of the parameters of each family: share is w or a, power is c, time_power is b."""
 FURTHEST, FAINT = 500.0, 0.03
 _COMMON = ("amplitude", "noise", "correlated_noise", "noise_length")
-_SHARES = ("share",)
+_RANGES = {
+    "length": (3.0, 400.0),
+    "time": (0.3, 60.0),
+    "large_length": (20.0, 1000.0),
+    "large_time": (2.0, 400.0),
+    "share": (0.02, 0.98),
+    "power": (0.05, 3.0),
+    "time_power": (0.2, 1.0),
+    "amplitude": (0.3, 3.0),
+    "noise": (0.01, 3.0),
+    "correlated_noise": (0.001, 3.0),
+    "noise_length": (3.0, 500.0),
+}
+"""What tuning keeps to; errors in the field's unit, which for temperature is kelvin."""
 _PAPER = {
     "exponential": (180.0, 7.0),  # Buongiorno Nardelli et al. 2013, Remote Sensing of Environment 129, 1–16
     "operational": (150.0, 27.0, 0.7, 0.26, 0.4),  # Marullo et al. 2007, Ocean Science 3, 299–310
@@ -142,18 +168,7 @@ _START = {
 
 
 def published(family: str, *, noise: float) -> Covariance:
-    """Return a family with the parameters of its paper.
-
-    Raises
-    ------
-    InputError
-        If no paper gives any.
-    """
-    if family not in _PAPER:
-        raise InputError(
-            f"model.parameters: no published parameters are known for the covariance {family!r}; "
-            f"choose {' or '.join(_PAPER)}, or parameters = 'tuned'"
-        )
+    """Return a family with the parameters of its paper; there are some for ``exponential`` and ``operational``."""
     return Covariance(family, _PAPER[family], noise=noise)
 
 
@@ -162,17 +177,23 @@ def start(family: str, *, noise: float) -> Covariance:
     return Covariance(family, _START[family], noise=noise, correlated_noise=0.5 * noise)
 
 
+def _free(name: str, value: float) -> float:
+    """Return a parameter as an unbounded number."""
+    return math.log(value / (1 - value)) if name == "share" else math.log(value)
+
+
 def correlation(family: str, scales: tuple[Any, ...], distance: torch.Tensor, lag: torch.Tensor) -> torch.Tensor:
     """Return ρ of a family, differentiable where its scales are tensors."""
     length, time, *rest = scales
     if family == "exponential":
-        return torch.exp(-distance / length - lag / time)
+        return exponential(distance / length) * exponential(lag / time)
     if family == "matern":
-        return matern(distance / length) * torch.exp(-lag / time)
+        return matern(distance / length) * exponential(lag / time)
     if family == "two-scale":
         large_length, large_time, share = rest
         small = matern(distance / length) * matern(lag / time)
-        return share * small + (1 - share) * matern(distance / large_length) * matern(lag / large_time)
+        large = matern(distance / large_length) * matern(lag / large_time)
+        return torch.as_tensor(share * small + (1 - share) * large)
     share, power, time_power = rest  # operational
-    in_space = share * torch.exp(-distance / length) + (1 - share) * (1 + distance) ** -power
-    return in_space * torch.exp(-((lag / time).clamp(min=1e-9) ** time_power))
+    in_space = share * exponential(distance / length) + (1 - share) * (1 + distance) ** -power
+    return torch.as_tensor(in_space * exponential((lag / time).clamp(min=1e-9) ** time_power))

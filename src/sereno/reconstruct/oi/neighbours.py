@@ -8,7 +8,6 @@ the most correlated ones, not all from one side.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
@@ -17,12 +16,14 @@ from scipy.ndimage import label
 from sereno.reconstruct.oi.covariance import Covariance
 from sereno.reconstruct.oi.pyramid import Lattice, Pyramid
 
-OPENING = 0.4
+OPENING = 0.5
 """A square is looked at whole from where it is so much smaller than its distance, time counted as distance."""
 SECTOR_SHARE = 0.4
 """No quadrant gives more than this share of the observations."""
 MOST_SQUARES = 6000
 """Squares that a block looks at, at most: the most correlated."""
+BLOCK_SHARE, LARGEST_BLOCK = 0.5, 8
+"""Blocks are so many times as wide, at most, as the distance at which correlation is a half; and so many cells."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,10 @@ class Geometry:
         Of a cell, km; width by row of the grid, (lat,).
     half
         Days looked at on either side.
-    radius
-        km.
+    side
+        Cells along a side of a block.
+    covariance
+        Ranks observations, and says how far it is worth looking.
     """
 
     lattice: Lattice
@@ -113,7 +116,7 @@ class Geometry:
     height: float
     width: np.ndarray
     half: int
-    radius: float
+    side: int
     covariance: Covariance
 
     @classmethod
@@ -125,20 +128,21 @@ class Geometry:
         width: np.ndarray,
         half: int,
         covariance: Covariance,
-        smallest_levels: int = 1,
     ) -> Geometry:
-        """Choose the lattice: its largest squares are half the covariance's reach wide at most."""
+        """Choose the lattice: its largest squares are a quarter of the covariance's reach wide at most."""
         cell = float(np.sqrt(height * width.mean()))
-        radius = covariance.reach
-        levels = max(smallest_levels, 1 + int(np.log2(max(0.25 * radius / cell, 1))))
-        margin = 1 + int(np.ceil(radius / (min(height, float(width.min())) * 2 ** (levels - 1))))
-        return cls(Lattice(water.shape, levels, margin), water, height, width, half, radius, covariance)
+        block = min(BLOCK_SHARE * covariance.half_distance / cell, LARGEST_BLOCK)
+        side = 1 << max(0, int(np.log2(max(block, 1))))
+        levels = 1 + int(np.log2(max(0.25 * covariance.reach / cell, side)))
+        margin = 1 + int(np.ceil(covariance.reach / (min(height, float(width.min())) * 2 ** (levels - 1))))
+        return cls(Lattice(water.shape, levels, margin), water, height, width, half, side, covariance)
 
-    def stencil(self, row: int, column: int, side: int) -> Stencil:
+    def stencil(self, row: int, column: int) -> Stencil:
         """Return what a block looks at whose square begins at `row` and `column` of a largest square, in cells."""
         lattice, cell = self.lattice, np.array([self.height, float(self.width.mean())])
-        centre = np.array([row, column]) + side / 2
-        reach = np.ceil(self.radius / (cell * lattice.largest)).astype(int) + 1
+        centre = np.array([row, column]) + self.side / 2
+        radius = self.covariance.reach
+        reach = np.ceil(radius / (cell * lattice.largest)).astype(int) + 1
         grid = [np.arange(-n, n + 1) for n in reach]
         lags = np.arange(-self.half, self.half + 1)
         lag, first, second = (a.ravel() for a in np.meshgrid(lags, *grid, indexing="ij"))
@@ -147,9 +151,9 @@ class Geometry:
             size = (1 << level) * float(np.sqrt(cell.prod()))
             offset = (np.stack([first, second], axis=-1) + 0.5) * (1 << level) - centre
             distance = np.hypot(*(offset * cell).T)
-            near = distance - 0.7 * size <= self.radius
+            near = distance - 0.7 * size <= radius
             whole = size <= OPENING * np.hypot(distance, self.covariance.speed * lag)
-            keep = near & (whole if level else distance <= self.radius)
+            keep = near & (whole if level else distance <= radius)
             sector = 2 * (offset[:, 0] >= 0) + (offset[:, 1] >= 0)
             found = (lag, np.full(lag.size, level), first, second, sector, distance)
             kept.append(np.stack(found, axis=1)[keep])

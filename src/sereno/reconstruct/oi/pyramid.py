@@ -115,6 +115,13 @@ def build(values: np.ndarray, lattice: Lattice, *, relative_variance: np.ndarray
     return Pyramid(*(np.concatenate(part, axis=1) for part in parts))
 
 
+def relative_variance(error: np.ndarray | None, typical: float | None) -> np.ndarray | None:
+    """Return stated errors as variances in units of a typical one's; 1 where none is stated, None without any."""
+    if error is None or typical is None:
+        return None
+    return np.where(error > 0, (error / typical) ** 2, np.float32(1)).astype(np.float32)
+
+
 def _merged(values: np.ndarray) -> np.ndarray:
     """Sum over squares of two by two, (day, rows / 2, columns / 2)."""
     return np.asarray(values[:, ::2, ::2] + values[:, 1::2, ::2] + values[:, ::2, 1::2] + values[:, 1::2, 1::2])

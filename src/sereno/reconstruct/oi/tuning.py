@@ -10,18 +10,15 @@ import torch
 from scipy.optimize import minimize
 
 from sereno.clouds import Sample
-
 from sereno.reconstruct.oi.covariance import Covariance
 from sereno.reconstruct.oi.equations import Points, analyse
 from sereno.reconstruct.oi.neighbours import Geometry, Stencil, nearest
-from sereno.reconstruct.oi.pyramid import build
+from sereno.reconstruct.oi.pyramid import build, relative_variance
 from sereno.reconstruct.oi.walk import points, seen_squares
+from sereno.reconstruct.oi.workers import workers
 
-ROUNDS = 2
-"""How often neighbourhoods are chosen: by the parameters at the start, then by those found."""
-MOST_STEPS = 40
-_RANGE = 4.0
-"""A parameter moves by a factor of e^4 at most in a round."""
+MOST_STEPS = 50
+"""Evaluations of the likelihood at most."""
 _CHUNK = 256
 
 
@@ -51,31 +48,37 @@ class Withheld:
             observed, target = (
                 Points(*(getattr(p, name)[part] for name in p.__match_args__)) for p in (self.observed, self.target)
             )
-            yield Withheld(
-                observed, self.value[part], self.noise[part], self.known[part], target, self.truth[part]
-            )
+            yield Withheld(observed, self.value[part], self.noise[part], self.known[part], target, self.truth[part])
 
     def predict(self, covariance: Covariance, *, of_observations: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and error variance at the targets, (n,)."""
-        parts = [
-            analyse(
-                c.observed, c.value, c.noise, c.known, c.target, covariance, of_observations=of_observations
-            )
-            for c in self.chunks()
-        ]
-        mean, variance = (torch.cat(part)[:, 0] for part in zip(*parts, strict=True))
+        with workers() as pool:
+            parts = pool.map(lambda c: c.solve(covariance, of_observations=of_observations), self.chunks())
+            mean, variance = (torch.cat(part) for part in zip(*parts, strict=True))
         return mean, variance
+
+    def solve(self, covariance: Covariance, *, of_observations: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the same, all of it at once."""
+        mean, variance = analyse(
+            self.observed,
+            self.value,
+            self.noise,
+            self.known,
+            self.target,
+            covariance,
+            of_observations=of_observations,
+        )
+        return mean[:, 0], variance[:, 0]
 
 
 def gather(
     drawn: list[Sample],
     geometry: Geometry,
-    covariance: Covariance,
     *,
     scale: np.ndarray,
-    side: int,
     most: int,
     count: int,
+    typical_error: float | None,
     seed: int,
 ) -> Withheld | None:
     """Choose withheld observations from samples, and their neighbours; None where there is none.
@@ -86,32 +89,30 @@ def gather(
         Windows with withheld observations.
     geometry
         Of the whole grid that the samples were cut from.
-    covariance
-        Ranks the neighbours.
     scale
         Climatological standard deviation, (lat, lon), known on land too.
-    side
-        Cells along a side of the blocks.
     most, count
         Neighbours of each, and how many withheld observations, at most.
+    typical_error
+        What stated errors are measured in.
     """
     rng = np.random.default_rng(seed)
-    whole = replace(geometry, covariance=covariance)
     stencils: dict[int, Stencil] = {}
     parts: list[Withheld] = []
     each = -(-count // max(len(drawn), 1))
     for sample in drawn:
         water = geometry.water[sample.rows, sample.columns]
         lattice = replace(geometry.lattice, shape=water.shape)
-        here = replace(whole, water=water, width=geometry.width[sample.rows], lattice=lattice)
-        pyramid = build(sample.values, lattice)
+        here = replace(geometry, water=water, width=geometry.width[sample.rows], lattice=lattice)
+        stated = relative_variance(sample.error, typical_error)
+        pyramid = build(sample.values, lattice, relative_variance=stated)
         hidden = np.argwhere(np.isfinite(sample.withheld))
         chosen = hidden[rng.permutation(len(hidden))[:each]]
-        start = chosen // side * side
+        start = chosen // geometry.side * geometry.side
         phase = (start % lattice.largest) @ [lattice.largest, 1]
         for value in np.unique(phase):
             if value not in stencils:
-                stencils[value] = whole.stencil(*divmod(int(value), lattice.largest), side)
+                stencils[value] = geometry.stencil(*divmod(int(value), lattice.largest))
             mine = phase == value
             centre, origin, stencil = chosen[mine], start[mine] // lattice.largest, stencils[value]
             seen = seen_squares(here, stencil, origin, centre)
@@ -129,19 +130,20 @@ def gather(
 
 def _joined(parts: list[Withheld]) -> Withheld:
     """Lay parts together."""
-
-    def lay(pick: Callable[[Withheld], torch.Tensor]) -> torch.Tensor:
-        return torch.cat([pick(part) for part in parts])
-
-    observed, target = (
-        Points(*(lay(lambda part, w=which, n=name: getattr(getattr(part, w), n)) for name in Points.__match_args__))
-        for which in ("observed", "target")
+    observed, target = (_joined_points([getattr(part, name) for part in parts]) for name in ("observed", "target"))
+    value, noise, known, truth = (
+        torch.cat([getattr(part, name) for part in parts]) for name in ("value", "noise", "known", "truth")
     )
-    rest = {n: lay(lambda part, n=n: getattr(part, n)) for n in ("value", "noise", "known", "truth")}
-    return Withheld(observed=observed, target=target, **rest)
+    return Withheld(observed, value, noise, known, target, truth)
 
 
-def tune(withheld: Withheld, covariance: Covariance, *, progress: Callable[[float], None]) -> Covariance:
+def _joined_points(parts: list[Points]) -> Points:
+    return Points(*(torch.cat([getattr(part, name) for part in parts]) for name in Points.__match_args__))
+
+
+def tune(
+    withheld: Withheld, covariance: Covariance, *, fixed_noise: bool, progress: Callable[[float], None]
+) -> Covariance:
     """Return the family's parameters of the least mean negative log likelihood of the withheld observations.
 
     ½ log(2πv) + ½ (y − m)²/v over the observations y, with m and v their mean and variance as predicted from their
@@ -149,22 +151,27 @@ def tune(withheld: Withheld, covariance: Covariance, *, progress: Callable[[floa
     minimised by L-BFGS-B, with gradients by automatic differentiation.
     """
     first = covariance.vector().numpy()
+    chunks, count = list(withheld.chunks()), len(withheld.truth)
     done = 0
 
-    def loss(vector: np.ndarray) -> tuple[float, np.ndarray]:
+    def part(chunk: Withheld, vector: np.ndarray) -> tuple[float, np.ndarray]:
+        free = torch.tensor(vector, requires_grad=True)
+        mean, variance = chunk.solve(covariance.with_vector(free), of_observations=True)
+        loss = (torch.log(variance) + (chunk.truth - mean) ** 2 / variance).sum() / (2 * count)
+        (slope,) = torch.autograd.grad(loss, free)
+        return loss.item(), slope.numpy()
+
+    def total(vector: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal done
         done += 1
         progress(min(done / MOST_STEPS, 1.0))
-        free = torch.tensor(vector, requires_grad=True)
-        total = 0.0
-        for chunk in withheld.chunks():
-            mean, variance = chunk.predict(covariance.with_vector(free), of_observations=True)
-            part = (torch.log(variance) + (chunk.truth - mean) ** 2 / variance).sum() / (2 * len(withheld.truth))
-            part.backward()
-            total += float(part.detach())
-        assert free.grad is not None
-        return total, free.grad.numpy()
+        losses, slopes = zip(*pool.map(lambda chunk: part(chunk, vector), chunks), strict=True)
+        return sum(losses), np.sum(slopes, axis=0)
 
-    bounds = [(value - _RANGE, value + _RANGE) for value in first]
-    found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxfun": MOST_STEPS})
+    bounds = covariance.bounds()
+    if fixed_noise:
+        place = covariance.names.index("noise")
+        bounds[place] = (first[place], first[place])
+    with workers() as pool:
+        found = minimize(total, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxfun": MOST_STEPS})
     return covariance.with_vector(torch.from_numpy(found.x)).settled()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +12,7 @@ from sereno.reconstruct.oi.covariance import Covariance
 from sereno.reconstruct.oi.equations import Points, analyse
 from sereno.reconstruct.oi.neighbours import Blocks, Geometry, Neighbours, Stencil, nearest, visible
 from sereno.reconstruct.oi.pyramid import Pyramid
+from sereno.reconstruct.oi.workers import workers
 
 BATCH = 192
 """Blocks whose equations are solved at once."""
@@ -51,14 +49,12 @@ def batches(geometry: Geometry, blocks: Blocks) -> list[Batch]:
     phase = (start[:, 0] % largest) * largest + start[:, 1] % largest
     made = []
     for value in np.unique(phase):
-        stencil = geometry.stencil(*divmod(int(value), largest), side)
+        stencil = geometry.stencil(*divmod(int(value), largest))
         mine = np.flatnonzero(phase == value)
         for some in np.array_split(mine, -(-len(mine) // BATCH)):
             cell, weight = _cells(geometry.water, blocks, some)
             origin, centre = start[some] // largest, blocks.centre[some]
-            made.append(
-                Batch(stencil, origin, seen_squares(geometry, stencil, origin, centre), centre, cell, weight)
-            )
+            made.append(Batch(stencil, origin, seen_squares(geometry, stencil, origin, centre), centre, cell, weight))
     return made
 
 
@@ -131,7 +127,7 @@ def analyse_day(
         flat = (batch.cell[..., 0] * geometry.water.shape[1] + batch.cell[..., 1])[used]
         return flat, batch.weight[used], mean.numpy()[used], variance.numpy()[used]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with workers() as pool:
         parts = [np.concatenate(part) for part in zip(*pool.map(solve, made), strict=True)]
     flat, weight, mean, variance = parts
     total, *blended = (np.bincount(flat, w, cells) for w in (weight, weight * mean, weight * variance))
@@ -184,5 +180,3 @@ def known_everywhere(scale: np.ndarray, water: np.ndarray) -> np.ndarray:
     """Give land the value of the nearest water, (lat, lon)."""
     rows, columns = distance_transform_edt(~water, return_distances=False, return_indices=True)
     return np.asarray(scale[rows, columns])
-
-
