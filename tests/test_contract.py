@@ -16,6 +16,7 @@ from sereno.methods import METHODS
 from sereno.workflow import Model
 
 SMALL: dict[str, dict[str, Any]] = {
+    "oi": {"covariance": "exponential", "parameters": "paper", "observations": 24},
     "convlstm": {
         "window": 5,
         "hidden": 4,
