@@ -14,11 +14,10 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from sereno.evaluation import Evaluation
 from sereno.report.figures import maps_figure, save
+from sereno.report.styles import look, shown_name
 from sereno.strata import STRATA, Stratum
 
 _COLUMNS = 3
-_COLOURS = ("#4c6a88", "#c8553d", "#5b8c5a", "#8f5c9c", "#d39b2a", "#4aa3a2", "#7a5b45", "#333333")
-_MARKERS = "osD^vPX*"
 _BARS = "0.9"
 _TITLE, _LABEL, _TICK = 11, 10, 9
 
@@ -54,7 +53,7 @@ def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figur
         day=example["time"].values[0],
         target_title="Target: the hidden observations" if protocol == "hidden-day" else "Target: the observations",
         analysis_title="Prediction",
-        heading=method,
+        heading=shown_name(method),
         with_std=False,
     )
 
@@ -65,22 +64,23 @@ def strata_figure(strata: dict[str, Any], *, units: str) -> Figure:
     Parameters
     ----------
     strata
-        As in ``scores.json``: ``{stratum: {bin: {method: {"rmse": …, "n_pixels": …}}}}``.
+        As in ``scores.json``: ``{stratum: {bin: {method: {"rmse": …, "n_pixels": …}}}}``; what is empty is left out.
     units
         Of the field.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Axes: the panels in the order of `sereno.strata.STRATA`, then those of the bars.
+        Axes: the panels in the order of `sereno.strata.STRATA`, each that holds pixels, then those of the bars.
     """
-    methods = list(next(iter(next(iter(strata.values())).values())))
-    rows = -(-len(STRATA) // _COLUMNS)
+    shown = {name: stratum for name, stratum in STRATA.items() if strata.get(name)}
+    methods = list(next(iter(strata[next(iter(shown))].values())))
+    rows = -(-len(shown) // _COLUMNS)
     figure = Figure(figsize=(4.6 * _COLUMNS, 3.4 * rows + 0.6), layout="constrained")
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
-    for axis in panels[len(STRATA) :]:
+    for axis in panels[len(shown) :]:
         axis.set_axis_off()
-    for axis, (name, stratum) in zip(panels, STRATA.items(), strict=False):
+    for axis, (name, stratum) in zip(panels, shown.items(), strict=False):
         _draw_stratum(axis, stratum, strata[name], methods)
         axis.set_ylabel(f"RMSE, {units}" if units else "RMSE", fontsize=_LABEL)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -104,9 +104,9 @@ def _draw_stratum(axis: Axes, stratum: Stratum, bins: dict[str, Any], methods: l
     joined = len(labels) - (stratum.last_is_apart and stratum.labels[-1] in bins)
     for order, method in enumerate(methods):
         rmse = [bins[label][method]["rmse"] for label in labels]
-        look: dict[str, Any] = {"color": _COLOURS[order % len(_COLOURS)], "marker": _MARKERS[order % len(_MARKERS)]}
-        axis.plot(places[:joined], rmse[:joined], label=method, linewidth=1.4, markersize=5, **look)
-        axis.plot(places[joined:], rmse[joined:], linestyle="", markersize=5, **look)
+        style = look(order)
+        axis.plot(places[:joined], rmse[:joined], label=shown_name(method), linewidth=1.4, markersize=5, **style)
+        axis.plot(places[joined:], rmse[joined:], linestyle="", markersize=5, **style)
     axis.set_xticks(places, [_short(label) for label in labels], fontsize=_TICK)
     middle, half = (len(labels) - 1) / 2, max(len(labels), 3) / 2 + 0.1
     axis.set_xlim(middle - half, middle + half)
