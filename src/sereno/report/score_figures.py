@@ -36,12 +36,12 @@ def save_score_figures(evaluation: Evaluation, folder: Path) -> list[Path]:
 
 
 def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figure:
-    """Show target, prediction and climatology of one scored day side by side, with colour limits in common.
+    """Show target, prediction and climatology of the day of middling coverage side by side, with one colour scale.
 
     Parameters
     ----------
     example
-        ``target``, ``mean``, ``climatology`` (time, lat, lon) of one day, and ``water``, as in
+        ``target``, ``mean``, ``climatology`` (time, lat, lon) and ``water``, as in
         `sereno.evaluation.Evaluation.examples`.
     method
         The method's name, for the heading.
@@ -51,7 +51,7 @@ def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figur
     return maps_figure(
         example["target"],
         example,
-        day=example["time"].values[0],
+        day=example.attrs["middling_day"],
         target_title="Target: the hidden observations" if protocol == "hidden-day" else "Target: the observations",
         analysis_title="Prediction",
         heading=method,
@@ -72,15 +72,16 @@ def strata_figure(strata: dict[str, Any], *, units: str) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Axes: the panels in the order of `sereno.strata.STRATA`, then those of the bars.
+        Axes: the panels in the order of `sereno.strata.STRATA`, each that holds pixels, then those of the bars.
     """
-    methods = list(next(iter(next(iter(strata.values())).values())))
-    rows = -(-len(STRATA) // _COLUMNS)
+    shown = {name: stratum for name, stratum in STRATA.items() if strata.get(name)}
+    methods = list(next(iter(strata[next(iter(shown))].values())))
+    rows = -(-len(shown) // _COLUMNS)
     figure = Figure(figsize=(4.6 * _COLUMNS, 3.4 * rows + 0.6), layout="constrained")
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
-    for axis in panels[len(STRATA) :]:
+    for axis in panels[len(shown) :]:
         axis.set_axis_off()
-    for axis, (name, stratum) in zip(panels, STRATA.items(), strict=False):
+    for axis, (name, stratum) in zip(panels, shown.items(), strict=False):
         _draw_stratum(axis, stratum, strata[name], methods)
         axis.set_ylabel(f"RMSE, {units}" if units else "RMSE", fontsize=_LABEL)
     handles, labels = panels[0].get_legend_handles_labels()
