@@ -20,7 +20,7 @@ from sereno.preparation import prepare
 from sereno.report.figures import coverage_figure, maps_figure
 from sereno.report.figures import save as save_figure
 from sereno.report.score_figures import save_score_figures
-from sereno.report.tables import save_scores
+from sereno.report.score_tables import save_scores
 from sereno.synthetic import TwinSeaConfig, write_l3s
 from sereno.workflow import fill, fit, product_of, save
 

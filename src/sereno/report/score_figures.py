@@ -35,12 +35,12 @@ def save_score_figures(evaluation: Evaluation, folder: Path) -> list[Path]:
 
 
 def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figure:
-    """Show target, prediction and climatology of one scored day side by side, with colour limits in common.
+    """Show target, prediction and climatology of the day of middling coverage side by side, with one colour scale.
 
     Parameters
     ----------
     example
-        ``target``, ``mean``, ``climatology`` (time, lat, lon) of one day, and ``water``, as in
+        ``target``, ``mean``, ``climatology`` (time, lat, lon) and ``water``, as in
         `sereno.evaluation.Evaluation.examples`.
     method
         The method's name, for the heading.
@@ -50,7 +50,7 @@ def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figur
     return maps_figure(
         example["target"],
         example,
-        day=example["time"].values[0],
+        day=example.attrs["middling_day"],
         target_title="Target: the hidden observations" if protocol == "hidden-day" else "Target: the observations",
         analysis_title="Prediction",
         heading=shown_name(method),
