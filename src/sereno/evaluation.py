@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -148,7 +149,11 @@ def evaluate(
     baseline = {label: name for name, members in result.pop("shared").items() for label in members}
     result["fitted"] = {
         label: _record(model, chosen.mask)
-        | {"fitted_here": not isinstance(methods[label], Model), "baseline": baseline[label]}
+        | {
+            "fitted_here": not isinstance(methods[label], Model),
+            "baseline": baseline[label],
+            "observation_noise": math.sqrt(noise[label]),
+        }
         for label, model in models.items()
     }
     told = {"against": target.against}

@@ -88,7 +88,7 @@ def daily_figure(daily: xr.Dataset, *, units: str) -> Figure:
     Parameters
     ----------
     daily
-        ``rmse``, ``bias`` (method, time) and ``coverage`` (time), in %, as in `sereno.evaluation.Evaluation.daily`.
+        ``rmse``, ``bias`` (method, time) and ``coverage`` (time), a share, as in `sereno.evaluation.Evaluation.daily`.
     units
         Of the field's differences.
     """
@@ -98,7 +98,7 @@ def daily_figure(daily: xr.Dataset, *, units: str) -> Figure:
         for axis, score in ((errors, "rmse"), (biases, "bias")):
             _draw_days(axis, daily[score].sel({"method": label}), shown_name(str(label)), order)
     biases.axhline(0, color="0.4", linewidth=1, linestyle="--")
-    seen.vlines(daily["time"].values, 0, daily["coverage"].values, color="#a9bccf", linewidth=2)
+    seen.vlines(daily["time"].values, 0, 100 * daily["coverage"].values, color="#a9bccf", linewidth=2)
     errors.set_ylim(bottom=0)
     seen.set_ylim(0, 103)
     texts = {"RMSE": errors, "bias": biases}

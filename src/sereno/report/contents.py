@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from sereno.evaluation import same_scores
+from sereno.report.score_tables import further_baselines
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ COLUMNS = (
     Column("r2_with_zeros", "R² with zeros", "over all cells, land and cloud as zeros"),
     Column("effective_resolution", "resolution", "wavelength at which half of the variance is resolved", 0, "km"),
     Column("gradient_rmse", "gradient RMSE", "root mean square error of the gradient's magnitude", 4, "{}/km"),
-    Column("gradient_bias", "gradient bias", "mean error of the gradient's magnitude: below 0 is smoother", 4, "{}/km"),
+    Column("gradient_bias", "gradient bias", "mean error of the gradient's magnitude; below 0 is smooth", 4, "{}/km"),
     Column("seconds", "time", "seconds that filling and scoring took", 1, "s"),
 )
 
@@ -95,8 +95,8 @@ def facts(scores: Mapping[str, Any], command: str) -> dict[str, str]:
     }
     if intervals := scores.get("intervals"):
         found["Intervals"] = (
-            f"{100 * intervals['level']:g} %, by {intervals['resamples']:,} resamples of the scored days in blocks of "
-            f"{intervals['block_days']:g} days"
+            f"{100 * intervals['level']:g} %, from {intervals['resamples']:,} resamples of the scored days in blocks of "
+            f"{intervals['block_days']:g}"
         )
     if scores.get("nrt"):
         found["Near real time"] = "no day was filled with what came after it"
@@ -105,32 +105,22 @@ def facts(scores: Mapping[str, Any], command: str) -> dict[str, str]:
     return {name: text for name, text in found.items() if text}
 
 
-def fitted(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what each method was fitted on, with a warning where that holds scored days."""
-    rows = []
-    for label, record in scores["fitted"].items():
-        warnings = []
-        if record["training_period_holds_scored_days"]:
-            hidden = "without their withheld pixels" if record["fitted_here"] else "maybe with what is withheld here"
-            warnings.append(f"fitted on scored days too, {hidden}")
-        weights = record.get("weights") or {}
-        if weights and weights["holds_scored_days"] is not False:
-            warnings.append("its weights may have seen scored days")
-        if record["climatology_file"] and not record["climatology_base_period"]:
-            warnings.append("its climatology's file states no base period: it may have seen scored days")
-        rows.append(
-            {
-                "label": label,
-                "method": record["method"],
-                "period": record["training_period"].replace(":", " to "),
-                "climatology": record["climatology_file"] or "fitted",
-                "base": (record["climatology_base_period"] or "not known").replace(":", " to "),
-                "weights": weights.get("from", ""),
-                "warnings": warnings,
-                "config": tomli_w.dumps(record["config"]),
-            }
-        )
-    return rows
+def fitted(scores: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what each method was fitted on, and its settings as TOML."""
+    units = difference_units(scores)
+    return [
+        {
+            "label": label,
+            "method": record["method"],
+            "period": record["training_period"].replace(":", " to "),
+            "climatology": record["climatology_file"] or "fitted",
+            "base": (record["climatology_base_period"] or "not known").replace(":", " to "),
+            "weights": record.get("weights", {}).get("from", ""),
+            "noise": f"{record['observation_noise']:.3f} {units}".rstrip(),
+            "config": tomli_w.dumps(record["config"]),
+        }
+        for label, record in scores["fitted"].items()
+    ]
 
 
 def tables(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -141,13 +131,8 @@ def tables(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     made = []
     for against, scored in references(scores).items():
-        methods = scored["methods"]
-        further = {
-            label: row
-            for label, row in scored["baselines"].items()
-            if not any(_same(row, other) for other in methods.values())
-        }
-        ordered = sorted((methods | further).items(), key=lambda item: item[1]["rmse"])
+        further = further_baselines(scored)
+        ordered = sorted((scored["methods"] | further).items(), key=lambda item: item[1]["rmse"])
         columns = [column for column in COLUMNS if any(_known(_of(row, column.name)[0]) for _, row in ordered)]
         units = difference_units(scores)
         made.append(
@@ -204,8 +189,3 @@ def _interval(interval: Any, decimals: int) -> str:  # noqa: ANN401
 
 def _known(value: Any) -> bool:  # noqa: ANN401
     return value is not None and math.isfinite(value)
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    names = ("rmse", "bias", "crps")
-    return same_scores({name: one[name] for name in names}, {name: other[name] for name in names})

@@ -41,8 +41,8 @@ def gallery(evaluation: Evaluation, *, progress: Progress = silent) -> dict[str,
     -------
     dict or None
         ``frame``, the geometry of all maps; ``days``, each with the images ``observed``, ``withheld`` and, where
-        known, ``truth``; ``methods``, each with the images ``mean``, ``std`` and ``error`` of every day; ``bars``,
-        the colour bars; ``units``. None where no day was kept.
+        known, ``truth``; ``methods``, each with the images ``mean``, ``std`` and ``error`` of every day; the ticks
+        of the colour bars and their ``ramps``; ``units``; what is shown first. None where no day was kept.
     """
     if not evaluation.examples:
         return None
@@ -85,8 +85,10 @@ def gallery(evaluation: Evaluation, *, progress: Progress = silent) -> dict[str,
         "frame": frame(common["water"]),
         "days": days,
         "methods": methods,
-        "first": _best(evaluation.scores, list(examples)),
+        "first_method": _best(evaluation.scores, list(examples)),
+        "first_day": int(np.flatnonzero(common["time"].values == np.datetime64(common.attrs["middling_day"]))[0]),
         "views": ["error", "std"] + (["truth"] if "truth" in common else []),
+        "error": f"Error: analysis − {'truth' if 'truth' in common else 'withheld observations'}",
         "units": {"value": unit_label(common["target"]), "difference": unit_label(common["target"], difference=True)},
         "bars": {"std": bar(spread), "error": bar((-widest, widest))},
         "ramps": {
@@ -158,13 +160,12 @@ def _error(example: xr.Dataset) -> xr.DataArray:
 
 
 def _told(evaluation: Evaluation, label: str, day: np.datetime64) -> str:
-    """Return the scores of a method on a day, as text; nothing where it was not scored."""
-    row = evaluation.daily.sel({"method": label})
-    if day not in row["time"].values or not np.isfinite(row["rmse"].sel(time=day)):
-        return ""
-    rmse, bias, pixels = (float(row[name].sel(time=day)) for name in ("rmse", "bias", "pixels"))
+    """Return the scores of a method on a day, and what was seen on it, as text."""
+    row = evaluation.daily.sel({"method": label}).sel(time=day)
+    rmse, bias, pixels, seen = (float(row[name]) for name in ("rmse", "bias", "pixels", "coverage"))
     units = difference_units(evaluation.scores)
-    return f"RMSE {rmse:.3f} {units}, bias {bias:+.3f} {units} on {pixels:,.0f} withheld pixels".replace("-", "−")
+    scored = f"RMSE {rmse:.3f} {units}, bias {bias:+.3f} {units} on {pixels:,.0f} withheld pixels".replace("-", "−")
+    return f"{scored} · {100 * seen:.0f} % of the sea observed, withheld pixels among it"
 
 
 

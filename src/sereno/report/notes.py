@@ -50,7 +50,7 @@ NOTES = {
     ),
     "daily": Note(
         "Errors by day",
-        "RMSE and bias of each scored day, and how much of the sea was seen on it, the withheld pixels left out.",
+        "RMSE and bias of each scored day, and how much of the sea the input shows on it.",
         "Peaks that all methods share are hard days: little was seen, or the sea changed quickly. Over many days the "
         "dots are days and the lines are running medians of 31 scored days.",
         "A bias that drifts or steps (a climatology too old, a sensor that changed), an error with a cycle of the "

@@ -23,6 +23,7 @@ from sereno.report.gallery import error_maps, gallery
 from sereno.report.notes import NOTES
 from sereno.report.rasters import data_uri
 from sereno.report.score_figures import strata_figure
+from sereno.report.score_tables import cautions
 
 _DPI = 110
 JUDGES = {"truth": "truth", "observations": "withheld observations"}
@@ -67,6 +68,7 @@ def save_report(
         title=f"Evaluation, {scores['days'].replace(':', ' to ')}",
         verdict=verdict(scores),
         facts=facts(scores, command),
+        cautions=list(cautions(scores["fitted"])),
         fitted=fitted(scores),
         versions={name: version(name) for name in ("sereno", "numpy", "scipy", "xarray", "torch")}
         | {"Python": platform.python_version()},

@@ -23,9 +23,11 @@ from sereno.report.figures import Limits, bounds
 _LEVELS = 127
 """Colours of a map, an odd number: an error of zero has one."""
 _EMPTY = _LEVELS
-_WIDE, _NARROW, _TALLEST = 460.0, 260.0, 420.0
+_WIDE, _NARROW, _TALLEST = 520.0, 260.0, 420.0
 """Units of a frame's map: as wide, for a wide sea and for any other, unless it would be taller than the last."""
-_LEFT, _BOTTOM, _EDGE = 48.0, 24.0, 12.0
+_LEFT, _BOTTOM, _EDGE = 48.0, 24.0, 8.0
+_RIGHT = 20.0
+"""Half a label's width."""
 _FLAT = 0.6
 """Height over width below which a sea is wide: fewer maps stand beside one another."""
 _LAND = (184, 184, 184)
@@ -49,7 +51,7 @@ def frame(water: xr.DataArray) -> dict[str, Any]:
         "height": round(height, 1),
         "left": _LEFT,
         "top": _EDGE,
-        "box": f"0 0 {width + _LEFT + _EDGE:.0f} {height + _EDGE + _BOTTOM:.0f}",
+        "box": f"0 0 {width + _LEFT + _RIGHT:.0f} {height + _EDGE + _BOTTOM:.0f}",
         "coast": path,
         "land": _png(dry, [*_LAND] * (_LEVELS + 1)),
         "meridians": [(round(_LEFT + (x - west) * scale[0], 1), degrees(x, "EW")) for x in _ticks(west, east, 4)],

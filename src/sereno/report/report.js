@@ -29,7 +29,7 @@ const source = document.getElementById("gallery");
 if (source) {
   const gallery = JSON.parse(source.textContent);
   const find = (id) => document.getElementById(id);
-  const titles = { error: "Error", std: "Standard deviation", truth: "Truth" };
+  const titles = { error: gallery.error, std: "Standard deviation", truth: "Truth" };
 
   const put = (id, image, ramp, ticks, units) => {
     find(id).setAttribute("href", image);

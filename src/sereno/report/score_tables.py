@@ -67,7 +67,7 @@ def show_scores(result: dict[str, Any]) -> None:
         f"95 %: interval of the RMSE by resampling blocks of {drawn['block_days']} scored days; "
         f"ratio: RMSE over that of {result['relative_to']}"
     )
-    for text in _notes(result["fitted"]):
+    for text in cautions(result["fitted"]):
         console.print(f"note: {text}")
 
 
@@ -82,7 +82,7 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     return f"{row[name]:.{2 if name == 'seconds' else 3}f}"
 
 
-def _notes(fitted: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def cautions(fitted: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield what the reader must know of how the methods were fitted."""
     for method, record in fitted.items():
         if record["training_period_holds_scored_days"]:
