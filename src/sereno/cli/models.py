@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -188,10 +190,11 @@ def evaluate(
     quality: Quality = None,
     seed: Seed = None,
 ) -> None:
-    """Score methods on the same withheld pixels, beside the climatology: tables, strata and figures."""
+    """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
     from sereno import evaluation
     from sereno.config import configure
     from sereno.io.withheld import read_withheld
+    from sereno.report.page import save_report
     from sereno.report.score_figures import save_score_figures
     from sereno.report.score_tables import save_scores, show_scores
 
@@ -219,6 +222,8 @@ def evaluate(
         )
     paths = save_scores(result, output)  # before the figures, which are worth less
     show_scores(result.scores)
+    with shown_progress() as progress:
+        paths.append(save_report(result, output, command=shlex.join(["sereno", *sys.argv[1:]]), progress=progress))
     paths += save_score_figures(result, output)
     for path in paths:
         typer.echo(f"wrote {path}")

@@ -1,4 +1,4 @@
-"""Figures of what a mean and a standard deviation are worth: spectra and effective resolution, reliability, spread."""
+"""Figures of what mean and standard deviation are worth: spectra and effective resolution, reliability, spread."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 from sereno.report.figures import (
     LABEL,
-    TICK,
     TITLE,
     mark_dates,
     tidy,
@@ -47,8 +46,9 @@ def ranking_figure(tables: Mapping[str, Table], *, units: str, relative_to: str)
     for order, (against, rows) in enumerate(tables.items()):
         offset = 0.18 * (2 * order - len(tables) + 1)
         look_of = {"color": COLOURS[order], "markerfacecolor": "white" if order else COLOURS[order]}
-        for axis, of_row in ((errors, lambda row: row), (ratios, lambda row: row.get("ratio", {}))):
-            points = [_with_interval(of_row(rows[label]), "rmse") for label in methods]
+        for axis in (errors, ratios):
+            scored = [rows[label].get("ratio", {}) if axis is ratios else rows[label] for label in methods]
+            points = [_with_interval(row, "rmse") for row in scored]
             value, low, high = np.array(points).T
             axis.errorbar(
                 value,
@@ -77,7 +77,7 @@ def ranking_figure(tables: Mapping[str, Table], *, units: str, relative_to: str)
 
 
 def _with_interval(row: Mapping[str, Any], name: str) -> tuple[float, float, float]:
-    """Return a score and its interval; NaN for what is not known."""
+    """Return a score and the ends of its interval; NaN for what is not known."""
     low, high = row.get(f"{name}_interval") or (math.nan, math.nan)
     return tuple(math.nan if value is None else value for value in (row.get(name), low, high))  # type: ignore[return-value]
 
@@ -88,7 +88,7 @@ def daily_figure(daily: xr.Dataset, *, units: str) -> Figure:
     Parameters
     ----------
     daily
-        ``rmse``, ``bias`` (method, time) and ``coverage`` (time), a share, as in `sereno.evaluation.Evaluation.daily`.
+        ``rmse``, ``bias`` (method, time) and ``coverage`` (time), a share, as `Evaluation.daily` has them.
     units
         Of the field's differences.
     """

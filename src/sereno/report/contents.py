@@ -74,9 +74,8 @@ def verdict(scores: Mapping[str, Any]) -> str:
     best = min(table["methods"], key=lambda label: table["methods"][label]["rmse"])
     row, units = table["methods"][best], difference_units(scores)
     sentence = f"{best} has the lowest RMSE against the {against}: {_told(row, 'rmse', 3)} {units}"
-    ratio = row.get("ratio", {})
-    if best != scores.get("relative_to") and _known(ratio.get("rmse")):
-        sentence += f", {_told(ratio, 'rmse', 3)} times that of {scores['relative_to']}"
+    if best != scores["relative_to"]:
+        sentence += f", {_told(row['ratio'], 'rmse', 3)} times that of {scores['relative_to']}"
     return sentence + "."
 
 
@@ -86,23 +85,24 @@ def facts(scores: Mapping[str, Any], command: str) -> dict[str, str]:
         "clouds": "clouds: the clouds of another day laid over a day, scored where they hide an observation",
         "hidden-day": "hidden-day: the whole day is hidden",
     }
+    days, intervals = scores["n_days"], scores["intervals"]
     found = {
-        "Protocol": protocol.get(scores["protocol"], scores["protocol"]),
-        "Scored": f"{scores['n_pixels']:,} pixels on {scores['n_days']:,} days, {scores['days'].replace(':', ' to ')}",
+        "Protocol": protocol[scores["protocol"]],
+        "Scored": f"{scores['n_pixels']:,} pixels on {days:,} day{'s' * (days > 1)}, {period(scores['days'])}",
         "Withheld": scores["withheld"],
         "Seed": str(scores["seed"]),
-        "Baseline of the ratios": str(scores.get("relative_to", "")),
+        "Near real time": "no day was filled with what came after it" if scores["nrt"] else "",
+        "Baseline of the ratios": scores["relative_to"],
+        "Intervals": f"{100 * intervals['level']:g} %, from {intervals['resamples']:,} resamples of the scored days "
+        f"in blocks of {intervals['block_days']}",
+        "Command": command,
     }
-    if intervals := scores.get("intervals"):
-        found["Intervals"] = (
-            f"{100 * intervals['level']:g} %, from {intervals['resamples']:,} resamples of the scored days in blocks of "
-            f"{intervals['block_days']:g}"
-        )
-    if scores.get("nrt"):
-        found["Near real time"] = "no day was filled with what came after it"
-    if command:
-        found["Command"] = command
     return {name: text for name, text in found.items() if text}
+
+
+def period(text: str) -> str:
+    """Return a period ``A:B`` as a sentence has it."""
+    return text.replace(":", " to ")
 
 
 def fitted(scores: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -112,9 +112,9 @@ def fitted(scores: Mapping[str, Any]) -> list[dict[str, str]]:
         {
             "label": label,
             "method": record["method"],
-            "period": record["training_period"].replace(":", " to "),
+            "period": period(record["training_period"]),
             "climatology": record["climatology_file"] or "fitted",
-            "base": (record["climatology_base_period"] or "not known").replace(":", " to "),
+            "base": period(record["climatology_base_period"] or "not known"),
             "weights": record.get("weights", {}).get("from", ""),
             "noise": f"{record['observation_noise']:.3f} {units}".rstrip(),
             "config": tomli_w.dumps(record["config"]),
@@ -131,7 +131,7 @@ def tables(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     made = []
     for against, scored in references(scores).items():
-        further = further_baselines(scored)
+        further = further_baselines(dict(scored))
         ordered = sorted((scored["methods"] | further).items(), key=lambda item: item[1]["rmse"])
         columns = [column for column in COLUMNS if any(_known(_of(row, column.name)[0]) for _, row in ordered)]
         units = difference_units(scores)

@@ -126,7 +126,9 @@ def maps_figure(
     axes = figure.subplots(rows, columns, subplot_kw={"projection": PLATE}, squeeze=False).ravel()
     limits, water = common_limits(list(panels.values())), analysis["water"]
     for axis, (title, values) in zip(axes, panels.items(), strict=False):
-        draw_map(axis, values, water, title=title, limits=limits, colours=colours_of(target), label=unit_label(target))
+        draw_map(
+            axis, values, water, title=title, limits=limits, colours=colours_of(target), label=unit_label(target)
+        )
     if with_std:
         std = _map_of(analysis["std"], day)
         draw_map(
@@ -292,6 +294,7 @@ def is_kelvin(values: xr.DataArray) -> bool:
 
 
 def colours_of(values: xr.DataArray) -> Colormap:
+    """Return the colours of a field, by its unit."""
     colours: Colormap = cmocean.cm.thermal if is_kelvin(values) else cmocean.cm.dense
     return colours
 
@@ -304,5 +307,6 @@ def unit_label(values: xr.DataArray, *, difference: bool = False) -> str:
 
 
 def date_text(day: Any) -> str:  # noqa: ANN401
+    """Return a date as a heading has it."""
     when = pd.Timestamp(day)
     return f"{when.day} {when:%B %Y}"

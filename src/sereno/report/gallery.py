@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import cmocean
 import numpy as np
 import xarray as xr
+from matplotlib import colormaps
 
 from sereno.evaluation import Evaluation
 from sereno.methods import Progress, silent
@@ -73,8 +73,8 @@ def gallery(evaluation: Evaluation, *, progress: Progress = silent) -> dict[str,
         maps_of_days = [
             {
                 "mean": image(example["mean"].isel(time=index), limits[index], colours),
-                "std": image(example["std"].isel(time=index), spread, cmocean.cm.amp),
-                "error": image(errors[label].isel(time=index), (-widest, widest), cmocean.cm.balance),
+                "std": image(example["std"].isel(time=index), spread, colormaps["cmo.amp"]),
+                "error": image(errors[label].isel(time=index), (-widest, widest), colormaps["cmo.balance"]),
                 "told": _told(evaluation, label, example["time"].values[index]),
             }
             for index in range(example.sizes["time"])
@@ -88,19 +88,15 @@ def gallery(evaluation: Evaluation, *, progress: Progress = silent) -> dict[str,
         "first_method": _best(evaluation.scores, list(examples)),
         "first_day": int(np.flatnonzero(common["time"].values == np.datetime64(common.attrs["middling_day"]))[0]),
         "views": ["error", "std"] + (["truth"] if "truth" in common else []),
-        "error": f"Error: analysis − {'truth' if 'truth' in common else 'withheld observations'}",
+        "error": f"Error: analysis − {'truth' if 'truth' in common else 'withheld'}",
         "units": {"value": unit_label(common["target"]), "difference": unit_label(common["target"], difference=True)},
         "bars": {"std": bar(spread), "error": bar((-widest, widest))},
         "ramps": {
             "value": ramp(colours),
-            "std": ramp(cmocean.cm.amp),
-            "error": ramp(cmocean.cm.balance),
+            "std": ramp(colormaps["cmo.amp"]),
+            "error": ramp(colormaps["cmo.balance"]),
         },
     }
-
-
-
-
 
 
 def error_maps(evaluation: Evaluation) -> dict[str, Any] | None:
@@ -120,8 +116,8 @@ def error_maps(evaluation: Evaluation) -> dict[str, Any] | None:
     maps = _thinned(maps.assign(water=water), _step(water, 2 * maps.sizes["method"]))
     widest = common_limits([abs(maps["bias"])])[1]
     plans = {
-        "rmse": ("RMSE", (0.0, common_limits([maps["rmse"]])[1]), cmocean.cm.amp),
-        "bias": ("Bias", (-widest, widest), cmocean.cm.balance),
+        "rmse": ("RMSE", (0.0, common_limits([maps["rmse"]])[1]), colormaps["cmo.amp"]),
+        "bias": ("Bias", (-widest, widest), colormaps["cmo.balance"]),
     }
     shown = [
         {
@@ -166,20 +162,6 @@ def _told(evaluation: Evaluation, label: str, day: np.datetime64) -> str:
     units = difference_units(evaluation.scores)
     scored = f"RMSE {rmse:.3f} {units}, bias {bias:+.3f} {units} on {pixels:,.0f} withheld pixels".replace("-", "−")
     return f"{scored} · {100 * seen:.0f} % of the sea observed, withheld pixels among it"
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 def _best(scores: dict[str, Any], labels: list[str]) -> int:

@@ -42,9 +42,9 @@ NOTES = {
     "maps": Note(
         "Errors by pixel",
         "RMSE and bias of each pixel over the days on which it was withheld.",
-        "All methods share one scale for each score, which ends at the outermost 1 %. Hatched sea was never withheld. A pixel withheld on few days "
-        "is noisy: read patterns, not pixels. Error is highest where the sea varies most, in fronts, upwelling and "
-        "shallow water.",
+        "All methods share one scale for each score, which leaves out the outermost 1\u00a0%. Hatched sea was never "
+        "withheld. A pixel withheld on few days is noisy: read patterns, not pixels. Error is highest where the sea "
+        "varies most, in fronts, upwelling and shallow water.",
         "A bias with a pattern that all methods share (the climatology or the observations are off), straight edges "
         "(tiles, swaths), a rim along the coast (land that leaks into the sea or the reverse).",
     ),

@@ -14,11 +14,11 @@ import jinja2
 from matplotlib.figure import Figure
 
 from sereno.evaluation import Evaluation
-from sereno.io.atomic import atomic_text
+from sereno.io.atomic import atomic_path
 from sereno.methods import Progress, silent
 from sereno.report.calibration_figures import reliability_figure, spectra_figure
 from sereno.report.comparison_figures import daily_figure, ranking_figure
-from sereno.report.contents import difference_units, facts, fitted, references, tables, verdict
+from sereno.report.contents import difference_units, facts, fitted, period, references, tables, verdict
 from sereno.report.gallery import error_maps, gallery
 from sereno.report.notes import NOTES
 from sereno.report.rasters import data_uri
@@ -57,6 +57,14 @@ def save_report(
     InputError
         If the folder is missing or cannot be written to.
     """
+    path = Path(folder) / "report.html"
+    with atomic_path(path) as temporary:
+        temporary.write_text(_page(evaluation, command, progress), encoding="utf-8")
+    return path
+
+
+def _page(evaluation: Evaluation, command: str, progress: Progress) -> str:
+    """Draw everything and return the page."""
     scores = evaluation.scores
     figures: dict[str, list[dict[str, Any]]] = {}
     progress("report", 0.0)
@@ -65,7 +73,7 @@ def save_report(
         progress("report", 0.7 * (done + 1) / _FIGURES)
     shown = gallery(evaluation, progress=lambda _, done: progress("report", 0.7 + 0.3 * done))
     page = _template().render(
-        title=f"Evaluation, {scores['days'].replace(':', ' to ')}",
+        title=f"Evaluation, {period(scores['days'])}",
         verdict=verdict(scores),
         facts=facts(scores, command),
         cautions=list(cautions(scores["fitted"])),
@@ -82,7 +90,7 @@ def save_report(
         script=_part("report.js"),
     )
     progress("report", 1.0)
-    return atomic_text(Path(folder) / "report.html", page)
+    return page
 
 
 def _drawn(evaluation: Evaluation) -> Iterator[tuple[str, str, Figure]]:

@@ -25,9 +25,8 @@ _LEVELS = 127
 _EMPTY = _LEVELS
 _WIDE, _NARROW, _TALLEST = 520.0, 260.0, 420.0
 """Units of a frame's map: as wide, for a wide sea and for any other, unless it would be taller than the last."""
-_LEFT, _BOTTOM, _EDGE = 48.0, 24.0, 8.0
-_RIGHT = 20.0
-"""Half a label's width."""
+_EDGE, _BOTTOM, _RIGHT, _LETTER = 8.0, 24.0, 20.0, 7.5
+"""Around it: an edge, and what labels need below, to the right and, a letter, to the left."""
 _FLAT = 0.6
 """Height over width below which a sea is wide: fewer maps stand beside one another."""
 _LAND = (184, 184, 184)
@@ -40,24 +39,31 @@ def frame(water: xr.DataArray) -> dict[str, Any]:
     flat = ratio < _FLAT
     width = min(_WIDE if flat else _NARROW, _TALLEST / ratio)
     height = width * ratio
-    land = shapely.simplify(land_polygons(west, south, east, north), (east - west) / 900)
-    rings = [ring for part in shapely.get_parts(land) for ring in (part.exterior, *part.interiors)]
-    scale = np.array([width / (east - west), -height / (north - south)])
-    lines = [(shapely.get_coordinates(ring) - (west, north)) * scale + (_LEFT, _EDGE) for ring in rings]
-    path = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line[:-1]) + "z" for line in lines)
+    parallels = [(y, degrees(y, "NS")) for y in _ticks(south, north, 4)]
+    left = _EDGE + _LETTER * max((len(label) for _, label in parallels), default=0)
+    scale, corner = np.array([width / (east - west), -height / (north - south)]), np.array([left, _EDGE])
     dry = np.where(water.values, _EMPTY, 0).astype(np.uint8)
     return {
         "width": round(width, 1),
         "height": round(height, 1),
-        "left": _LEFT,
+        "left": round(left, 1),
         "top": _EDGE,
-        "box": f"0 0 {width + _LEFT + _RIGHT:.0f} {height + _EDGE + _BOTTOM:.0f}",
-        "coast": path,
+        "box": f"0 0 {width + left + _RIGHT:.0f} {height + _EDGE + _BOTTOM:.0f}",
+        "coast": _coast((west, south, east, north), scale, corner),
         "land": _png(dry, [*_LAND] * (_LEVELS + 1)),
-        "meridians": [(round(_LEFT + (x - west) * scale[0], 1), degrees(x, "EW")) for x in _ticks(west, east, 4)],
-        "parallels": [(round(_EDGE + (y - north) * scale[1], 1), degrees(y, "NS")) for y in _ticks(south, north, 4)],
+        "meridians": [(round(left + (x - west) * scale[0], 1), degrees(x, "EW")) for x in _ticks(west, east, 4)],
+        "parallels": [(round(_EDGE + (y - north) * scale[1], 1), label) for y, label in parallels],
         "flat": flat,
     }
+
+
+def _coast(box: tuple[float, float, float, float], scale: np.ndarray, corner: np.ndarray) -> str:
+    """Return the coast within west, south, east, north as an SVG path, no finer than a map shows."""
+    west, _, east, north = box
+    land = shapely.simplify(land_polygons(*box), (east - west) / 900)
+    rings = [ring for part in shapely.get_parts(land) for ring in (part.exterior, *part.interiors)]
+    lines = [(shapely.get_coordinates(ring) - (west, north)) * scale + corner for ring in rings]
+    return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line[:-1]) + "z" for line in lines)
 
 
 def degrees(angle: float, sides: str) -> str:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from sereno.evaluation import Evaluation
+from sereno.report.contents import difference_units, references
 from sereno.report.figures import maps_figure, save
 from sereno.report.styles import look, shown_name
 from sereno.strata import STRATA, Stratum
@@ -25,8 +26,8 @@ _TITLE, _LABEL, _TICK = 11, 10, 9
 def save_score_figures(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write ``strata.png`` and, for each method, ``triptych_<method>.png``; return the paths."""
     result = evaluation.scores
-    units = "K" if result["units"] == "kelvin" else result["units"]
-    paths = [save(strata_figure(result["strata"], units=units), folder / "strata.png")]
+    scored = next(iter(references(result).values()))
+    paths = [save(strata_figure(scored["strata"], units=difference_units(result)), folder / "strata.png")]
     for method, example in evaluation.examples.items():
         figure = triptych_figure(example, method=method, protocol=result["protocol"])
         name = re.sub(r"[^\w.+-]+", "_", method)  # a method may have any name, a file may not

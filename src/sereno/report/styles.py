@@ -18,12 +18,12 @@ def look(order: int) -> dict[str, Any]:
 
 
 def shown_name(label: str) -> str:
-    """Return a method's name for a figure: any folder may be one, also one that matplotlib would take for formulas.
+    r"""Return a method's name for a figure: any folder may be one, also one that matplotlib would take for formulas.
 
     Examples
     --------
     >>> shown_name("runs/$best$")
-    'runs/\\\\$best\\\\$'
+    'runs/\\$best\\$'
     """
     short = label if len(label) <= _LONGEST else f"{label[: _LONGEST // 2 - 1]}…{label[-_LONGEST // 2 :]}"
     escaped = short.replace("\n", " ").replace("$", r"\$")
