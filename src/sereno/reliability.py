@@ -43,10 +43,11 @@ def reliability_sums(
     place = np.digitize(np.sqrt(variance), EDGES)
     # The smallest level whose interval holds the pixel: |z| < half-width.
     level = np.searchsorted(_HALF_WIDTHS, np.abs(error) / np.sqrt(variance), side="right")
-    return ReliabilitySums(
-        *(np.bincount(place, weights, minlength=len(EDGES) + 1) for weights in (None, variance, error**2)),
-        within=np.cumsum(np.bincount(level, minlength=len(NOMINAL) + 1))[:-1],
+    held, spread, squares = (
+        np.bincount(place, weights, minlength=len(EDGES) + 1) for weights in (None, variance, error**2)
     )
+    within = np.cumsum(np.bincount(level, minlength=len(NOMINAL) + 1))[:-1]
+    return ReliabilitySums(held, spread, squares, within)
 
 
 def reliability(total: ReliabilitySums) -> dict[str, list[float]]:

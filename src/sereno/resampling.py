@@ -27,7 +27,7 @@ Resampled = dict[str, np.ndarray]
 
 def block_length(days: int) -> int:
     """Return how many scored days a block holds."""
-    return max(1, round(days ** (1 / 3)))
+    return max(1, round(float(np.cbrt(days))))
 
 
 def draw(days: int, *, seed: int, resamples: int = RESAMPLES) -> np.ndarray:

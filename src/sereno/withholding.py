@@ -75,7 +75,7 @@ def choose(
 
 def _scored_days(mask: xr.DataArray, period: slice | None) -> xr.DataArray:
     """Return a mask in memory, on the days of the period that it marks a pixel on."""
-    part = (mask if period is None else mask.sel(time=period)).compute().rename("withheld").drop_attrs()
+    part = (mask if period is None else mask.sel(time=period)).compute().rename("withheld").drop_attrs(deep=False)
     part = part.drop_vars([name for name in part.coords if name not in DIMS])
     return part.isel(time=np.flatnonzero(part.any(("lat", "lon")).values))
 
