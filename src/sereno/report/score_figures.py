@@ -18,7 +18,7 @@ from sereno.report.figures import maps_figure, save
 from sereno.report.styles import look, shown_name
 from sereno.strata import STRATA, Stratum
 
-_COLUMNS = 3
+_COLUMNS = 2
 _BARS = "0.9"
 _TITLE, _LABEL, _TICK = 11, 10, 9
 
@@ -65,19 +65,19 @@ def strata_figure(strata: dict[str, Any], *, units: str) -> Figure:
     Parameters
     ----------
     strata
-        As in ``scores.json``: ``{stratum: {bin: {method: {"rmse": …, "n_pixels": …}}}}``; what is empty is left out.
+        As in ``scores.json``: ``{stratum: {bin: {method: {"rmse": …, "n_pixels": …}}}}``.
     units
         Of the field.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Axes: the panels in the order of `sereno.strata.STRATA`, each that holds pixels, then those of the bars.
+        Axes: the panels in the order of `sereno.strata.STRATA`, then those of the bars.
     """
-    shown = {name: stratum for name, stratum in STRATA.items() if strata.get(name)}
+    shown = {name: stratum for name, stratum in STRATA.items() if name in strata}
     methods = list(next(iter(strata[next(iter(shown))].values())))
     rows = -(-len(shown) // _COLUMNS)
-    figure = Figure(figsize=(4.6 * _COLUMNS, 3.4 * rows + 0.6), layout="constrained")
+    figure = Figure(figsize=(5.25 * _COLUMNS, 3.2 * rows + 0.6), layout="constrained")
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axis in panels[len(shown) :]:
         axis.set_axis_off()
