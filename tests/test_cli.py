@@ -392,7 +392,7 @@ def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, tm
     well(run("fit", sea / "cube.zarr", "-m", "interpolation", "-o", model, "--train", ":2019-01-25"))
     words = ("-m", "climatology", "-m", model, "--days", "2019-01-28:", "--relative-to", "climatology")
     result = well(run("evaluate", sea / "cube.zarr", *words, "-o", folder))
-    files = ["daily.csv", "maps.nc", "scores.csv", "scores.json", "strata.csv", "strata.png"]
+    files = ["daily.csv", "maps.nc", "report.html", "scores.csv", "scores.json", "strata.csv", "strata.png"]
     files += ["triptych_climatology.png", "triptych_model.png", "withheld.nc"]
     assert sorted(path.name for path in folder.iterdir()) == files
     assert all(f"wrote {folder / name}" in result.out for name in files)
@@ -508,7 +508,7 @@ def test_the_demo_does_the_whole_job(run: Run, tmp_path: Path, monkeypatch: pyte
     result = well(run("demo", "-o", tmp_path / "demo"))
     written = [line.removeprefix("wrote ") for line in result.out.splitlines() if line.startswith("wrote ")]
     assert {Path(name).name for name in written} >= {"analysis.nc", "scores.json", "coverage.png", "maps.png"}
-    assert {"strata.png", "triptych_convlstm.png"} <= {Path(name).name for name in written}
+    assert {"strata.png", "triptych_convlstm.png", "report.html"} <= {Path(name).name for name in written}
     assert all(Path(name).stat().st_size > 0 for name in written)
     scores = json.loads((tmp_path / "demo" / "scores.json").read_text())
     assert {"climatology", "interpolation", "convlstm"} <= set(scores["methods"])

@@ -84,7 +84,7 @@ def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
     command = f"sereno demo -o {folder} --seed {seed}"
     report = save_report(scored, folder, command=command, progress=progress)
     figures = _draw(folder, select_period(known, SCORED), analysis.compute())
-    figures += save_score_figures(scored, folder)
+    figures += save_score_figures(scored, folder, progress=progress)
     return Demo(scored.scores, [*written, *tables, *figures, report])
 
 

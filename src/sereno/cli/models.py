@@ -224,7 +224,7 @@ def evaluate(
     show_scores(result.scores)
     with shown_progress() as progress:
         paths.append(save_report(result, output, command=shlex.join(["sereno", *sys.argv[1:]]), progress=progress))
-    paths += save_score_figures(result, output)
+        paths += save_score_figures(result, output, progress=progress)
     for path in paths:
         typer.echo(f"wrote {path}")
 

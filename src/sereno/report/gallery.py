@@ -161,7 +161,7 @@ def _told(evaluation: Evaluation, label: str, day: np.datetime64) -> str:
     rmse, bias, pixels, seen = (float(row[name]) for name in ("rmse", "bias", "pixels", "coverage"))
     units = difference_units(evaluation.scores)
     scored = f"RMSE {rmse:.3f} {units}, bias {bias:+.3f} {units} on {pixels:,.0f} withheld pixels".replace("-", "−")
-    return f"{scored} · {100 * seen:.0f} % of the sea observed, withheld pixels among it"
+    return f"{scored} · {100 * seen:.0f} % of the sea seen in the input"
 
 
 def _best(scores: dict[str, Any], labels: list[str]) -> int:

@@ -25,7 +25,7 @@ _LEVELS = 127
 _EMPTY = _LEVELS
 _WIDE, _NARROW, _TALLEST = 520.0, 260.0, 420.0
 """Units of a frame's map: as wide, for a wide sea and for any other, unless it would be taller than the last."""
-_EDGE, _BOTTOM, _RIGHT, _LETTER = 8.0, 24.0, 20.0, 7.5
+_EDGE, _BOTTOM, _RIGHT, _LETTER = 8.0, 24.0, 20.0, 8.0
 """Around it: an edge, and what labels need below, to the right and, a letter, to the left."""
 _FLAT = 0.6
 """Height over width below which a sea is wide: fewer maps stand beside one another."""
@@ -51,7 +51,9 @@ def frame(water: xr.DataArray) -> dict[str, Any]:
         "box": f"0 0 {width + left + _RIGHT:.0f} {height + _EDGE + _BOTTOM:.0f}",
         "coast": _coast((west, south, east, north), scale, corner),
         "land": _png(dry, [*_LAND] * (_LEVELS + 1)),
-        "meridians": [(round(left + (x - west) * scale[0], 1), degrees(x, "EW")) for x in _ticks(west, east, 4)],
+        "meridians": [
+            (round(left + (x - west) * scale[0], 1), degrees(x, "EW")) for x in _ticks(west, east, 6 if flat else 4)
+        ],
         "parallels": [(round(_EDGE + (y - north) * scale[1], 1), label) for y, label in parallels],
         "flat": flat,
     }

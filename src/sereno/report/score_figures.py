@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from sereno.evaluation import Evaluation
+from sereno.methods import Progress, silent
 from sereno.report.contents import difference_units, references
 from sereno.report.figures import maps_figure, save
 from sereno.report.styles import look, shown_name
@@ -23,15 +24,20 @@ _BARS = "0.9"
 _TITLE, _LABEL, _TICK = 11, 10, 9
 
 
-def save_score_figures(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write ``strata.png`` and, for each method, ``triptych_<method>.png``; return the paths."""
+def save_score_figures(evaluation: Evaluation, folder: Path, *, progress: Progress = silent) -> list[Path]:
+    """Write ``strata.png`` and, for each method, ``triptych_<method>.png``; return the paths.
+
+    Strata are against the truth where it is known. `progress` is told the stage ``"figures"`` and the fraction drawn.
+    """
     result = evaluation.scores
     scored = next(iter(references(result).values()))
     paths = [save(strata_figure(scored["strata"], units=difference_units(result)), folder / "strata.png")]
-    for method, example in evaluation.examples.items():
+    for done, (method, example) in enumerate(evaluation.examples.items()):
+        progress("figures", done / len(evaluation.examples))
         figure = triptych_figure(example, method=method, protocol=result["protocol"])
         name = re.sub(r"[^\w.+-]+", "_", method)  # a method may have any name, a file may not
         paths.append(save(figure, folder / f"triptych_{name}.png"))
+    progress("figures", 1.0)
     return paths
 
 
