@@ -248,6 +248,25 @@ def test_a_cheater_that_is_shown_everything_finds_the_secret(
     assert Cheater.found
 
 
+@pytest.mark.parametrize("cheater", [Reader, Opener, Digger, Redrawer])
+@pytest.mark.parametrize("protocol", list(DAYS))
+def test_what_is_handed_over_holds_no_secret(
+    case_of: Callable[..., Case], cheater: type[Cheater], protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cheater, "found", [])
+    case = case_of(protocol, False)
+    withheld = sereno.evaluate(case.cube, {"it": "climatology"}, **case.told).withheld
+    handed = hide(case.cube, withheld)
+    cheater.look("here", handed)
+    assert not Cheater.found
+    # And all else that a method needs is there.
+    rest = ~withheld.reindex(time=case.cube["time"], fill_value=False)
+    for name in ("sst", "sst_error"):
+        np.testing.assert_array_equal(handed[name], case.cube[name].where(rest))
+        assert handed[name].attrs == {"units": "kelvin"}
+    np.testing.assert_array_equal(handed["water"], case.cube["water"])
+
+
 def test_no_one_changes_the_cube_or_what_another_method_sees(
     case_of: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:

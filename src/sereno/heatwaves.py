@@ -16,7 +16,7 @@ HALF_WINDOW, SMOOTHING = 5, 31
 """Days either side of a day of the year that are pooled with it, and days of the moving average that follows."""
 SHORTEST, LONGEST_GAP = 5, 2
 """Days of the shortest heatwave, and of the longest gap between two that makes them one."""
-BAND_BYTES = 2**28
+BAND_BYTES = 2**27
 """Bytes of the series of a band of rows that are worked on at once, about."""
 
 
@@ -29,7 +29,8 @@ def heatwave_days(truth: xr.DataArray, days: np.ndarray) -> np.ndarray | None:
     Parameters
     ----------
     truth
-        The field without gaps, (time, lat, lon), lazy or not. It is read a band of rows at a time, whole series each.
+        The field without gaps, (time, lat, lon), lazy or not. It is read a band of rows at a time, whole series each:
+        where it is stored by days, so often as there are bands.
     days
         datetime64 days of the record to tell of.
 
