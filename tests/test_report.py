@@ -122,6 +122,8 @@ def test_the_page_says_what_was_scored(evaluation: Evaluation, report: Path) -> 
     low, high = best["rmse_interval"]
     assert f"lowest RMSE against the truth: {best['rmse']:.3f} [{low:.3f} to {high:.3f}] K" in text
     assert f"climatology was fitted on {scores['fitted']['climatology']['training_period']}" in text
+    noise = [record["observation_noise"] for record in scores["fitted"].values()]
+    assert f"<dd>{min(noise):.3f}" in text
     for name in ("ranking", "days", "maps", "daily", "strata", "reliability", "spectra", "run"):
         assert f'<section id="{name}"' in text
     assert text.count("What would be suspicious.") == 7

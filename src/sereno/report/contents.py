@@ -86,11 +86,13 @@ def facts(scores: Mapping[str, Any], command: str) -> dict[str, str]:
         "hidden-day": "hidden-day: the whole day is hidden",
     }
     days, intervals = scores["n_days"], scores["intervals"]
+    noise = sorted({f"{record['observation_noise']:.3f}" for record in scores["fitted"].values()}, key=float)
     found = {
         "Protocol": protocol[scores["protocol"]],
         "Scored": f"{scores['n_pixels']:,} pixels on {days:,} day{'s' * (days > 1)}, {period(scores['days'])}",
         "Withheld": scores["withheld"],
         "Seed": str(scores["seed"]),
+        "Noise of the observations": f"{' to '.join(noise[:1] + noise[1:][-1:])} {difference_units(scores)}".strip(),
         "Near real time": "no day was filled with what came after it" if scores["nrt"] else "",
         "Baseline of the ratios": scores["relative_to"],
         "Intervals": f"{100 * intervals['level']:g} %, from {intervals['resamples']:,} resamples of the scored days "

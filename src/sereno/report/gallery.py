@@ -160,7 +160,8 @@ def _told(evaluation: Evaluation, label: str, day: np.datetime64) -> str:
     row = evaluation.daily.sel({"method": label}).sel(time=day)
     rmse, bias, pixels, seen = (float(row[name]) for name in ("rmse", "bias", "pixels", "coverage"))
     units = difference_units(evaluation.scores)
-    scored = f"RMSE {rmse:.3f} {units}, bias {bias:+.3f} {units} on {pixels:,.0f} withheld pixels".replace("-", "−")
+    signed = f"{bias:+.3f}".replace("-", "−")
+    scored = f"RMSE {rmse:.3f} {units}, bias {signed} {units} on {pixels:,.0f} withheld pixels"
     return f"{scored} · {100 * seen:.0f} % of the sea seen in the input"
 
 
