@@ -29,8 +29,8 @@ NOTES = {
     ),
     "gallery": Note(
         "Days",
-        "Days spread over the scored period and over coverage: what the methods were shown, what was withheld from them, the analysis "
-        "of the chosen method, and beside it its error, its standard deviation or the truth.",
+        "Days spread over the scored period and over coverage: what the methods were shown, what was withheld from "
+        "them, the analysis of the chosen method, and beside it its error, its standard deviation or the truth.",
         "Move the slider for another day and choose a method to see its analysis of the same day. All maps of the "
         "field share one scale, which is new each day; errors and standard deviations keep one scale over all days "
         "and methods. Hatching is sea without a value. The error is analysis less truth or, where the truth is not "
