@@ -57,7 +57,7 @@ class Cheater(ZeroAnomaly):
         """Note where a value is the secret, in kelvin or as an anomaly."""
         for value in cls.find(cube):
             array = np.asarray(value)
-            if array.dtype.kind in "fiu" and (array.astype(float) > SECRET / 2).any():
+            if array.dtype.kind in "fi" and (np.abs(array.astype(float) - SECRET) < SECRET / 2).any():
                 cls.found.append(where)
 
     @classmethod
@@ -340,18 +340,23 @@ def test_what_a_method_keeps_from_an_earlier_round_or_run_is_forgotten(
     assert float(np.sqrt((error**2).mean())) < 0.01 * honest["rmse"]
 
 
-def test_a_model_that_is_written_into_while_it_is_scored_stays_as_it_was(
+def test_a_wrapper_that_writes_into_everything_moves_neither_strata_nor_baseline_nor_the_model(
     sea: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted = sereno.fit(sea, replace(configure("climatology"), train=":2019-02-28"))
     before = fitted.reconstructor.climatology.fields.copy(deep=True)
-    honest = AnomalyReconstructor.reconstruct
+    told: dict[str, Any] = {"days": DAYS["clouds"], "share": 0.9, "protocol": "hidden-day"}
+    honest, expected = AnomalyReconstructor.reconstruct, scored(sea, fitted, **told)
 
-    def smuggle(self: AnomalyReconstructor, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+    def spoil(self: AnomalyReconstructor, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         analysis = honest(self, cube, days)
+        chunks = analysis.chunksizes
+        analysis = analysis.compute().copy(deep=True).chunk(chunks)
         self.climatology.fields["std"].values[...] = 7.0
+        cube["sst"].values[...] = 300.0  # as if every pixel had been seen
+        cube["water"].values[...] = False
         return analysis
 
-    monkeypatch.setattr(AnomalyReconstructor, "reconstruct", smuggle)
-    sereno.evaluate(sea, {"it": fitted}, days=DAYS["clouds"])
+    monkeypatch.setattr(AnomalyReconstructor, "reconstruct", spoil)
+    np.testing.assert_equal(scored(sea, fitted, **told), expected)
     xr.testing.assert_identical(fitted.reconstructor.climatology.fields, before)
