@@ -18,7 +18,7 @@ from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.io.static import read_climatology
 from sereno.preparation import make_climatology
-from sereno.report.tables import show_scores
+from sereno.report.score_tables import show_scores
 
 WINDOW = ClimatologyConfig(kind="window", recent_days=0)
 LEAP_YEAR = pd.date_range("2000-01-01", "2000-12-31")
