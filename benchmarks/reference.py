@@ -21,7 +21,7 @@ from sereno.config import REFERENCE_NETWORKS, RunConfig, override, parse_config,
 from sereno.evaluation import Evaluation
 from sereno.report.figures import losses_figure, save
 from sereno.report.score_figures import save_score_figures
-from sereno.report.tables import save_scores
+from sereno.report.score_tables import save_scores
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.workflow import Model, fit
 

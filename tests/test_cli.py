@@ -387,10 +387,12 @@ def test_options_win_over_the_run_file(run: Run, sea: Path, tmp_path: Path) -> N
 # evaluate
 
 
-def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "scores"
-    result = well(run("evaluate", sea / "cube.zarr", "-m", "climatology", "-m", model, "-o", folder))
-    files = ["scores.csv", "scores.json", "strata.csv", "strata.png"]
+def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, tmp_path: Path) -> None:
+    folder, model = tmp_path / "scores", tmp_path / "model"
+    well(run("fit", sea / "cube.zarr", "-m", "interpolation", "-o", model, "--train", ":2019-01-25"))
+    words = ("-m", "climatology", "-m", model, "--days", "2019-01-28:", "--relative-to", "climatology")
+    result = well(run("evaluate", sea / "cube.zarr", *words, "-o", folder))
+    files = ["daily.csv", "maps.nc", "report.html", "scores.csv", "scores.json", "strata.csv", "strata.png"]
     files += ["triptych_climatology.png", "triptych_model.png", "withheld.nc"]
     assert sorted(path.name for path in folder.iterdir()) == files
     assert all(f"wrote {folder / name}" in result.out for name in files)
@@ -400,13 +402,13 @@ def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, mo
     assert "truth" not in scores
     for scored in scores["methods"].values():
         assert set(scored) >= SCORES
-        assert all(np.isfinite(value) for value in scored.values())
+        assert all(np.isfinite(scored[name]) for name in SCORES)
     withheld = read(folder / "withheld.nc")["withheld"]
     assert int(withheld.sum()) == scores["n_pixels"] > 100
     seen = open_cube(sea / "cube.zarr")["sst"].notnull().sel(time=withheld["time"])
     assert bool(seen.where(withheld == 1, True).all())
     rows = table(folder / "scores.csv")
-    # The model was fitted on the whole sea, climatology here without the withheld pixels.
+    # The model was fitted on the days before, climatology here on all but the withheld pixels.
     assert [row["method"] for row in rows if row["kind"] == "method"] == ["climatology", "model"]
     assert [row["method"] for row in rows if row["kind"] == "baseline"] == ["climatology of model"]
     assert set(scores["baselines"]) == {"climatology of climatology", "climatology of model"}
@@ -414,7 +416,19 @@ def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, mo
     for stratum in ("cloud_cover", "season", "distance_to_coast"):
         pixels = [int(r["n_pixels"]) for r in binned if (r["stratum"], r["method"]) == (stratum, "model")]
         assert sum(pixels) == scores["n_pixels"]
-    assert float(rows[1]["rmse"]) == scores["methods"]["model"]["rmse"]
+    scored = scores["methods"]["model"]
+    assert float(rows[1]["rmse"]) == scored["rmse"]
+    assert [float(rows[1][name]) for name in ("rmse_low", "rmse_high")] == scored["rmse_interval"]
+    assert float(rows[1]["ratio_rmse"]) == scored["ratio"]["rmse"]
+    assert scored["ratio"]["rmse"] == pytest.approx(scored["rmse"] / scores["methods"]["climatology"]["rmse"])
+    daily = table(folder / "daily.csv")
+    assert sum(int(row["pixels"]) for row in daily if row["method"] == "model") == scores["n_pixels"]
+    maps = read(folder / "maps.nc")
+    np.testing.assert_array_equal(maps["pixels"][0], withheld.sum("time"))
+    shown = [line.split() for line in result.out.splitlines()]
+    cells = next(line for line in shown if line[:1] == ["model"])
+    low, high = scored["rmse_interval"]
+    assert cells[1:4] == [f"{scored['rmse']:.3f}", f"{low:.3f}–{high:.3f}", f"{scored['ratio']['rmse']:.3f}"]
     assert max(len(row.rstrip()) for row in result.out.splitlines() if str(tmp_path) not in row) <= 80
     assert "note: climatology was fitted on 2019-01-01:2019-02-09" in result.out
 
@@ -443,17 +457,33 @@ def test_evaluate_scores_exactly_the_pixels_that_the_input_withholds(run: Run, s
     assert scores["n_pixels"] == int((hidden.notnull() & cube["water"]).sum())
 
 
+def test_evaluate_scores_the_pixels_of_an_earlier_run_again(run: Run, sea: Path, tmp_path: Path) -> None:
+    words = ("evaluate", sea / "cube.zarr", "-m", "climatology")
+    well(run(*words, "-o", tmp_path / "one", "--protocol", "hidden-day", "--share", 0.1, "--seed", 3, "--nrt"))
+    index = tmp_path / "one" / "withheld.nc"
+    result = well(run(*words, "-o", tmp_path / "two", "--withheld", index, "--nrt"))
+    assert "protocol hidden-day, in near real time" in result.out
+    one, two = (json.loads((tmp_path / name / "scores.json").read_text()) for name in ("one", "two"))
+    assert one["nrt"] is two["nrt"] is True
+    assert one["methods"]["climatology"]["rmse"] == two["methods"]["climatology"]["rmse"]
+    np.testing.assert_array_equal(read(index)["withheld"], read(tmp_path / "two" / "withheld.nc")["withheld"])
+    told = refused(run, tmp_path, *words, "-o", tmp_path / "three", "--withheld", tmp_path / "gone.nc")
+    assert "gone.nc: no such file" in told
+
+
 def test_evaluate_can_hide_whole_days(run: Run, sea: Path, tmp_path: Path) -> None:
     words = ("--protocol", "hidden-day", "--days", "2019-01", "--share", 0.2, "-m", "interpolation", "-o", tmp_path)
     result = well(run("evaluate", sea / "cube.zarr", *words))
     lines = [line.split() for line in result.out.splitlines()]
-    assert ["method", "MBE", "STD", "RMSD", "RMSE", "MAE", "R²", "CRPS", "z", "std"] in lines
+    assert ["method", "MBE", "STD", "RMSD", "95", "%", "ratio", "MAE", "R²"] in lines
     printed = {line[0]: line[1:] for line in lines if line and line[0] in ("interpolation", "climatology")}
     told = json.loads((tmp_path / "scores.json").read_text())
     shown = {"interpolation": told["methods"]["interpolation"], "climatology": told["baselines"]["climatology"]}
     for name, row in shown.items():  # climatology stands there without having been asked for
-        columns = ("bias", "std", "rmse", "rmse", "mae", "r2", "crps", "z_std")
-        assert printed[name] == [f"{row[column]:.3f}" for column in columns]
+        columns = ("bias", "std", "rmse", "mae", "r2")
+        assert [cell for place, cell in enumerate(printed[name]) if place not in (3, 4)] == [
+            f"{row[column]:.3f}" for column in columns
+        ]
         assert row["rmse_with_zeros"] < row["rmse"]
     kinds = {row["method"]: row["kind"] for row in table(tmp_path / "scores.csv")}
     assert kinds == {"interpolation": "method", "climatology": "baseline"}
@@ -478,7 +508,7 @@ def test_the_demo_does_the_whole_job(run: Run, tmp_path: Path, monkeypatch: pyte
     result = well(run("demo", "-o", tmp_path / "demo"))
     written = [line.removeprefix("wrote ") for line in result.out.splitlines() if line.startswith("wrote ")]
     assert {Path(name).name for name in written} >= {"analysis.nc", "scores.json", "coverage.png", "maps.png"}
-    assert {"strata.png", "triptych_convlstm.png"} <= {Path(name).name for name in written}
+    assert {"strata.png", "triptych_convlstm.png", "report.html"} <= {Path(name).name for name in written}
     assert all(Path(name).stat().st_size > 0 for name in written)
     scores = json.loads((tmp_path / "demo" / "scores.json").read_text())
     assert {"climatology", "interpolation", "convlstm"} <= set(scores["methods"])
@@ -675,9 +705,10 @@ def test_a_climatology_is_made_told_of_and_used_by_a_run(run: Run, sea: Path, tm
     np.testing.assert_array_equal(made["climatology"].notnull().all("dayofyear"), water)
     assert made.attrs["climatology_method"] == "harmonics"
     use = ("-m", "climatology", "--set", f"climatology.file={tmp_path / 'clim.nc'}")
-    well(run("fit", sea / "cube.zarr", *use, "-o", tmp_path / "model"))
-    well(run("evaluate", sea / "cube.zarr", "-m", tmp_path / "model", "-o", tmp_path / "s", "--days", "2019-02"))
-    told = refused(run, tmp_path, "evaluate", sea / "cube.zarr", "-m", tmp_path / "model", "-o", tmp_path / "t")
+    well(run("fit", sea / "cube.zarr", *use, "-o", tmp_path / "model", "--train", ":2019-01-28"))
+    words = ("evaluate", sea / "cube.zarr", "-m", tmp_path / "model")
+    well(run(*words, "-o", tmp_path / "s", "--days", "2019-02"))
+    told = refused(run, tmp_path, *words, "-o", tmp_path / "t")
     assert "model: the base period 2019-01-01:2019-01-31 of its climatology" in told
 
 

@@ -1,5 +1,6 @@
 """The climatology by a window of days of the year, its base period, and the file that holds it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.io.static import read_climatology
 from sereno.preparation import make_climatology
-from sereno.report.tables import show_scores
+from sereno.report.score_tables import show_scores
 
 WINDOW = ClimatologyConfig(kind="window", recent_days=0)
 LEAP_YEAR = pd.date_range("2000-01-01", "2000-12-31")
@@ -305,7 +306,8 @@ def test_scoring_refuses_a_file_whose_base_period_holds_scored_days(tmp_path: Pa
     values[rng.random(values.shape) < 0.5] = np.nan
     cube = cube_of(values)
     late = configure("climatology", climatology={"file": str(a_file(cube, tmp_path / "late.nc", "2001:2003"))})
-    saved = sereno.load(sereno.save(sereno.fit(cube, late), tmp_path / "model"))
+    fitted = sereno.fit(cube, replace(late, train="2001:"))
+    saved = sereno.load(sereno.save(fitted, tmp_path / "model"))
     for method in (late, saved):
         with pytest.raises(InputError, match=r"mine: the base period 2001-01-01:2003-12-31 .*late.nc, holds \d+ of"):
             sereno.evaluate(cube, {"mine": method}, days="2003")

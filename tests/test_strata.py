@@ -13,7 +13,7 @@ from sereno.cube import OBSERVED, make_cube
 from sereno.grid import KM_PER_DEGREE, cell_size
 from sereno.metrics import Sums, sums, sums_by_bin
 from sereno.reconstruct.blocks import by_block
-from sereno.strata import COUNTS, STRATA, bins, days_to_observation, distance_to, tabulate
+from sereno.strata import COUNTS, SCORES, STRATA, bins, days_to_observation, distance_to, tabulate
 
 WINDOW = 7
 
@@ -41,6 +41,13 @@ def withheld(cube: xr.Dataset) -> xr.DataArray:
     return chosen.copy(data=mask).rename("withheld")
 
 
+def heatwave(cube: xr.Dataset, days: np.ndarray) -> np.ndarray:
+    """A wave that covers the western half on every other day."""
+    hot = np.zeros((len(days), *cube["water"].shape), bool)
+    hot[::2, :, :4] = True
+    return hot
+
+
 def found_bins(cube: xr.Dataset, withheld: xr.DataArray) -> dict[str, np.ndarray]:
     days = withheld["time"].values
     near = by_block(hide(cube, withheld), days, window=WINDOW, reconstruct_block=days_to_observation).compute()
@@ -54,6 +61,7 @@ def found_bins(cube: xr.Dataset, withheld: xr.DataArray) -> dict[str, np.ndarray
         water=water,
         coast=distance_to(~water, size),
         size=size,
+        heatwave=heatwave(cube, days),
     )
 
 
@@ -103,6 +111,8 @@ def test_bins_are_those_of_brute_force(cube: xr.Dataset, withheld: xr.DataArray)
         season = STRATA["season"].labels[found["season"][index, row, column]]
         assert "JFMAMJJASOND"[month - 1] in season
         assert season == ("DJF" if month in (12, 1, 2) else "MAM")
+        hot = STRATA["marine_heatwave"].labels[found["marine_heatwave"][index, row, column]]
+        assert hot == ("heatwave" if index % 2 == 0 and column < 4 else "none")
         compared += 1
     assert compared == int(withheld.sum()) > 20
     varied = ("cloud_cover", "distance_to_observation", "days_since_observation", "distance_to_coast", "season")
@@ -156,7 +166,9 @@ def test_the_bins_of_a_stratum_add_up_to_the_whole(cube: xr.Dataset, withheld: x
     mean = reference + rng.normal(0, 0.3, reference.shape)
     std = rng.uniform(0.2, 0.5, reference.shape)
     scored = withheld.values
-    whole, strata = sums_by_bin(mean, std, reference, scored, found_bins(cube, withheld), COUNTS, noise_variance=0.01)
+    where = found_bins(cube, withheld)
+    daily, strata = sums_by_bin(mean, std, reference, scored, where, COUNTS, noise_variance=0.01)
+    whole = Sums(*daily.sum(axis=0))
     assert whole == sums(mean, std, reference, scored, noise_variance=0.01)
     parts_of_images = [list(Sums.__match_args__).index(name) for name in ("images", "image_rmse")]
     for name, binned in strata.items():
@@ -183,7 +195,7 @@ def test_each_bin_holds_the_sums_of_its_pixels(cube: xr.Dataset, withheld: xr.Da
         assert list(rows) == [label for label in STRATA[name].labels if label in rows]
         for row in rows.values():
             assert row["one"] == row["other"]
-            assert set(row["one"]) == {"n_pixels", "rmse", "bias", "std", "mae", "z_std", "coverage_1sigma"}
+            assert set(row["one"]) == {"n_pixels", *SCORES}
 
 
 def test_a_cell_of_a_single_row_has_a_size() -> None:

@@ -26,6 +26,7 @@ ROUNDS = 4
 """How often a short record is gone through for samples."""
 _TRIES, _FEWEST_DONORS = 20, 3
 _SMALL_CELLS = 2**30
+_COPIED_BYTES = 2**31
 
 
 def coverage(cube: xr.Dataset) -> xr.DataArray:
@@ -103,20 +104,30 @@ def withhold(
 def hide(cube: xr.Dataset, withheld: xr.DataArray) -> xr.Dataset:
     """Return the cube's field and water without the withheld observations: all that a method may see.
 
-    Everything else the cube carries (``truth``, ``sst_withheld``) is left behind.
+    Everything else that the cube carries (``truth``, ``sst_withheld``, attributes, where it was read from) is left
+    behind. What is in memory is copied, so that whoever is handed the result can neither reach what was hidden nor
+    change the cube; of what is lazy, or too large to be copied, the same is true of every block computed.
     """
-    days = days_per_block(cube["water"].size)
-    # Of each day of the cube, its place among the scored days, −1 where it is none of them.
-    place = withheld.indexes["time"].get_indexer(cube.indexes["time"])[:, None, None]
-    blocks = da.from_array(place, chunks=(days, 1, 1))
-    mask = delayed(withheld.transpose(*DIMS).values, pure=False)
-    sizes = tuple((withheld.sizes[dim],) for dim in DIMS[1:])
-    laid_out = da.map_blocks(_lay_out, blocks, mask, dtype=bool, chunks=(blocks.chunks[0], *sizes))
-    hidden = xr.DataArray(laid_out, dims=DIMS, coords={"time": cube["time"]})
-    visible = visible_part(cube)
+    visible = visible_part(cube).copy(deep=True)
     # The stated error would tell where an observation was.
-    daily = {name: variable for name, variable in visible.items() if "time" in variable.dims}
-    return visible.assign({name: v.where(~hidden).assign_attrs(v.attrs) for name, v in daily.items()})
+    daily = [name for name, variable in visible.items() if "time" in variable.dims]
+    # Of each day of the cube, its place among the scored days, −1 where it is none of them.
+    place = withheld.indexes["time"].get_indexer(cube.indexes["time"])
+    mask = withheld.transpose(*DIMS).values
+    if not visible.chunks and visible.nbytes <= _COPIED_BYTES:
+        scored = np.flatnonzero(place >= 0)
+        for name in daily:
+            values = visible[name].values
+            values[scored] = np.where(mask[place[scored]], np.nan, values[scored])
+        return visible
+    days = days_per_block(cube["water"].size)
+    blocks = da.from_array(place[:, None, None], chunks=(days, 1, 1))
+    sizes = tuple((withheld.sizes[dim],) for dim in DIMS[1:])
+    laid_out = da.map_blocks(
+        _lay_out, blocks, delayed(mask, pure=False), dtype=bool, chunks=(blocks.chunks[0], *sizes)
+    )
+    hidden = xr.DataArray(laid_out, dims=DIMS, coords={"time": cube["time"]})
+    return visible.assign({name: visible[name].where(~hidden).assign_attrs(visible[name].attrs) for name in daily})
 
 
 def _lay_out(place: np.ndarray, withheld: np.ndarray) -> np.ndarray:
@@ -128,9 +139,17 @@ def _lay_out(place: np.ndarray, withheld: np.ndarray) -> np.ndarray:
 
 
 def visible_part(cube: xr.Dataset) -> xr.Dataset:
-    """Return the cube with nothing but its field, the error of it, and the water mask."""
+    """Return the cube with nothing but its field, the error of it, and the water mask.
+
+    Further coordinates, attributes but the units, and encodings (which name the file) stay behind.
+    """
     name = str(cube.attrs["field"])
-    return cube[[n for n in (name, f"{name}_error", "water") if n in cube]]
+    part = cube[[n for n in (name, f"{name}_error", "water") if n in cube]].drop_encoding()
+    part = part.drop_vars([n for n in part.coords if n not in DIMS])
+    part.attrs = {"field": name}
+    for variable in part.variables.values():
+        variable.attrs = {key: variable.attrs[key] for key in ("units", "standard_name") if key in variable.attrs}
+    return part
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from sereno.methods import Progress, silent
 from sereno.preparation import prepare
 from sereno.report.figures import coverage_figure, maps_figure
 from sereno.report.figures import save as save_figure
+from sereno.report.page import save_report
 from sereno.report.score_figures import save_score_figures
-from sereno.report.tables import save_scores
+from sereno.report.score_tables import save_scores
 from sereno.synthetic import TwinSeaConfig, write_l3s
 from sereno.workflow import fill, fit, product_of, save
 
@@ -55,7 +56,7 @@ def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
     Parameters
     ----------
     folder
-        Gets ``l3s/`` (daily files), ``cube.zarr``, ``models/``, ``analysis.nc``, the scores and the figures.
+        Gets ``l3s/`` (daily files), ``cube.zarr``, ``models/``, ``analysis.nc``, the scores, figures and the report.
     seed
         Seed of the sea and of the networks.
 
@@ -79,9 +80,12 @@ def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
     written = write_analysis(
         analysis, folder / "analysis.nc", product=product_of(cube, models[best]), progress=progress
     )
+    tables = save_scores(scored, folder)
+    command = f"sereno demo -o {folder} --seed {seed}"
+    report = save_report(scored, folder, command=command, progress=progress)
     figures = _draw(folder, select_period(known, SCORED), analysis.compute())
-    figures += save_score_figures(scored, folder)
-    return Demo(scored.scores, [*written, *save_scores(scored, folder), *figures])
+    figures += save_score_figures(scored, folder, progress=progress)
+    return Demo(scored.scores, [*written, *tables, *figures, report])
 
 
 def _configurations(seed: int) -> dict[str, RunConfig]:

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sereno.clouds import coverage, hide, withhold
+from sereno.clouds import coverage, hide
 from sereno.config import RunConfig, as_mapping
-from sereno.cube import field_name, field_of, parse_period, span, validate
-from sereno.errors import InputError
+from sereno.cube import field_of, span, validate
+from sereno.gallery import common_maps, gallery_days, middling, step_of
+from sereno.heatwaves import heatwave_days
 from sereno.io.artefact import check_fits
 from sereno.methods import Progress, silent
-from sereno.metrics import scores, scores_with_zeros
 from sereno.networks import BareNetwork
-from sereno.scoring import Tally, Target, rounds, score
-from sereno.strata import tabulate
+from sereno.scoring import Scored, Target, rounds, score
+from sereno.spectra import segment_cells
+from sereno.standings import daily_scores, interval_record, pixel_scores, shared_baselines, tables, yardstick_of
+from sereno.withholding import Withholding, choose, holds, require_unseen, require_unseen_climatology
 from sereno.workflow import Model, resolve
 
 SMALL_BYTES = 2**31
@@ -37,20 +39,31 @@ class Evaluation:
     scores
         ``protocol``, ``n_pixels``, ``methods`` and the record of how they came about; ``baselines``, the scores of
         the climatologies that the methods depart from, one where all share it; ``strata``, scores by stratum, bin
-        and method. Where the cube has ``truth``, the same scores against it under ``truth``.
+        and method; ``spectra`` and ``reliability``. Where the cube has ``truth``, the same against it under
+        ``truth``. Rows hold intervals, ``[low, high]``, and ``ratio`` to the method named by ``relative_to``.
     withheld
         bool (time, lat, lon) over the scored days.
     models
         The models scored, those fitted on the fly among them.
     examples
-        By method, one scored day of middling coverage: ``target`` (the observations, withheld ones among them),
-        ``mean``, ``std``, ``climatology`` (time, lat, lon) and ``water``.
+        By method, up to eight scored days spread over the record and over coverage: ``target`` (the observations,
+        withheld ones among them), ``withheld``, ``mean``, ``std``, ``climatology``, ``truth`` where known (time,
+        lat, lon), ``coverage`` (time) and ``water``; large grids thinned. ``attrs["middling_day"]`` is the one of
+        middling coverage.
+    maps
+        By pixel, (method, lat, lon): ``rmse``, ``bias``, ``pixels``, against the truth where known, else the
+        observations, as ``attrs["against"]`` says.
+    daily
+        By day, (method, time): ``rmse``, ``bias``, ``crps``, ``pixels``, against the same, and ``coverage`` (time),
+        the share of the water that the input shows.
     """
 
     scores: dict[str, Any]
     withheld: xr.DataArray
     models: dict[str, Model] = field(default_factory=dict)
     examples: dict[str, xr.Dataset] = field(default_factory=dict)
+    maps: xr.Dataset = field(default_factory=xr.Dataset)
+    daily: xr.Dataset = field(default_factory=xr.Dataset)
 
 
 def evaluate(
@@ -59,9 +72,12 @@ def evaluate(
     *,
     days: str | None = None,
     protocol: str = "clouds",
+    withheld: xr.DataArray | None = None,
     share: float = 0.25,
     seed: int = 0,
     observation_noise: float | None = None,
+    relative_to: str | None = None,
+    nrt: bool = False,
     progress: Progress = silent,
 ) -> Evaluation:
     """Score methods on observations withheld from all of them.
@@ -79,150 +95,153 @@ def evaluate(
         Period ``A:B`` to score.
     protocol
         ``clouds`` or ``hidden-day``, see `sereno.clouds.withhold`.
+    withheld
+        An index (time, lat, lon) of an earlier evaluation, as of `sereno.io.withheld.read_withheld`: exactly its
+        pixels are scored, by the protocol and the seed that its attributes name.
     share, seed
-        Share of the eligible days to score, and the seed of the choice.
+        Share of the eligible days to score, and the seed of the choice and of the resamples.
     observation_noise
         Standard deviation of the observations' noise, which is added to an analysis's own for z, coverage and CRPS
         against observations; estimated from the images where not given.
+    relative_to
+        Name of the method that ratios are to; the climatology that the methods depart from where not given.
+    nrt
+        Near real time: each scored day is reconstructed from a cube that ends with it.
 
     Raises
     ------
     InputError
-        If nothing can be scored, a model does not fit the cube, or its climatology comes from a file whose base
-        period holds days to score.
+        If nothing can be scored; if a model does not fit the cube, was fitted on what is withheld, or has its
+        climatology from a file that was; or if a method fails, with the days on which it does.
     """
     validate(cube)
+    if relative_to is not None:
+        yardstick_of(relative_to, list(methods), {})
     cube = cube.compute() if cube.nbytes <= SMALL_BYTES else cube  # what is scored often is read once
-    name, period = field_name(cube), None if days is None else parse_period(days)
-    given = cube.get(f"{name}_withheld")
-    if given is not None and protocol == "clouds":
-        part = given if period is None else given.sel(time=period)
-        withheld = (part.notnull() & cube["water"]).compute().rename("withheld")
-        withheld = withheld.isel(time=np.flatnonzero(withheld.any(("lat", "lon")).values))
-        if withheld.sizes["time"] == 0:
-            raise InputError(f"{name}_withheld holds no pixel on the days to score")
-        source = f"{name}_withheld of the input"
-        reference = given
-    else:
-        withheld = withhold(cube, protocol=protocol, days=period, share=share, seed=seed)
-        source, reference = f"drawn with seed {seed}", field_of(cube)
-    visible = hide(cube, withheld)
+    chosen = choose(cube, withheld=withheld, days=days, protocol=protocol, share=share, seed=seed)
+    first = chosen.mask["time"].values[0]
     models: dict[str, Model] = {}
     for label, method in methods.items():
-        models[label] = resolve(visible, method, before=withheld["time"].values[0], progress=progress)
+        # A copy for each: none can change what another sees.
+        models[label] = resolve(hide(cube, chosen.mask), method, before=first, progress=progress)
         check_fits(models[label].description, cube)
-        _require_unseen(label, models[label], withheld)
-    references = {"observations": reference} | ({"truth": cube["truth"]} if "truth" in cube else {})
-    target = _target(cube, withheld, references, list(models.values()), protocol)
-    here = {"time": [target.example]}
-    observed = reference.sel(here).where(withheld.sel(here), field_of(cube).sel(here)).compute()
-    tallies: dict[str, dict[str, Tally]] = {against: {} for against in references}
-    seconds: dict[str, float] = {}
-    examples: dict[str, xr.Dataset] = {}
-    for label, model in models.items():
-        noise = model.reconstructor.noise_variance if observation_noise is None else observation_noise**2
-        started = time.perf_counter()
-        told = partial(progress, f"score {label}")
-        total, example = score(model, cube, target, noise_variance=noise, progress=told)
-        seconds[label] = round(time.perf_counter() - started, 2)
-        examples[label] = example.assign(target=observed.assign_attrs(field_of(cube).attrs), water=cube["water"])
-        for against in references:
-            tallies[against][label] = total[against]
-    shared = _shared_baselines(tallies["observations"])
-    record = {
-        label: _record(model, withheld)
+        require_unseen_climatology(label, models[label], chosen.mask)
+        if isinstance(method, Model):
+            require_unseen(label, method, cube, chosen)
+    covered = coverage(cube.sel(time=chosen.mask["time"]))
+    target = _target(cube, chosen, list(models.values()), covered.values, nrt=nrt)
+    noise = {
+        label: model.reconstructor.noise_variance if observation_noise is None else observation_noise**2
+        for label, model in models.items()
+    }
+    scored, seconds = _score_all(models, cube, target, noise, progress)
+    result = {
+        "protocol": chosen.protocol,
+        "n_pixels": int(chosen.mask.sum()),
+        "n_days": chosen.mask.sizes["time"],
+        "days": span(chosen.mask),
+        "withheld": chosen.source,
+        "seed": chosen.seed,
+        "nrt": nrt,
+        "units": field_of(cube).attrs.get("units", ""),
+        **_standings(scored, seconds, chosen, relative_to),
+    }
+    baseline = {label: name for name, members in result.pop("shared").items() for label in members}
+    result["fitted"] = {
+        label: _record(model, chosen.mask)
         | {
             "fitted_here": not isinstance(methods[label], Model),
-            "baseline": next(name for name, members in shared.items() if label in members),
+            "baseline": baseline[label],
+            "observation_noise": math.sqrt(noise[label]),
         }
         for label, model in models.items()
     }
-    result = {
-        "protocol": protocol,
-        "n_pixels": int(withheld.sum()),
-        "n_days": withheld.sizes["time"],
-        "days": span(withheld),
-        "withheld": source,
-        "seed": seed,
-        "units": field_of(cube).attrs.get("units", ""),
-        **_tables(tallies["observations"], shared, seconds, protocol),
-        "fitted": record,
-    }
-    if "truth" in references:
-        result["truth"] = {"n_pixels": int(withheld.sum()), **_tables(tallies["truth"], shared, seconds, protocol)}
-    return Evaluation(result, withheld, models, examples)
-
-
-def _target(
-    cube: xr.Dataset,
-    withheld: xr.DataArray,
-    references: Mapping[str, xr.DataArray],
-    models: list[Model],
-    protocol: str,
-) -> Target:
-    """Return what all models are scored on: the same pixels, hidden together, sorted by the same strata."""
-    reach = max(model.reconstructor.reach for model in models)
-    longest = max(model.config.model.window for model in models)
-    covered = coverage(cube.sel(time=withheld["time"])).values
-    example = withheld["time"].values[int(np.abs(covered - np.median(covered)).argmin())]
-    parted = rounds(withheld["time"].values, protocol=protocol, reach=reach)
-    return Target(withheld, references, parted, longest, example)
-
-
-def _tables(
-    tallies: Mapping[str, Tally], shared: Mapping[str, list[str]], seconds: Mapping[str, float], protocol: str
-) -> dict[str, Any]:
-    """Return the scores of the methods and of the baselines, and those of the methods by strata."""
-    methods = {label: scores(tally.method) | {"seconds": seconds[label]} for label, tally in tallies.items()}
-    baselines = {name: scores(tallies[members[0]].baseline) for name, members in shared.items()}
-    if protocol == "hidden-day":
-        for label, tally in tallies.items():
-            methods[label] |= scores_with_zeros(tally.method_with_zeros)
-        for name, members in shared.items():
-            baselines[name] |= scores_with_zeros(tallies[members[0]].baseline_with_zeros)
-    strata = tabulate({label: tally.strata for label, tally in tallies.items()})
-    return {"methods": methods, "baselines": baselines, "strata": strata}
-
-
-def _shared_baselines(tallies: Mapping[str, Tally]) -> dict[str, list[str]]:
-    """Return the distinct baselines by name, each with the methods that depart from it, told by their scores."""
-    rows = {label: scores(tally.baseline) for label, tally in tallies.items()}
-    groups: list[list[str]] = []
-    for label, row in rows.items():
-        home = next((group for group in groups if same_scores(rows[group[0]], row)), None)
-        if home is None:
-            groups.append([label])
-        else:
-            home.append(label)
-    if len(groups) == 1:
-        return {"climatology": groups[0]}
-    return {f"climatology of {', '.join(group)}": group for group in groups}
-
-
-def same_scores(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
-    """Tell whether two rows hold the same scores, but for rounding and for what only one of them has."""
-    return all(
-        math.isclose(one[name], other[name], rel_tol=1e-6, abs_tol=1e-9)
-        or (math.isnan(one[name]) and math.isnan(other[name]))
-        for name in one.keys() & other.keys()
+    told = {"against": target.against}
+    return Evaluation(
+        result,
+        chosen.mask,
+        models,
+        _examples(cube, scored, target, covered),
+        pixel_scores({n: s.pixels for n, s in scored.items()}, cube["water"], units=result["units"], **told),
+        daily_scores({label: one.tallies[target.against] for label, one in scored.items()}, covered, **told),
     )
 
 
-def _require_unseen(label: str, model: Model, withheld: xr.DataArray) -> None:
-    """Refuse a climatology from a file whose base period holds days to score: it has seen what is withheld."""
-    period, file = model.reconstructor.climatology.base_period, model.config.climatology.file
-    if file is not None and period is not None and (seen := withheld.sel(time=parse_period(period))["time"].size):
-        raise InputError(
-            f"{label}: the base period {period} of its climatology, {file}, holds {seen} of the days to score "
-            f"({span(withheld)}); give one that was made without them, or score other days"
-        )
+def _target(cube: xr.Dataset, chosen: Withholding, models: list[Model], covered: np.ndarray, *, nrt: bool) -> Target:
+    """Return what all models are scored on: the same pixels, hidden together, sorted by the same strata."""
+    days = chosen.mask["time"].values
+    references = {"observations": chosen.observations}
+    cells = {"observations": segment_cells(chosen.mask.values)}
+    heatwave = None
+    if "truth" in cube:
+        references["truth"] = cube["truth"]
+        cells["truth"] = segment_cells(cube["water"].values[None], times=len(days))
+        hot = heatwave_days(cube["truth"].transpose("time", "lat", "lon"), days)
+        heatwave = None if hot is None else chosen.mask.copy(data=hot)
+    reach = max(model.reconstructor.reach for model in models)
+    return Target(
+        withheld=chosen.mask,
+        references=references,
+        rounds=rounds(days, protocol=chosen.protocol, reach=reach, nrt=nrt),
+        hidden_at_once=chosen.protocol == "clouds",
+        nrt=nrt,
+        window=max(model.config.model.window for model in models),
+        segment_cells=cells,
+        heatwave=heatwave,
+        gallery=gallery_days(days, covered),
+        step=step_of(cube["water"]),
+    )
 
 
-def _holds(period: str, withheld: xr.DataArray) -> bool:
-    """Tell whether a period ``A:B`` holds a scored day."""
-    first, last = (np.datetime64(day) for day in period.split(":"))
-    scored = withheld["time"].values
-    return bool(((scored >= first) & (scored <= last)).any())
+def _score_all(
+    models: Mapping[str, Model], cube: xr.Dataset, target: Target, noise: Mapping[str, float], progress: Progress
+) -> tuple[dict[str, Scored], dict[str, float]]:
+    """Walk over the analysis of every method, one after the other, and time each."""
+    scored: dict[str, Scored] = {}
+    seconds: dict[str, float] = {}
+    for label, model in models.items():
+        started = time.perf_counter()
+        told = partial(progress, f"score {label}")
+        scored[label] = score(label, model, cube, target, noise_variance=noise[label], progress=told)
+        seconds[label] = round(time.perf_counter() - started, 2)
+    return scored, seconds
+
+
+def _standings(
+    scored: Mapping[str, Scored], seconds: Mapping[str, float], chosen: Withholding, relative_to: str | None
+) -> dict[str, Any]:
+    """Return the tables against each reference, ``relative_to``, ``intervals``, and the ``shared`` baselines."""
+    shared = shared_baselines({label: one.tallies["observations"] for label, one in scored.items()})
+    yardstick = yardstick_of(relative_to, list(scored), shared)
+    told: dict[str, Any] = {"protocol": chosen.protocol, "relative_to": yardstick, "seed": chosen.seed}
+    found: dict[str, Any] = {
+        "relative_to": yardstick,
+        "intervals": interval_record(chosen.mask.sizes["time"]),
+        "shared": shared,
+    }
+    for against in next(iter(scored.values())).tallies:
+        table = tables({label: one.tallies[against] for label, one in scored.items()}, shared, seconds, **told)
+        if against == "observations":
+            found |= table
+        else:
+            found[against] = {"n_pixels": int(chosen.mask.sum()), **table}
+    return found
+
+
+def _examples(
+    cube: xr.Dataset, scored: Mapping[str, Scored], target: Target, covered: xr.DataArray
+) -> dict[str, xr.Dataset]:
+    """Return the gallery of each method: its analysis, and what all share."""
+    common = common_maps(cube, dict(target.references), target.withheld, target.gallery)
+    units = {"units": field_of(cube).attrs.get("units", "")}
+    middle = str(target.withheld["time"].values[middling(covered.values)])[:10]
+    examples = {}
+    for label, one in scored.items():
+        fields = {name: values.assign_attrs(units) for name, values in one.gallery.items()}
+        example = common.assign({name: (values.dims, values.data, values.attrs) for name, values in fields.items()})
+        shown = covered.sel(time=target.gallery)
+        examples[label] = example.assign(coverage=("time", shown.values)).assign_attrs(middling_day=middle)
+    return examples
 
 
 def _record(model: Model, withheld: xr.DataArray) -> dict[str, Any]:
@@ -230,11 +249,11 @@ def _record(model: Model, withheld: xr.DataArray) -> dict[str, Any]:
     made = model.description
     weights: dict[str, Any] = {"from": made.weights_from, "period": made.weights_period, "holds_scored_days": None}
     if made.weights_period:
-        weights["holds_scored_days"] = _holds(made.weights_period, withheld)
+        weights["holds_scored_days"] = holds(made.weights_period, withheld)
     return {
         "method": model.name,
         "training_period": made.training_period,
-        "training_period_holds_scored_days": _holds(made.training_period, withheld),
+        "training_period_holds_scored_days": holds(made.training_period, withheld),
         **({"weights": weights} if made.weights_from else {}),
         "climatology_base_period": model.reconstructor.climatology.base_period,
         "climatology_file": model.config.climatology.file,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import ClassVar, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from sereno.errors import InputError
 
 
-class _Mergeable:
+class Mergeable:
     """Sums that are merged by adding them field by field."""
 
     __match_args__: ClassVar[tuple[str, ...]]
@@ -23,7 +23,7 @@ class _Mergeable:
 
 
 @dataclass(frozen=True)
-class Sums(_Mergeable):
+class Sums(Mergeable):
     """Sums over scored pixels from which every pooled score follows. Add two to merge them.
 
     Attributes
@@ -56,7 +56,7 @@ class Sums(_Mergeable):
 
 
 @dataclass(frozen=True)
-class SumsWithZeros(_Mergeable):
+class SumsWithZeros(Mergeable):
     """Sums over all cells of the scored days, with an anomaly of zero wherever nothing is scored.
 
     Attributes
@@ -73,6 +73,41 @@ class SumsWithZeros(_Mergeable):
     anomaly: float = 0.0
     anomaly_squared: float = 0.0
     error_squared: float = 0.0
+
+
+_FIELDS = [field.name for field in fields(Sums)]
+_PIXELWISE = [name for name in _FIELDS if name not in ("images", "image_rmse")]
+
+
+@dataclass(frozen=True)
+class DailySums:
+    """The sums of each day, from which intervals follow as well. Add two to merge them.
+
+    Attributes
+    ----------
+    days
+        datetime64 (day,), ascending.
+    values
+        (day, field), the fields in the order of `Sums`.
+    """
+
+    days: np.ndarray = field(default_factory=lambda: np.empty(0, "datetime64[ns]"))
+    values: np.ndarray = field(default_factory=lambda: np.empty((0, len(_FIELDS))))
+
+    def __add__(self, other: Self) -> Self:
+        days, place = np.unique(np.concatenate([self.days, other.days]), return_inverse=True)
+        values = np.zeros((len(days), len(_FIELDS)))
+        np.add.at(values, place, np.concatenate([self.values, other.values]))
+        return type(self)(days, values)
+
+    @property
+    def total(self) -> Sums:
+        """The sums of all days."""
+        return Sums(*self.values.sum(axis=0).tolist())
+
+    def of(self, name: str) -> np.ndarray:
+        """Return one field of `Sums` by day, (day,)."""
+        return np.asarray(self.values[:, _FIELDS.index(name)])
 
 
 ORIGIN = 285.0
@@ -100,7 +135,8 @@ def sums(
     InputError
         If a scored pixel is not finite: a method that leaves a gap fails loudly.
     """
-    return sums_by_bin(mean, std, reference, scored, {}, {}, noise_variance=noise_variance)[0]
+    daily, _ = sums_by_bin(mean, std, reference, scored, {}, {}, noise_variance=noise_variance)
+    return Sums(*daily.sum(axis=0).tolist())
 
 
 def sums_by_bin(
@@ -112,8 +148,8 @@ def sums_by_bin(
     counts: Mapping[str, int],
     *,
     noise_variance: float = 0.0,
-) -> tuple[Sums, dict[str, list[Sums]]]:
-    """Sum up the scores of a block of images, of all scored pixels and of those in each bin of several strata.
+) -> tuple[np.ndarray, dict[str, list[Sums]]]:
+    """Sum up the scores of a block of images, of each image and of the pixels in each bin of several strata.
 
     Parameters
     ----------
@@ -127,10 +163,11 @@ def sums_by_bin(
     Returns
     -------
     tuple
-        The sums of all pixels, and by stratum those of each bin. ``images`` and ``image_rmse`` of a bin are of the
-        parts of images that lie in it; all other sums of a stratum's bins add up to those of all pixels.
+        The sums of each image, (time, field) in the order of `Sums`, and by stratum those of each bin. ``images`` and
+        ``image_rmse`` of a bin are of the parts of images that lie in it; all other sums of a stratum's bins add up
+        to those of all images.
     """
-    total = Sums()
+    daily = np.zeros((len(scored), len(_FIELDS)))
     offsets = np.cumsum([0, *counts.values()])
     binned = np.zeros((len(_FIELDS), offsets[-1]))
     for index, day in enumerate(scored):
@@ -138,19 +175,15 @@ def sums_by_bin(
             continue
         pixels = (values[index][day].astype(np.float64) for values in (mean, std, reference))
         statistics = _statistics(*pixels, noise_variance=noise_variance)
-        total += Sums(*_of_image(statistics.sum(axis=1)).tolist())
+        daily[index] = _of_image(statistics.sum(axis=1))
         if counts:
             place = np.concatenate([bins[n][index][day] + start for n, start in zip(counts, offsets, strict=False)])
             each = [np.bincount(place, np.tile(row, len(counts)), minlength=offsets[-1]) for row in statistics]
             binned += _of_image(np.stack(each))
-    return total, {
+    return daily, {
         name: [Sums(*column.tolist()) for column in binned[:, start : start + counts[name]].T]
         for name, start in zip(counts, offsets, strict=False)
     }
-
-
-_FIELDS = [field.name for field in fields(Sums)]
-_PIXELWISE = [name for name in _FIELDS if name not in ("images", "image_rmse")]
 
 
 def _statistics(mean: np.ndarray, std: np.ndarray, reference: np.ndarray, *, noise_variance: float) -> np.ndarray:

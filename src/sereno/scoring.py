@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
 
 import numpy as np
 import xarray as xr
@@ -13,44 +13,19 @@ from dask.base import compute
 
 from sereno.clouds import hide
 from sereno.cube import DIMS, OBSERVED, days_per_block
+from sereno.errors import InputError
 from sereno.grid import cell_size
-from sereno.metrics import Sums, SumsWithZeros, sums, sums_by_bin, sums_with_zeros
+from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.blocks import by_block
-from sereno.strata import COUNTS, bins, days_to_observation, distance_to
+from sereno.strata import bins, days_to_observation, distance_to
+from sereno.tally import Block, PixelSums, Tally, tally
 from sereno.workflow import Model
 
 GROUP_BLOCKS = 4
 """Blocks of days that are computed at once: two cores work, and neighbours share what they read."""
-
-
-@dataclass(frozen=True)
-class Tally:
-    """All sums of one method against one reference. Add two to merge them.
-
-    Attributes
-    ----------
-    method, baseline
-        Of the method, and of the climatology it departs from.
-    method_with_zeros, baseline_with_zeros
-        The same over all cells, with zeros where nothing was observed.
-    strata
-        Of the method, by stratum and bin.
-    """
-
-    method: Sums = field(default_factory=Sums)
-    baseline: Sums = field(default_factory=Sums)
-    method_with_zeros: SumsWithZeros = field(default_factory=SumsWithZeros)
-    baseline_with_zeros: SumsWithZeros = field(default_factory=SumsWithZeros)
-    strata: dict[str, list[Sums]] = field(default_factory=lambda: {n: [Sums()] * k for n, k in COUNTS.items()})
-
-    def __add__(self, other: Self) -> Self:
-        return type(self)(
-            self.method + other.method,
-            self.baseline + other.baseline,
-            self.method_with_zeros + other.method_with_zeros,
-            self.baseline_with_zeros + other.baseline_with_zeros,
-            {n: [a + b for a, b in zip(one, other.strata[n], strict=True)] for n, one in self.strata.items()},
-        )
+SUMMED_CELLS = 2**20
+"""Cells that are summed up at once, where a day does not exceed it."""
+ANALYSED = ("mean", "std", "climatology")
 
 
 @dataclass(frozen=True)
@@ -62,28 +37,59 @@ class Target:
     withheld
         bool (time, lat, lon) over the scored days.
     references
-        ``observations`` and, where known, ``truth``, each (time, lat, lon).
+        ``observations`` (the withheld ones and those in sight) and, where known, ``truth``, each (time, lat, lon).
     rounds
-        The scored days, parted into those that are hidden together.
+        The scored days, parted into those that are reconstructed together.
+    hidden_at_once
+        Whether all that is withheld is hidden in every round, or what is withheld on the round's own days alone.
+    nrt
+        Whether the cube ends with the last day of a round.
     window
         Days of the longest window of the methods: observations further away do not count for the strata.
-    example
-        The scored day whose analysis is kept.
+    segment_cells
+        By reference, the length of the spectra's segments.
+    heatwave
+        Where there is a marine heatwave, bool as `withheld`; None where it cannot be told.
+    gallery
+        The scored days whose analysis is kept.
+    step
+        Every so many cells of it are kept.
     """
 
     withheld: xr.DataArray
     references: Mapping[str, xr.DataArray]
     rounds: list[np.ndarray]
+    hidden_at_once: bool
+    nrt: bool
     window: int
-    example: np.datetime64
+    segment_cells: Mapping[str, int]
+    heatwave: xr.DataArray | None
+    gallery: np.ndarray
+    step: int
+
+    @property
+    def against(self) -> str:
+        """The reference of what is told against one alone: the truth where it is known."""
+        return "truth" if "truth" in self.references else "observations"
 
 
-def rounds(days: np.ndarray, *, protocol: str, reach: int) -> list[np.ndarray]:
-    """Part the scored days into rounds, each hidden together.
+@dataclass(frozen=True)
+class Scored:
+    """What the walk brings home: sums by reference, sums by pixel, and the analysis of the days of the gallery."""
+
+    tallies: dict[str, Tally]
+    pixels: PixelSums
+    gallery: xr.Dataset
+
+
+def rounds(days: np.ndarray, *, protocol: str, reach: int, nrt: bool = False) -> list[np.ndarray]:
+    """Part the scored days into rounds, each reconstructed together.
 
     Under ``hidden-day`` a day is reconstructed with its neighbours in sight, so a round's days lie further apart than
-    `reach`, the days either side that bear on the analysis of a day.
+    `reach`, the days either side that bear on the analysis of a day. In near real time a round is a day.
     """
+    if nrt:
+        return [days[[place]] for place in range(len(days))]
     if protocol == "clouds":
         return [days]
     parted: list[list[np.datetime64]] = []
@@ -97,76 +103,171 @@ def rounds(days: np.ndarray, *, protocol: str, reach: int) -> list[np.ndarray]:
 
 
 def score(
+    label: str,
     model: Model,
     cube: xr.Dataset,
     target: Target,
     *,
     noise_variance: float,
     progress: Callable[[float], None],
-) -> tuple[dict[str, Tally], xr.Dataset]:
+) -> Scored:
     """Sum up a model's scores against each reference, a few blocks of days in memory at a time.
 
-    Returns
-    -------
-    tuple
-        The sums by reference, and ``mean``, ``std`` and ``climatology`` of the day ``target.example`` in memory.
+    Parameters
+    ----------
+    label
+        The method's name, for errors.
+
+    Raises
+    ------
+    InputError
+        If the method fails, or its analysis is not finite on all water; the message names the days.
     """
     total = {name: Tally() for name in target.references}
-    example = xr.Dataset()
-    spread = model.reconstructor.climatology.fields["std"].values.astype(np.float32)
-    water, size = cube["water"].values, cell_size(cube)
-    coast = distance_to(~water, size)
+    pixels = PixelSums(cube["water"].shape)
+    gallery: list[xr.Dataset] = []
     done = 0
     for days in target.rounds:
-        seen = hide(cube, target.withheld.sel(time=days))
-        for lazy in _blocks(model.reconstructor.reconstruct(seen, days)):
-            at = lazy["time"].values
-            near = by_block(seen, at, window=target.window, reconstruct_block=days_to_observation)
-            lazily = [lazy["mean"], lazy["std"], lazy["climatology"], near["source"], near["mean"], near["std"]]
-            known = [reference.sel(time=at) for reference in target.references.values()]
-            mean, std, climatology, source, since, nearest, *references = compute(*lazily, *known)
-            scored = target.withheld.sel(time=at).values
-            seen_here = source.values == OBSERVED
-            where = bins(
-                seen_here, since.values, nearest.values, scored, time=at, water=water, coast=coast, size=size
-            )
-            analysis = xr.Dataset({"mean": mean, "std": std, "climatology": climatology}).transpose(*DIMS)
-            for name, reference in zip(target.references, references, strict=True):
-                noise = noise_variance if name == "observations" else 0.0
-                total[name] += _tally(analysis, spread, reference.values, scored, where, noise)
-            if target.example in at:
-                example = analysis.sel(time=[target.example])
-            done += len(at)
+        for block, references in _walk(label, model, cube, target, days):
+            for part in _parts(block):
+                here = block.part(part)
+                for name, reference in references.items():
+                    total[name] += tally(
+                        here,
+                        reference[part],
+                        noise_variance=noise_variance if name == "observations" else 0.0,
+                        whole_maps=name == "truth",
+                        segment_cells=target.segment_cells[name],
+                    )
+                pixels.add(here, references[target.against][part])
+            gallery.append(_kept(block, target))
+            done += len(block.days)
             progress(done / target.withheld.sizes["time"])
-    return total, example
+    return Scored(total, pixels, xr.concat(gallery, "time").sortby("time"))
 
 
-def _tally(
-    analysis: xr.Dataset,
-    spread: np.ndarray,
-    reference: np.ndarray,
-    scored: np.ndarray,
-    where: Mapping[str, np.ndarray],
-    noise_variance: float,
-) -> Tally:
-    """Sum up a block in memory: the method's scores, those of its climatology, and those by stratum."""
-    mean, std, climatology = (analysis[name].values for name in ("mean", "std", "climatology"))
-    known = scored & np.isfinite(reference)
-    method, strata = sums_by_bin(mean, std, reference, known, where, COUNTS, noise_variance=noise_variance)
-    spreads = np.broadcast_to(spread, mean.shape)
-    return Tally(
-        method,
-        sums(climatology, spreads, reference, known, noise_variance=noise_variance),
-        sums_with_zeros(mean, reference, climatology, known),
-        sums_with_zeros(climatology, reference, climatology, known),
-        strata,
+def _walk(
+    label: str, model: Model, cube: xr.Dataset, target: Target, days: np.ndarray
+) -> Iterator[tuple[Block, dict[str, np.ndarray]]]:
+    """Yield the blocks of a round in memory, each with its references (time, lat, lon)."""
+    reconstructor = _as_saved(model)
+    water, size = cube["water"].values, cell_size(cube)
+    coast = distance_to(~water, size)
+    withheld = target.withheld if target.hidden_at_once else target.withheld.sel(time=days)
+    around = cube
+    if target.nrt:
+        reach = np.timedelta64(max(reconstructor.reach, target.window), "D")
+        around = cube.sel(time=slice(days[-1] - reach, days[-1]))
+    seen = hide(around, withheld)
+    handed = hide(around, withheld)  # the method's own copy: whatever it does to it, what is scored stays
+    spread = reconstructor.climatology.fields["std"].values.astype(np.float32)
+
+    def analyse(at: np.ndarray) -> xr.Dataset:
+        return _as_saved(model).reconstruct(handed, at)
+
+    try:
+        analysis = reconstructor.reconstruct(handed, days.copy())
+    except Exception as error:
+        raise _failure(label, analyse, days, error) from error
+    _require_days(label, analysis, cube, days)
+    for lazy in _blocks(analysis, water.size):
+        at = lazy["time"].values
+        near = by_block(seen, at, window=target.window, reconstruct_block=days_to_observation)
+        told = [near["source"], near["mean"], near["std"], *(r.sel(time=at) for r in target.references.values())]
+        try:
+            mean, std, climatology, source, since, nearest, *known = compute(*(lazy[n] for n in ANALYSED), *told)
+        except Exception as error:
+            raise _failure(label, analyse, at, error) from error
+        fields = {n: v.transpose(*DIMS).values for n, v in zip(ANALYSED, (mean, std, climatology), strict=True)}
+        scored = target.withheld.sel(time=at).values
+        heatwave = None if target.heatwave is None else target.heatwave.sel(time=at).values
+        where = bins(
+            source.values == OBSERVED,
+            since.values,
+            nearest.values,
+            scored,
+            time=at,
+            water=water,
+            coast=coast,
+            size=size,
+            heatwave=heatwave,
+        )
+        lat, lon = (cube[dim].values.astype(float) for dim in DIMS[1:])
+        block = Block(at, lat, lon, **fields, spread=spread, scored=scored, bins=where, water=water)
+        _require_finite(label, block)
+        yield block, {n: r.transpose(*DIMS).values for n, r in zip(target.references, known, strict=True)}
+
+
+def _as_saved(model: Model) -> AnomalyReconstructor:
+    """Return the model as if it had been saved and loaded: what it remembers of an earlier round is forgotten."""
+    return AnomalyReconstructor.from_state(model.config, deepcopy(model.reconstructor.state()))
+
+
+def _blocks(analysis: xr.Dataset, cells: int) -> list[xr.Dataset]:
+    """Cut a lazy analysis into groups of its chunks of days, large enough to share what they read."""
+    ends = np.cumsum(analysis.chunksizes["time"])
+    group = (ends - 1) // (GROUP_BLOCKS * days_per_block(cells))
+    edges = np.concatenate([[0], ends[np.flatnonzero(np.diff(group))], ends[-1:]])
+    return [analysis.isel(time=slice(a, b)) for a, b in pairwise(edges)]
+
+
+def _parts(block: Block) -> Iterator[slice]:
+    """Part a block's days, so that what is made of them in double precision stays small."""
+    step = max(1, SUMMED_CELLS // block.water.size)
+    for first in range(0, len(block.days), step):
+        yield slice(first, min(first + step, len(block.days)))
+
+
+def _kept(block: Block, target: Target) -> xr.Dataset:
+    """Return the analysis on the days of the gallery, thinned to its cells."""
+    chosen = np.flatnonzero(np.isin(block.days, target.gallery))
+    cells = slice(None, None, target.step)
+    return xr.Dataset(
+        {name: (DIMS, getattr(block, name)[chosen][:, cells, cells].copy()) for name in ANALYSED},
+        coords={"time": block.days[chosen], "lat": block.lat[cells], "lon": block.lon[cells]},
     )
 
 
-def _blocks(analysis: xr.Dataset) -> list[xr.Dataset]:
-    """Cut a lazy analysis into groups of its chunks of days, large enough to share what they read."""
-    ends = np.cumsum(analysis.chunksizes["time"])
-    longest = GROUP_BLOCKS * days_per_block(analysis["water"].size)
-    group = (ends - 1) // longest
-    edges = np.concatenate([[0], ends[np.flatnonzero(np.diff(group))], ends[-1:]])
-    return [analysis.isel(time=slice(a, b)) for a, b in pairwise(edges)]
+def _require_days(label: str, analysis: xr.Dataset, cube: xr.Dataset, days: np.ndarray) -> None:
+    """Refuse an analysis of other days or another grid: no method may choose what it is scored on."""
+    asked = {"time": days, "lat": cube["lat"].values, "lon": cube["lon"].values}
+    for dim, expected in asked.items():
+        if not np.array_equal(analysis[dim].values, expected):
+            raise InputError(
+                f"{label}: its analysis is not of the {dim} that was asked for ({analysis.sizes[dim]} instead of "
+                f"{len(expected)} values, or others)"
+            )
+
+
+def _require_finite(label: str, block: Block) -> None:
+    """Refuse an analysis with a gap, and name the days that have one."""
+    gap = block.water & ~(np.isfinite(block.mean) & np.isfinite(block.std) & np.isfinite(block.climatology))
+    holed = gap.any(axis=(1, 2))
+    if holed.any():
+        raise InputError(
+            f"{label}: the analysis of {_listed(block.days[holed])} is not finite on every cell of the water "
+            f"({int(gap.sum())} cells in all)"
+        )
+
+
+def _failure(
+    label: str, analyse: Callable[[np.ndarray], xr.Dataset], days: np.ndarray, error: Exception
+) -> Exception:
+    """Return an error that names the first day on which the method fails, trying them one by one.
+
+    Where it fails on none alone, all days are named if it fails on them together; else the fault lies elsewhere, and
+    `error` is returned as it is.
+    """
+    for chosen in (*(days[[place]] for place in range(len(days))), days):
+        try:
+            compute(*analyse(chosen)[list(ANALYSED)].data_vars.values())
+        except Exception as found:
+            reason = str(found) if isinstance(found, InputError) else f"{type(found).__name__}: {found}"
+            return InputError(f"{label}: no analysis of {_listed(chosen)}: {reason}")
+    return error
+
+
+def _listed(days: np.ndarray) -> str:
+    """Name up to three days."""
+    named = ", ".join(str(day)[:10] for day in days[:3])
+    return named + (f" and {len(days) - 3} more days" if len(days) > 3 else "")

@@ -1,4 +1,4 @@
-"""Strata: errors by cloud cover, by distance to observations in space and time, by the coast and by season."""
+"""Strata: errors by cloud cover, distance to observations in space and time, coast, season, and marine heatwaves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 
 from sereno.metrics import Sums, scores
 
-SCORES = ("rmse", "bias", "std", "mae", "z_std", "coverage_1sigma")
+SCORES = ("rmse", "bias", "std", "mae", "crps", "z_std", "coverage_1sigma", "coverage_2sigma")
 """Scores that are given for each bin, beside ``n_pixels``."""
 
 
@@ -63,8 +63,9 @@ STRATA = {
         (10, 25, 50, 100, 200, np.inf),
     ),
     "season": Stratum("Season", ("DJF", "MAM", "JJA", "SON"), (1, 2, 3)),
+    "marine_heatwave": Stratum("Marine heatwave", ("none", "heatwave"), (1,)),
 }
-"""The strata by the names they have in ``scores.json``."""
+"""The strata by the names they have in ``scores.json``; heatwaves are there only where they can be told."""
 COUNTS = {name: len(stratum.labels) for name, stratum in STRATA.items()}
 """How many bins each has."""
 
@@ -125,6 +126,7 @@ def bins(
     water: np.ndarray,
     coast: np.ndarray,
     size: tuple[float, float],
+    heatwave: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Sort the scored pixels of a block of days into the bins of every stratum.
 
@@ -140,13 +142,16 @@ def bins(
         Days (time,), and the mask of the sea (lat, lon).
     coast, size
         Distance to the coast, km (lat, lon), and the size of cells, as for `distance_to`.
+    heatwave
+        Where there is a marine heatwave, bool (time, lat, lon); the stratum is left out where not given.
 
     Returns
     -------
     dict
         By stratum, int8 (time, lat, lon): the bin of each scored pixel, 0 elsewhere.
     """
-    found = {name: np.zeros(scored.shape, np.int8) for name in STRATA}
+    left_out = {"marine_heatwave"} if heatwave is None else set()
+    found = {name: np.zeros(scored.shape, np.int8) for name in STRATA if name not in left_out}
     cells = int(water.sum())
     season = pd.DatetimeIndex(time).month.to_numpy() % 12 // 3
     for index, day in enumerate(scored):
@@ -159,6 +164,8 @@ def bins(
             "distance_to_coast": coast[day],
             "season": season[index],
         }
+        if heatwave is not None:
+            values["marine_heatwave"] = heatwave[index][day]
         for name, value in values.items():
             found[name][index][day] = np.digitize(value, STRATA[name].edges)
     return found
@@ -171,7 +178,7 @@ def tabulate(totals: Mapping[str, Mapping[str, Sequence[Sums]]]) -> dict[str, An
     -------
     dict
         ``{stratum: {label of the bin: {method: {"n_pixels": …, "rmse": …, …}}}}`` with the scores of `SCORES`; bins
-        without a pixel are left out.
+        without a pixel are left out, and so are strata.
     """
     table: dict[str, Any] = {name: {} for name in STRATA}
     for method, strata in totals.items():
@@ -181,4 +188,4 @@ def tabulate(totals: Mapping[str, Mapping[str, Sequence[Sums]]]) -> dict[str, An
                     found = scores(total)
                     row = {"n_pixels": int(total.pixels), **{score: found[score] for score in SCORES}}
                     table[name].setdefault(label, {})[method] = row
-    return table
+    return {name: bins for name, bins in table.items() if bins}

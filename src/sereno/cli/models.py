@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -176,16 +178,25 @@ def evaluate(
     noise: Annotated[
         float | None, typer.Option(min=0, help="Noise (std) of the observations; else estimated.")
     ] = None,
+    withheld: Annotated[
+        Path | None, typer.Option(help="withheld.nc of an earlier run: score exactly its pixels.")
+    ] = None,
+    relative_to: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Method that ratios are to, one of -m; else the climatology.")
+    ] = None,
+    nrt: Annotated[bool, typer.Option("--nrt", help="Near real time: no day sees what came after it.")] = False,
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
     seed: Seed = None,
 ) -> None:
-    """Score methods on the same withheld pixels, beside the climatology: tables, strata and figures."""
+    """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
     from sereno import evaluation
     from sereno.config import configure
+    from sereno.io.withheld import read_withheld
+    from sereno.report.page import save_report
     from sereno.report.score_figures import save_score_figures
-    from sereno.report.tables import save_scores, show_scores
+    from sereno.report.score_tables import save_scores, show_scores
 
     chosen: dict[str, Model | BareNetwork | RunConfig] = {}
     for text in methods:
@@ -201,14 +212,19 @@ def evaluate(
             chosen,
             days=days,
             protocol=protocol,
+            withheld=None if withheld is None else read_withheld(withheld),
             share=share,
             seed=seed or 0,
             observation_noise=noise,
+            relative_to=relative_to,
+            nrt=nrt,
             progress=progress,
         )
     paths = save_scores(result, output)  # before the figures, which are worth less
     show_scores(result.scores)
-    paths += save_score_figures(result, output)
+    with shown_progress() as progress:
+        paths.append(save_report(result, output, command=shlex.join(["sereno", *sys.argv[1:]]), progress=progress))
+        paths += save_score_figures(result, output, progress=progress)
     for path in paths:
         typer.echo(f"wrote {path}")
 
@@ -222,7 +238,7 @@ def demo(
 ) -> None:
     """Run the whole job on a small sea made for it: files, cube, fit, scores, L4 file, figures."""
     from sereno.demo import run
-    from sereno.report.tables import show_scores
+    from sereno.report.score_tables import show_scores
 
     with shown_progress() as progress:
         result = run(output, seed=seed or 0, progress=progress)

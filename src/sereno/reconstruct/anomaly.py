@@ -75,7 +75,8 @@ class AnomalyReconstructor:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the analysis of `days` in the field's units, lazily, with ``climatology`` beside the mean."""
         cube = self._around(cube, days)
-        analysis = self.inner.reconstruct(self.climatology.anomalies(cube), days)
+        # A copy of what is in memory: a method that writes into it must not move its climatology.
+        analysis = self.inner.reconstruct(self.climatology.anomalies(cube).copy(deep=True), days)
         baseline = self.climatology.baseline(cube, days).where(cube["water"])
         baseline = baseline.chunk(analysis.chunksizes).astype("float32").transpose(*DIMS)
         mean = (analysis["mean"] + baseline).astype("float32")

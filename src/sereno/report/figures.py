@@ -65,7 +65,7 @@ def coverage_figure(cube: xr.Dataset, analysis: xr.Dataset | None = None, *, day
         Axes: the time series, then one map or two.
     """
     field, water = field_of(cube), cube["water"]
-    panels = {f"Observed, {_date(day)}": _map_of(field, day, kelvin=is_kelvin(field))}
+    panels = {f"Observed, {date_text(day)}": _map_of(field, day, kelvin=is_kelvin(field))}
     if analysis is not None:
         panels["Filled"] = _map_of(analysis["mean"], day, kelvin=is_kelvin(field))
     width, height = panel_size(field)
@@ -76,7 +76,7 @@ def coverage_figure(cube: xr.Dataset, analysis: xr.Dataset | None = None, *, day
     limits = common_limits(list(panels.values()))
     for column, (title, values) in enumerate(panels.items()):
         axis = figure.add_subplot(grid[1, column], projection=PLATE)
-        draw_map(axis, values, water, title=title, limits=limits, colours=_colours(field), label=unit_label(field))
+        draw_map(axis, values, water, title=title, limits=limits, colours=colours_of(field), label=unit_label(field))
     return figure
 
 
@@ -126,7 +126,9 @@ def maps_figure(
     axes = figure.subplots(rows, columns, subplot_kw={"projection": PLATE}, squeeze=False).ravel()
     limits, water = common_limits(list(panels.values())), analysis["water"]
     for axis, (title, values) in zip(axes, panels.items(), strict=False):
-        draw_map(axis, values, water, title=title, limits=limits, colours=_colours(target), label=unit_label(target))
+        draw_map(
+            axis, values, water, title=title, limits=limits, colours=colours_of(target), label=unit_label(target)
+        )
     if with_std:
         std = _map_of(analysis["std"], day)
         draw_map(
@@ -138,7 +140,7 @@ def maps_figure(
             colours=cmocean.cm.amp,
             label=unit_label(target, difference=True),
         )
-    figure.suptitle(", ".join(filter(None, (heading, _date(day)))), fontsize=TITLE + 2)
+    figure.suptitle(", ".join(filter(None, (heading, date_text(day)))), fontsize=TITLE + 2)
     return figure
 
 
@@ -219,7 +221,7 @@ def draw_map(
     label: str,
 ) -> None:
     """Draw one map with its coast, graticule and colour bar; missing sea stays white, land is grey."""
-    west, south, east, north = _bounds(water)
+    west, south, east, north = bounds(water)
     axis.set_extent((west, east, south, north), crs=PLATE)
     # A degree of longitude is shorter than one of latitude: without this, seas far from the equator look squashed.
     axis.set_aspect(1 / np.cos(np.radians((south + north) / 2)))
@@ -266,7 +268,7 @@ def common_limits(maps: Sequence[xr.DataArray]) -> Limits:
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _bounds(grid: xr.DataArray) -> tuple[float, float, float, float]:
+def bounds(grid: xr.DataArray) -> tuple[float, float, float, float]:
     """Return west, south, east and north of the outer cells' edges."""
     west, east, south, north = (
         edge
@@ -280,7 +282,7 @@ def _bounds(grid: xr.DataArray) -> tuple[float, float, float, float]:
 
 def panel_size(grid: xr.DataArray) -> tuple[float, float]:
     """Return width and height of a map in inches: of equal area whatever the shape of the sea, within reason."""
-    west, south, east, north = _bounds(grid)
+    west, south, east, north = bounds(grid)
     ratio = (north - south) / ((east - west) * float(np.cos(np.radians((south + north) / 2))))
     width = float(np.clip(np.sqrt(_PANEL_AREA / ratio), 2.6, 6.5))
     return width, float(np.clip(width * ratio, 1.5, 8.0))
@@ -291,7 +293,8 @@ def is_kelvin(values: xr.DataArray) -> bool:
     return values.attrs.get("units") in ("kelvin", "K")
 
 
-def _colours(values: xr.DataArray) -> Colormap:
+def colours_of(values: xr.DataArray) -> Colormap:
+    """Return the colours of a field, by its unit."""
     colours: Colormap = cmocean.cm.thermal if is_kelvin(values) else cmocean.cm.dense
     return colours
 
@@ -303,6 +306,7 @@ def unit_label(values: xr.DataArray, *, difference: bool = False) -> str:
     return str(values.attrs.get("units", ""))
 
 
-def _date(day: Any) -> str:  # noqa: ANN401
+def date_text(day: Any) -> str:  # noqa: ANN401
+    """Return a date as a heading has it."""
     when = pd.Timestamp(day)
     return f"{when.day} {when:%B %Y}"

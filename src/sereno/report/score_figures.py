@@ -13,35 +13,41 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from sereno.evaluation import Evaluation
+from sereno.methods import Progress, silent
+from sereno.report.contents import difference_units, references
 from sereno.report.figures import maps_figure, save
+from sereno.report.styles import look, shown_name
 from sereno.strata import STRATA, Stratum
 
-_COLUMNS = 3
-_COLOURS = ("#4c6a88", "#c8553d", "#5b8c5a", "#8f5c9c", "#d39b2a", "#4aa3a2", "#7a5b45", "#333333")
-_MARKERS = "osD^vPX*"
+_COLUMNS = 2
 _BARS = "0.9"
 _TITLE, _LABEL, _TICK = 11, 10, 9
 
 
-def save_score_figures(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write ``strata.png`` and, for each method, ``triptych_<method>.png``; return the paths."""
+def save_score_figures(evaluation: Evaluation, folder: Path, *, progress: Progress = silent) -> list[Path]:
+    """Write ``strata.png`` and, for each method, ``triptych_<method>.png``; return the paths.
+
+    Strata are against the truth where it is known. `progress` is told the stage ``"figures"`` and the fraction drawn.
+    """
     result = evaluation.scores
-    units = "K" if result["units"] == "kelvin" else result["units"]
-    paths = [save(strata_figure(result["strata"], units=units), folder / "strata.png")]
-    for method, example in evaluation.examples.items():
+    scored = next(iter(references(result).values()))
+    paths = [save(strata_figure(scored["strata"], units=difference_units(result)), folder / "strata.png")]
+    for done, (method, example) in enumerate(evaluation.examples.items()):
+        progress("figures", done / len(evaluation.examples))
         figure = triptych_figure(example, method=method, protocol=result["protocol"])
         name = re.sub(r"[^\w.+-]+", "_", method)  # a method may have any name, a file may not
         paths.append(save(figure, folder / f"triptych_{name}.png"))
+    progress("figures", 1.0)
     return paths
 
 
 def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figure:
-    """Show target, prediction and climatology of one scored day side by side, with colour limits in common.
+    """Show target, prediction and climatology of the day of middling coverage side by side, with one colour scale.
 
     Parameters
     ----------
     example
-        ``target``, ``mean``, ``climatology`` (time, lat, lon) of one day, and ``water``, as in
+        ``target``, ``mean``, ``climatology`` (time, lat, lon) and ``water``, as in
         `sereno.evaluation.Evaluation.examples`.
     method
         The method's name, for the heading.
@@ -51,10 +57,10 @@ def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figur
     return maps_figure(
         example["target"],
         example,
-        day=example["time"].values[0],
+        day=example.attrs["middling_day"],
         target_title="Target: the hidden observations" if protocol == "hidden-day" else "Target: the observations",
         analysis_title="Prediction",
-        heading=method,
+        heading=shown_name(method),
         with_std=False,
     )
 
@@ -74,13 +80,14 @@ def strata_figure(strata: dict[str, Any], *, units: str) -> Figure:
     matplotlib.figure.Figure
         Axes: the panels in the order of `sereno.strata.STRATA`, then those of the bars.
     """
-    methods = list(next(iter(next(iter(strata.values())).values())))
-    rows = -(-len(STRATA) // _COLUMNS)
-    figure = Figure(figsize=(4.6 * _COLUMNS, 3.4 * rows + 0.6), layout="constrained")
+    shown = {name: stratum for name, stratum in STRATA.items() if name in strata}
+    methods = list(next(iter(strata[next(iter(shown))].values())))
+    rows = -(-len(shown) // _COLUMNS)
+    figure = Figure(figsize=(5.25 * _COLUMNS, 3.2 * rows + 0.6), layout="constrained")
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
-    for axis in panels[len(STRATA) :]:
+    for axis in panels[len(shown) :]:
         axis.set_axis_off()
-    for axis, (name, stratum) in zip(panels, STRATA.items(), strict=False):
+    for axis, (name, stratum) in zip(panels, shown.items(), strict=False):
         _draw_stratum(axis, stratum, strata[name], methods)
         axis.set_ylabel(f"RMSE, {units}" if units else "RMSE", fontsize=_LABEL)
     handles, labels = panels[0].get_legend_handles_labels()
@@ -104,9 +111,9 @@ def _draw_stratum(axis: Axes, stratum: Stratum, bins: dict[str, Any], methods: l
     joined = len(labels) - (stratum.last_is_apart and stratum.labels[-1] in bins)
     for order, method in enumerate(methods):
         rmse = [bins[label][method]["rmse"] for label in labels]
-        look: dict[str, Any] = {"color": _COLOURS[order % len(_COLOURS)], "marker": _MARKERS[order % len(_MARKERS)]}
-        axis.plot(places[:joined], rmse[:joined], label=method, linewidth=1.4, markersize=5, **look)
-        axis.plot(places[joined:], rmse[joined:], linestyle="", markersize=5, **look)
+        style = look(order)
+        axis.plot(places[:joined], rmse[:joined], label=shown_name(method), linewidth=1.4, markersize=5, **style)
+        axis.plot(places[joined:], rmse[joined:], linestyle="", markersize=5, **style)
     axis.set_xticks(places, [_short(label) for label in labels], fontsize=_TICK)
     middle, half = (len(labels) - 1) / 2, max(len(labels), 3) / 2 + 0.1
     axis.set_xlim(middle - half, middle + half)

@@ -1,52 +1,25 @@
-"""Tables on the terminal and in files: the summary and the description of an input, the scores of an evaluation."""
+"""Tables of an input on the terminal and in files: its summary and its description."""
 
 from __future__ import annotations
 
 import calendar
 import csv
 import io
-import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from sereno.clouds import coverage
 from sereno.cube import field_of, span
-from sereno.evaluation import Evaluation, same_scores
 from sereno.grid import cell_size
-from sereno.io.atomic import atomic_text, write_dataset
 
-COLUMNS = {
-    "rmse": "RMSE",
-    "bias": "bias",
-    "std": "STD",
-    "r2": "R²",
-    "crps": "CRPS",
-    "coverage_1sigma": "in 1σ",
-    "z_std": "z std",
-    "seconds": "s",
-}
-"""Scores shown on the terminal and their headings; the files hold all scores."""
 Row = tuple[str, str, str, Any, str]
 """Quantity, statistic, where on its axis, value, units."""
-REFERENCE_COLUMNS = [
-    ("bias", "MBE"),
-    ("std", "STD"),
-    ("rmse", "RMSD"),
-    ("rmse", "RMSE"),
-    ("mae", "MAE"),
-    ("r2", "R²"),
-    ("crps", "CRPS"),
-    ("z_std", "z std"),
-]
-"""The same under the protocol ``hidden-day``: those of the reference method first, by the names it gives them."""
 
 
 def show_summary(cube: xr.Dataset) -> None:
@@ -190,105 +163,6 @@ def _show_rows(rows: dict[str, str]) -> None:
     for name, text in rows.items():
         table.add_row(f"[bold]{name}", text)
     Console().print(table, soft_wrap=True)
-
-
-def show_scores(result: dict[str, Any]) -> None:
-    """Print the scores against the withheld observations and, where known, against the truth.
-
-    The climatology that the methods depart from always stands there, whether or not it was asked for as a method.
-    """
-    console = Console()
-    console.print(
-        f"protocol {result['protocol']}: {result['n_pixels']} pixels withheld on {result['n_days']} days "
-        f"({result['days']}; {result['withheld']})"
-    )
-    columns = REFERENCE_COLUMNS if result["protocol"] == "hidden-day" else list(COLUMNS.items())
-    for title, scored in _tables(result):
-        table = Table(title=f"{title}, {result['units']}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-        table.add_column("method", overflow="fold")
-        for _, heading in columns:
-            table.add_column(heading, justify="right", no_wrap=True)
-        for label, row in (scored["methods"] | _further_baselines(scored)).items():
-            cells = [f"{row[n]:.{2 if n == 'seconds' else 3}f}" if n in row else "" for n, _ in columns]
-            table.add_row(label, *cells)
-        console.print(table)
-    for method, record in result["fitted"].items():
-        if record["training_period_holds_scored_days"]:
-            hidden = "without their withheld pixels" if record["fitted_here"] else "maybe with what is withheld here"
-            console.print(f"note: {method} was fitted on {record['training_period']}, scored days too, {hidden}")
-        weights = record.get("weights")
-        if weights and weights["holds_scored_days"] is not False:
-            told = (
-                f"{weights['period']}, scored days too" if weights["period"] else "days not known, maybe those scored"
-            )
-            console.print(
-                f"note: {method} has its weights from {weights['from']}: {told}, and maybe with what is withheld here"
-            )
-        if record["climatology_file"] and not record["climatology_base_period"]:
-            console.print(
-                f"note: {method} has its climatology from {record['climatology_file']}, which states no base period; "
-                "it may have seen the scored days"
-            )
-
-
-def save_scores(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write ``scores.json``, ``scores.csv``, ``strata.csv`` and the index of withheld pixels, ``withheld.nc``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows, strata = [], []
-    for title, scored in _tables(evaluation.scores):
-        against = title.removeprefix("against the ")
-        kinds = {"method": scored["methods"], "baseline": _further_baselines(scored)}
-        for kind, table in kinds.items():
-            rows += [{"method": label, "kind": kind, "against": against, **row} for label, row in table.items()]
-        strata += [
-            {"against": against, "stratum": stratum, "bin": label, "method": method, **row}
-            for stratum, bins in scored["strata"].items()
-            for label, methods in bins.items()
-            for method, row in methods.items()
-        ]
-    withheld = evaluation.withheld.astype("int8").to_dataset(name="withheld")
-    withheld["withheld"].attrs = {"flag_values": np.array([0, 1], "int8"), "flag_meanings": "shown withheld"}
-    withheld.attrs = {"protocol": evaluation.scores["protocol"], "seed": evaluation.scores["seed"]}
-    return [
-        atomic_text(
-            folder / "scores.json", json.dumps(_without_nan(evaluation.scores), indent=2, allow_nan=False) + "\n"
-        ),
-        atomic_text(folder / "scores.csv", _csv(rows)),
-        atomic_text(folder / "strata.csv", _csv(strata)),
-        write_dataset(withheld, folder / "withheld.nc"),
-    ]
-
-
-def _without_nan(value: Any) -> Any:  # noqa: ANN401
-    """Return nested scores with null for what is undefined, because JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _tables(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return ``methods``, ``baselines`` and ``strata`` against each reference, with its title."""
-    tables = [("against the withheld observations", result)]
-    if "truth" in result:
-        tables.append(("against the truth", result["truth"]))
-    return tables
-
-
-def _further_baselines(scored: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the baselines that are not among the methods already, told by their scores."""
-    methods = scored["methods"].values()
-    return {
-        label: row for label, row in scored["baselines"].items() if not any(same_scores(row, one) for one in methods)
-    }
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    """Return rows as text of comma-separated values; a row may lack some of the first one's columns."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _quantiles(field: xr.DataArray) -> tuple[float, float, float]:

@@ -1,0 +1,193 @@
+"""What the report says in words and numbers: its opening, the facts of the run, the tables of scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tomli_w
+
+from sereno.report.score_tables import further_baselines
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of scores.
+
+    Attributes
+    ----------
+    name
+        The score, as in ``scores.json``; ``ratio.rmse`` is inside ``ratio``.
+    heading, explained
+        What stands above it, and what that means.
+    decimals
+        Of its numbers.
+    units
+        Whether it has the field's unit: ``""``, ``{}`` for the unit itself, or a pattern such as ``{}/km``.
+    """
+
+    name: str
+    heading: str
+    explained: str
+    decimals: int = 3
+    units: str = ""
+
+
+COLUMNS = (
+    Column("rmse", "RMSE", "root mean square error over all withheld pixels", units="{}"),
+    Column("ratio.rmse", "ratio", "RMSE divided by that of the baseline: below 1 is better"),
+    Column("bias", "bias", "mean error, analysis less reference", units="{}"),
+    Column("std", "STD", "standard deviation of the error", units="{}"),
+    Column("mae", "MAE", "mean absolute error", units="{}"),
+    Column("r2", "R²", "share of the reference's variance that is explained"),
+    Column("crps", "CRPS", "continuous ranked probability score: error of mean and spread together", units="{}"),
+    Column("coverage_1sigma", "in 1σ", "share of the errors within one standard deviation; 0.683 is right"),
+    Column("coverage_2sigma", "in 2σ", "share of the errors within two standard deviations; 0.954 is right"),
+    Column("z_mean", "z mean", "mean of error / standard deviation; 0 is right"),
+    Column("z_std", "z std", "standard deviation of error / standard deviation; 1 is right, more is too sure"),
+    Column("rmse_per_image", "RMSE per image", "mean over days of each day's RMSE", units="{}"),
+    Column("rmse_with_zeros", "RMSE with zeros", "over all cells, land and cloud as zeros", units="{}"),
+    Column("r2_with_zeros", "R² with zeros", "over all cells, land and cloud as zeros"),
+    Column("effective_resolution", "resolution", "wavelength at which half of the variance is resolved", 0, "km"),
+    Column("gradient_rmse", "gradient RMSE", "root mean square error of the gradient's magnitude", 4, "{}/km"),
+    Column("gradient_bias", "gradient bias", "mean error of the gradient's magnitude; below 0 is smooth", 4, "{}/km"),
+    Column("seconds", "time", "seconds that filling and scoring took", 1, "s"),
+)
+
+
+def difference_units(scores: Mapping[str, Any]) -> str:
+    """Return the unit of the field's differences."""
+    return "K" if scores["units"] == "kelvin" else str(scores["units"])
+
+
+def references(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the scores by what they are against, the truth first where it is known: it is the better judge."""
+    found: dict[str, Mapping[str, Any]] = {"truth": scores["truth"]} if "truth" in scores else {}
+    return found | {"withheld observations": scores}
+
+
+def verdict(scores: Mapping[str, Any]) -> str:
+    """Return the sentence that the report opens with: the best method, its RMSE and its ratio to the baseline."""
+    against, table = next(iter(references(scores).items()))
+    best = min(table["methods"], key=lambda label: table["methods"][label]["rmse"])
+    row, units = table["methods"][best], difference_units(scores)
+    sentence = f"{best} has the lowest RMSE against the {against}: {_told(row, 'rmse', 3)} {units}"
+    if best != scores["relative_to"]:
+        sentence += f", {_told(row['ratio'], 'rmse', 3)} times that of {scores['relative_to']}"
+    return sentence + "."
+
+
+def facts(scores: Mapping[str, Any], command: str) -> dict[str, str]:
+    """Return how the scores came about, by name."""
+    protocol = {
+        "clouds": "clouds: the clouds of another day laid over a day, scored where they hide an observation",
+        "hidden-day": "hidden-day: the whole day is hidden",
+    }
+    days, intervals = scores["n_days"], scores["intervals"]
+    noise = sorted({f"{record['observation_noise']:.3f}" for record in scores["fitted"].values()}, key=float)
+    found = {
+        "Protocol": protocol[scores["protocol"]],
+        "Scored": f"{scores['n_pixels']:,} pixels on {days:,} day{'s' * (days > 1)}, {period(scores['days'])}",
+        "Withheld": scores["withheld"],
+        "Seed": str(scores["seed"]),
+        "Noise of the observations": f"{' to '.join(noise[:1] + noise[1:][-1:])} {difference_units(scores)}".strip(),
+        "Near real time": "no day was filled with what came after it" if scores["nrt"] else "",
+        "Baseline of the ratios": scores["relative_to"],
+        "Intervals": f"{100 * intervals['level']:g} %, from {intervals['resamples']:,} resamples of the scored days "
+        f"in blocks of {intervals['block_days']}",
+        "Command": command,
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def period(text: str) -> str:
+    """Return a period ``A:B`` as a sentence has it."""
+    return text.replace(":", " to ")
+
+
+def fitted(scores: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what each method was fitted on, and its settings as TOML."""
+    units = difference_units(scores)
+    return [
+        {
+            "label": label,
+            "method": record["method"],
+            "period": period(record["training_period"]),
+            "climatology": record["climatology_file"] or "fitted",
+            "base": period(record["climatology_base_period"] or "not known"),
+            "weights": record.get("weights", {}).get("from", ""),
+            "noise": f"{record['observation_noise']:.3f} {units}".rstrip(),
+            "config": tomli_w.dumps(record["config"]),
+        }
+        for label, record in scores["fitted"].items()
+    ]
+
+
+def tables(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the tables of scores, a dictionary each: ``against``, ``columns`` and ``rows``.
+
+    A row's cells hold the ``value`` to sort by (None where there is none), its ``text`` and that of its ``interval``.
+    Baselines that no method equals stand beside the methods; columns that nobody has a value for are left out.
+    """
+    made = []
+    for against, scored in references(scores).items():
+        further = further_baselines(dict(scored))
+        ordered = sorted((scored["methods"] | further).items(), key=lambda item: item[1]["rmse"])
+        columns = [column for column in COLUMNS if any(_known(_of(row, column.name)[0]) for _, row in ordered)]
+        units = difference_units(scores)
+        made.append(
+            {
+                "against": against,
+                "columns": [
+                    {
+                        "heading": column.heading,
+                        "units": column.units.format(units) if units else "",
+                        "explained": column.explained,
+                    }
+                    for column in columns
+                ],
+                "rows": [
+                    {
+                        "label": label,
+                        "baseline": label in further,
+                        "cells": [_cell(row, column) for column in columns],
+                    }
+                    for label, row in ordered
+                ],
+            }
+        )
+    return made
+
+
+def _cell(row: Mapping[str, Any], column: Column) -> dict[str, Any]:
+    value, interval = _of(row, column.name)
+    if not _known(value):
+        return {"value": None, "text": "–", "interval": ""}
+    text = f"{value:z.{column.decimals}f}".replace("-", "−")
+    return {"value": value, "text": text, "interval": _interval(interval, column.decimals)}
+
+
+def _of(row: Mapping[str, Any], name: str) -> tuple[Any, Any]:
+    """Return a score and its interval, None where the row has none."""
+    *inside, last = name.split(".")
+    for part in inside:
+        row = row.get(part) or {}
+    return row.get(last), row.get(f"{last}_interval")
+
+
+def _told(row: Mapping[str, Any], name: str, decimals: int) -> str:
+    """Return a score with its interval as a sentence has it."""
+    interval = _interval(row.get(f"{name}_interval"), decimals)
+    return f"{row[name]:.{decimals}f}" + (f" [{interval}]" if interval else "")
+
+
+def _interval(interval: Any, decimals: int) -> str:  # noqa: ANN401
+    if not interval or not all(_known(end) for end in interval):
+        return ""
+    return " to ".join(f"{end:z.{decimals}f}".replace("-", "−") for end in interval)
+
+
+def _known(value: Any) -> bool:  # noqa: ANN401
+    return value is not None and math.isfinite(value)
