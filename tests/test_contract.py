@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "max_epochs": 2,
         "validation_windows": 6,
         "precision": "float32",
-    }
+    },
 }
 """Settings that make a method quick to fit; the others' defaults are, but for the window."""
 

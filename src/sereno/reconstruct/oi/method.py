@@ -121,7 +121,7 @@ class OptimalInterpolation:
                 if not made and water.any():
                     made.extend(batches(geometry, Blocks.of(water, geometry.side)))
             stated = relative_variance(error, self.typical_error)
-            pyramid = build(values, geometry.lattice, relative_variance=stated)
+            pyramid = build(values, geometry.lattice, geometry.squares.water, relative_variance=stated)
             mean, std = np.zeros((2, len(block), *water.shape), np.float32)
             for day in range(len(block)):
                 found, variance = analyse_day(

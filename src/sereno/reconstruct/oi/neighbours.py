@@ -7,7 +7,7 @@ the most correlated ones, not all from one side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -92,13 +92,47 @@ class Blocks:
 
 
 @dataclass(frozen=True)
+class Squares:
+    """What of each square of a lattice is water, and where it is looked for.
+
+    Attributes
+    ----------
+    water
+        bool (level, lat, lon): the largest connected water of each square of a level; what a spit parts from it does
+        not count there.
+    centre
+        Row and column, in cells, of the cell nearest to the centre of that water, and of the square's middle where
+        there is none, float32 (square, 2).
+    """
+
+    water: np.ndarray
+    centre: np.ndarray
+
+    @classmethod
+    def of(cls, water: np.ndarray, lattice: Lattice) -> Squares:
+        """Find the water of all squares."""
+        centre = lattice.middles()
+        counted = np.stack([water] * lattice.levels)
+        first = np.zeros((1, 2), int)
+        for level in range(1, lattice.levels if water.any() else 0):
+            parts = Blocks.of(water, 1 << level)
+            cells = np.bincount(parts.members[water])
+            number = lattice.numbers(first, np.full(len(cells), level), parts.row, parts.column)[0]
+            order = np.lexsort((-cells, number))
+            largest = order[np.unique(number[order], return_index=True)[1]]
+            counted[level] &= np.isin(parts.members, largest)
+            centre[number[largest]] = parts.centre[largest]
+        return cls(counted, centre)
+
+
+@dataclass(frozen=True)
 class Geometry:
     """A grid as the method sees it: its lattice, its water, the size of its cells and the reach of the covariance.
 
     Attributes
     ----------
-    lattice
-        The nested squares.
+    lattice, squares
+        The nested squares, and their water.
     water
         bool (lat, lon).
     height, width
@@ -112,6 +146,7 @@ class Geometry:
     """
 
     lattice: Lattice
+    squares: Squares
     water: np.ndarray
     height: float
     width: np.ndarray
@@ -135,7 +170,15 @@ class Geometry:
         side = 1 << max(0, int(np.log2(max(block, 1))))
         levels = 1 + int(np.log2(max(0.25 * covariance.reach / cell, side)))
         margin = 1 + int(np.ceil(covariance.reach / (min(height, float(width.min())) * 2 ** (levels - 1))))
-        return cls(Lattice(water.shape, levels, margin), water, height, width, half, side, covariance)
+        lattice = Lattice(water.shape, levels, margin)
+        return cls(lattice, Squares.of(water, lattice), water, height, width, half, side, covariance)
+
+    def cut(self, rows: slice, columns: slice) -> Geometry:
+        """Return the geometry of a part of the grid, with the same stencils."""
+        water = self.water[rows, columns]
+        lattice = replace(self.lattice, shape=water.shape)
+        squares = Squares.of(water, lattice)
+        return replace(self, lattice=lattice, squares=squares, water=water, width=self.width[rows])
 
     def stencil(self, row: int, column: int) -> Stencil:
         """Return what a block looks at whose square begins at `row` and `column` of a largest square, in cells."""
@@ -169,8 +212,8 @@ class Geometry:
         return Stencil(lag, level, first, second, place.ravel(), places, sector)
 
 
-def visible(water: np.ndarray, centre: np.ndarray, squares: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Tell which squares can be seen from each block in a straight line over water, bool (block, square).
+def visible(water: np.ndarray, centre: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Tell which places can be seen from each block in a straight line over water, bool (block, place).
 
     Parameters
     ----------
@@ -178,22 +221,19 @@ def visible(water: np.ndarray, centre: np.ndarray, squares: np.ndarray, size: np
         bool (lat, lon); beyond its edges there is water.
     centre
         Row and column of each block, (block, 2).
-    squares
-        Row and column, in cells, of the middle of each square as seen from each block, (block, square, 2).
-    size
-        Cells along a side of each square, (square,); the line ends at its rim.
+    places
+        Row and column of each place, (block, place, 2).
     """
-    seen = np.ones(squares.shape[:2], bool)
-    away = squares - centre[:, None]
+    seen = np.ones(places.shape[:2], bool)
+    away = places - centre[:, None]
     distance = np.maximum(np.hypot(away[..., 0], away[..., 1]), 1e-6)
-    last = distance - size / 2
     edge = int(np.ceil(distance.max(initial=0))) + 1
     around = np.pad(water, edge, constant_values=True)
     width = around.shape[1]
     flat = around.ravel()
     alive = np.arange(seen.size)
-    step, last = (away / distance[..., None]).reshape(-1, 2).astype(np.float32), last.ravel()
-    origin = np.repeat(centre + edge, squares.shape[1], axis=0).astype(np.float32)
+    step, last = (away / distance[..., None]).reshape(-1, 2).astype(np.float32), distance.ravel()
+    origin = np.repeat(centre + edge, places.shape[1], axis=0).astype(np.float32)
     for k in range(1, edge):
         alive = alive[last[alive] >= k]
         if not alive.size:
@@ -252,11 +292,7 @@ def nearest(
     most
         How many observations at most.
     """
-    scale = 1 << (lattice.levels - 1 - stencil.level)
-    width = np.array([lattice.size(level)[1] for level in range(lattice.levels)])[stencil.level]
-    row = (origin[:, :1] + lattice.margin) * scale + stencil.row
-    column = (origin[:, 1:] + lattice.margin) * scale + stencil.column
-    square = lattice.offsets[stencil.level] + row * width + column
+    square = lattice.numbers(origin, stencil.level, stencil.row, stencil.column)
     index = (day + stencil.lag) * pyramid.count.shape[1] + square
     free = (pyramid.count.ravel()[index] > 0) & seen[:, stencil.place]
     for sector in range(4):
@@ -271,15 +307,13 @@ def nearest(
     chosen[block, slot], known[block, slot] = place, True
     at = np.take_along_axis(index, chosen, axis=1)
     side = (1 << stencil.level[chosen]).astype(np.float32)
-    edge = lattice.margin * lattice.largest
-    middle = [
-        (np.take_along_axis(number, chosen, axis=1) + np.float32(0.5)) * side - np.float32(0.5 + edge)
-        for number in (row, column)
-    ]
+    corner = origin * lattice.largest
+    row = (stencil.row[chosen] + np.float32(0.5)) * side + (corner[:, :1] - np.float32(0.5))
+    column = (stencil.column[chosen] + np.float32(0.5)) * side + (corner[:, 1:] - np.float32(0.5))
     return Neighbours(
         known,
-        middle[0] + pyramid.row.ravel()[at],
-        middle[1] + pyramid.column.ravel()[at],
+        (row + pyramid.row.ravel()[at]).astype(np.float32),
+        (column + pyramid.column.ravel()[at]).astype(np.float32),
         stencil.lag[chosen].astype(np.float32),
         pyramid.value.ravel()[at],
         pyramid.noise.ravel()[at],

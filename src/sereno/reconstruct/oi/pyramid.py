@@ -43,6 +43,35 @@ class Lattice:
         """Number of the first square of each level, and behind them the number of all."""
         return np.concatenate([[0], np.cumsum([np.prod(self.size(level)) for level in range(self.levels)])])
 
+    def numbers(self, origin: np.ndarray, level: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Return the numbers of squares that are told by their place from the first in a largest square.
+
+        Parameters
+        ----------
+        origin
+            Row and column of that largest square, (n, 2).
+        level, row, column
+            Of each square, (square,).
+
+        Returns
+        -------
+        np.ndarray
+            (n, square).
+        """
+        each = 1 << (self.levels - 1 - level)
+        width = np.array([self.size(level)[1] for level in range(self.levels)])[level]
+        rows, columns = ((origin[:, i : i + 1] + self.margin) * each + place for i, place in enumerate((row, column)))
+        return np.asarray(self.offsets[level] + rows * width + columns)
+
+    def middles(self) -> np.ndarray:
+        """Return row and column, in cells of the grid, of the middle of every square, float32 (square, 2)."""
+        edge = self.margin * self.largest
+        levels = []
+        for level in range(self.levels):
+            sides = [(np.arange(n, dtype=np.float32) + 0.5) * (1 << level) - 0.5 - edge for n in self.size(level)]
+            levels.append(np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2))
+        return np.concatenate(levels)
+
     def widen(self, values: np.ndarray, fill: float) -> np.ndarray:
         """Widen maps (…, lat, lon) by the margin."""
         edge = self.margin * self.largest
@@ -75,44 +104,53 @@ class Pyramid:
     noise: np.ndarray
 
 
-def build(values: np.ndarray, lattice: Lattice, *, relative_variance: np.ndarray | None = None) -> Pyramid:
+def build(
+    values: np.ndarray, lattice: Lattice, water: np.ndarray, *, relative_variance: np.ndarray | None = None
+) -> Pyramid:
     """Average observations over all squares of a lattice.
 
     Parameters
     ----------
     values
         (day, lat, lon), NaN where missing.
+    water
+        Which cells count on each level, bool (level, lat, lon): no square has cells on both sides of a spit.
     relative_variance
-        Error variance of each in units of a typical one's, the same shape.
+        Error variance of each observation in units of a typical one's, as `values`.
     """
+    days = [
+        _of_day(day, lattice, water, None if relative_variance is None else relative_variance[index])
+        for index, day in enumerate(values)
+    ]
+    return Pyramid(*(np.stack(part) for part in zip(*days, strict=True)))
+
+
+def _of_day(
+    values: np.ndarray, lattice: Lattice, water: np.ndarray, relative_variance: np.ndarray | None
+) -> list[np.ndarray]:
+    """Return the fields of `Pyramid` for one day, each (square,)."""
     seen = np.isfinite(values)
-    each = np.where(seen, 1.0 if relative_variance is None else relative_variance, 0.0)
-    height, width = (np.arange(n, dtype=np.float32) for n in lattice.size(0))
-    count = lattice.widen(seen.astype(np.float32), 0)
-    total = lattice.widen(np.where(seen, values, 0).astype(np.float32), 0)
-    error = lattice.widen(each.astype(np.float32), 0)
-    rows, columns = count * height[:, None], count * width
-    parts: list[list[np.ndarray]] = [[], [], [], [], []]
+    each = np.ones_like(values) if relative_variance is None else relative_variance
+    row, column = (np.arange(n, dtype=np.float32) for n in values.shape)
+    fine = np.stack(np.broadcast_arrays(1, np.where(seen, values, 0), each, row[:, None], column)).astype(np.float32)
+    edge = lattice.margin * lattice.largest
+    parts: list[list[np.ndarray]] = []
     for level in range(lattice.levels):
-        side = 1 << level
+        side, size = 1 << level, lattice.size(level)
+        counted = lattice.widen(fine * (seen & water[level]), 0)
+        squares = counted.reshape(len(fine), size[0], side, size[1], side).sum(axis=(2, 4)) if level else counted
+        count, total, error, rows, columns = squares
         known = np.maximum(count, 1)
-        centre = [(np.arange(n, dtype=np.float32) + 0.5) * side - 0.5 for n in lattice.size(level)]
-        where = count > 0
-        for part, found in zip(
-            parts,
-            (
-                (total / known).astype(np.float32),
-                count.astype(np.uint16),
-                np.where(where, rows / known - centre[0][:, None], 0).astype(np.float16),
-                np.where(where, columns / known - centre[1], 0).astype(np.float16),
-                (error / known**2).astype(np.float32),
-            ),
-            strict=True,
-        ):
-            part.append(found.reshape(len(values), -1))
-        if level + 1 < lattice.levels:
-            count, total, error, rows, columns = (_merged(a) for a in (count, total, error, rows, columns))
-    return Pyramid(*(np.concatenate(part, axis=1) for part in parts))
+        middle = [(np.arange(n, dtype=np.float32) + 0.5) * side - 0.5 - edge for n in size]
+        found = (
+            (total / known).astype(np.float32),
+            count.astype(np.uint16),
+            np.where(count > 0, rows / known - middle[0][:, None], 0).astype(np.float16),
+            np.where(count > 0, columns / known - middle[1], 0).astype(np.float16),
+            (error / known**2).astype(np.float32),
+        )
+        parts.append([part.ravel() for part in found])
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def relative_variance(error: np.ndarray | None, typical: float | None) -> np.ndarray | None:
@@ -120,8 +158,3 @@ def relative_variance(error: np.ndarray | None, typical: float | None) -> np.nda
     if error is None or typical is None:
         return None
     return np.where(error > 0, (error / typical) ** 2, np.float32(1)).astype(np.float32)
-
-
-def _merged(values: np.ndarray) -> np.ndarray:
-    """Sum over squares of two by two, (day, rows / 2, columns / 2)."""
-    return np.asarray(values[:, ::2, ::2] + values[:, 1::2, ::2] + values[:, ::2, 1::2] + values[:, 1::2, 1::2])

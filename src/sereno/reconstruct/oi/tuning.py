@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -101,11 +101,10 @@ def gather(
     parts: list[Withheld] = []
     each = -(-count // max(len(drawn), 1))
     for sample in drawn:
-        water = geometry.water[sample.rows, sample.columns]
-        lattice = replace(geometry.lattice, shape=water.shape)
-        here = replace(geometry, water=water, width=geometry.width[sample.rows], lattice=lattice)
+        here = geometry.cut(sample.rows, sample.columns)
+        lattice = here.lattice
         stated = relative_variance(sample.error, typical_error)
-        pyramid = build(sample.values, lattice, relative_variance=stated)
+        pyramid = build(sample.values, lattice, here.squares.water, relative_variance=stated)
         hidden = np.argwhere(np.isfinite(sample.withheld))
         chosen = hidden[rng.permutation(len(hidden))[:each]]
         start = chosen // geometry.side * geometry.side

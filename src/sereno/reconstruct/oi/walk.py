@@ -60,9 +60,8 @@ def batches(geometry: Geometry, blocks: Blocks) -> list[Batch]:
 
 def seen_squares(geometry: Geometry, stencil: Stencil, origin: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Tell which places of a stencil no land hides from blocks, bool (block, place)."""
-    side = (1 << stencil.places[:, 0]).astype(float)
-    middle = (stencil.places[:, 1:] + 0.5) * side[:, None] - 0.5 + origin[:, None] * geometry.lattice.largest
-    return visible(geometry.water, centre, middle, side)
+    square = geometry.lattice.numbers(origin, *stencil.places.T)
+    return visible(geometry.water, centre, geometry.squares.centre[square])
 
 
 def _cells(water: np.ndarray, blocks: Blocks, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +77,7 @@ def _cells(water: np.ndarray, blocks: Blocks, some: np.ndarray) -> tuple[np.ndar
     member = blocks.members[cell[..., 0], cell[..., 1]]
     own = member == some[:, None]
     same_square = (cell // side == start[:, None] // side).all(axis=-1)
-    seen = visible(water, blocks.centre[some], cell, np.zeros(cell.shape[1]))
+    seen = visible(water, blocks.centre[some], cell)
     answers = inside & (own | ((member >= 0) & ~same_square & seen))
     return cell, np.where(answers, np.outer(hat, hat).ravel(), 0.0)
 
