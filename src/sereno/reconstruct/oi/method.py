@@ -21,14 +21,13 @@ from sereno.reconstruct.oi.tuning import Withheld, gather, tune
 from sereno.reconstruct.oi.walk import Batch, analyse_day, batches, known_everywhere
 from sereno.reconstruct.spread import SMALLEST_STD, Spread, noise_variance
 
-TUNING_NEIGHBOURS, TUNING_TARGETS = 48, 1000
-"""Neighbours of each withheld observation that parameters are tuned on, and how many of these."""
+TUNING_NEIGHBOURS, TUNING_TARGETS = 48, (400, 1000)
+"""Neighbours of each withheld observation that parameters are tuned on, and how many of these in each round: the
+neighbours are chosen by the parameters at its start."""
 CALIBRATION_TARGETS = 4000
 """Withheld observations that the spread is learned from."""
-SAMPLES, SIDE = 120, 192
+SAMPLES, SIDE = 80, 192
 """Windows that these are drawn from, at most, and cells along either side of one."""
-TUNING_ROUNDS = 2
-"""Neighbours are chosen by the parameters that tuning starts from, then by those it found."""
 UNKNOWN_NOISE = 0.2
 """Standard deviation of an observation's error where the images do not tell it, in climatological ones."""
 
@@ -75,19 +74,19 @@ class OptimalInterpolation:
             covariance = published(config.covariance, noise=noise)
         else:
             covariance = start(config.covariance, noise=noise)
-            for turn in range(TUNING_ROUNDS):
+            for turn, count in enumerate(TUNING_TARGETS):
                 geometry = _geometry(cube, covariance, config)
                 withheld = gather(
                     drawn,
                     geometry,
                     scale=scale,
                     most=min(config.observations, TUNING_NEIGHBOURS),
-                    count=TUNING_TARGETS,
+                    count=count,
                     typical_error=typical,
                     seed=seed,
                 )
                 if withheld is not None:
-                    told = _Share(progress, turn / TUNING_ROUNDS, 1 / TUNING_ROUNDS)
+                    told = _Share(progress, turn / len(TUNING_TARGETS), 1 / len(TUNING_TARGETS))
                     covariance = tune(withheld, covariance, fixed_noise=config.noise is not None, progress=told)
             progress("tuning", 1.0)
         geometry = _geometry(cube, covariance, config)

@@ -72,13 +72,6 @@ class Lattice:
             levels.append(np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2))
         return np.concatenate(levels)
 
-    def widen(self, values: np.ndarray, fill: float) -> np.ndarray:
-        """Widen maps (…, lat, lon) by the margin."""
-        edge = self.margin * self.largest
-        after = [n - edge - m for n, m in zip(self.size(0), self.shape, strict=True)]
-        widths = [(0, 0)] * (values.ndim - 2) + [(edge, after[0]), (edge, after[1])]
-        return np.pad(values, widths, constant_values=fill)
-
 
 @dataclass(frozen=True)
 class Pyramid:
@@ -133,15 +126,12 @@ def _of_day(
     each = np.ones_like(values) if relative_variance is None else relative_variance
     row, column = (np.arange(n, dtype=np.float32) for n in values.shape)
     fine = np.stack(np.broadcast_arrays(1, np.where(seen, values, 0), each, row[:, None], column)).astype(np.float32)
-    edge = lattice.margin * lattice.largest
     parts: list[list[np.ndarray]] = []
     for level in range(lattice.levels):
-        side, size = 1 << level, lattice.size(level)
-        counted = lattice.widen(fine * (seen & water[level]), 0)
-        squares = counted.reshape(len(fine), size[0], side, size[1], side).sum(axis=(2, 4)) if level else counted
-        count, total, error, rows, columns = squares
+        side = 1 << level
+        count, total, error, rows, columns = _summed(fine * (seen & water[level]), lattice, level)
         known = np.maximum(count, 1)
-        middle = [(np.arange(n, dtype=np.float32) + 0.5) * side - 0.5 - edge for n in size]
+        middle = [(np.arange(n, dtype=np.float32) + 0.5) * side - 0.5 for n in count.shape]
         found = (
             (total / known).astype(np.float32),
             count.astype(np.uint16),
@@ -149,8 +139,17 @@ def _of_day(
             np.where(count > 0, columns / known - middle[1], 0).astype(np.float16),
             (error / known**2).astype(np.float32),
         )
-        parts.append([part.ravel() for part in found])
+        margin = lattice.margin * lattice.largest // side
+        parts.append([np.pad(part, margin).ravel() for part in found])
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _summed(values: np.ndarray, lattice: Lattice, level: int) -> np.ndarray:
+    """Sum maps (n, lat, lon) over the squares of a level, without the margin."""
+    total = np.pad(values, [(0, 0), *((0, -n % lattice.largest) for n in lattice.shape)])
+    for _ in range(level):
+        total = total[:, ::2, ::2] + total[:, 1::2, ::2] + total[:, ::2, 1::2] + total[:, 1::2, 1::2]
+    return np.asarray(total)
 
 
 def relative_variance(error: np.ndarray | None, typical: float | None) -> np.ndarray | None:
