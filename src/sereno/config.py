@@ -84,6 +84,32 @@ class Interpolation:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Persistence:
+    """The last observation of each pixel, damped towards the climatology as it ages."""
+
+    method: Literal["persistence"] = "persistence"
+    window: int = Field(default=31, ge=1)
+    """Days, an odd number centred on the target, of whose first half the last observation is taken."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre."""
+        _require_odd(self, "window")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Linear:
+    """Linear interpolation in time at each pixel."""
+
+    method: Literal["linear"] = "linear"
+    window: int = Field(default=31, ge=1)
+    """Days, an odd number centred on the target, from which the nearest observation before and after are taken."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre."""
+        _require_odd(self, "window")
+
+
+@dataclass(frozen=True, config=_STRICT)
 class ConvLSTM:
     """The reference's networks: ConvLSTM layers over the window, then two convolutions; the deep one by default."""
 
@@ -153,7 +179,7 @@ REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
 }
 """The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
-MethodConfig = Annotated[Climatology | Interpolation | ConvLSTM, Field(discriminator="method")]
+MethodConfig = Annotated[Climatology | Interpolation | Persistence | Linear | ConvLSTM, Field(discriminator="method")]
 
 
 @dataclass(frozen=True, config=_STRICT)
