@@ -67,7 +67,7 @@ class Climatology:
 
 @dataclass(frozen=True, config=_STRICT)
 class Interpolation:
-    """Nearest past and future day in time, then normalised convolution in space."""
+    """Nearest past and future day in time, then normalised convolution in space, not across land."""
 
     method: Literal["interpolation"] = "interpolation"
     window: int = Field(default=15, ge=1)
