@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 KERAS := .venv-keras
 DATA ?= ../shared
 
-.PHONY: help setup demo test test-keras check bench bench-convlstm reference docs clean
+.PHONY: help setup demo test test-keras check bench leaderboard bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ check: setup      ## Lint, types, layers
 bench: setup      ## Measure accuracy and speed on the benchmark cubes in $(DATA)
 	$(BIN)/python benchmarks/accuracy.py $(DATA)/bench
 	$(BIN)/python benchmarks/twin_sea.py $(DATA)/data
+
+leaderboard: setup  ## Score every method on the benchmark cubes and twin seas, into docs/; MINUTES=N trains the networks
+	$(BIN)/python benchmarks/leaderboard.py $(DATA)/bench $(if $(MINUTES),--minutes $(MINUTES)) --document docs/leaderboard.md
 
 bench-convlstm: setup $(KERAS)/.ready  ## Time the ConvLSTM against Keras on TensorFlow
 	$(BIN)/python benchmarks/convlstm.py --keras $(KERAS)/bin/python

@@ -48,12 +48,14 @@ def test_where_there_is_no_noise_observed_pixels_come_back(fitted: Interpolation
 
 def test_the_scales_are_those_that_fill_other_samples_best(fitted: Interpolation, cube: xr.Dataset) -> None:
     others = list(samples(cube, window=CONTEXT, count=100, side=99, seed=7))
-    cell = cell_size(cube)
+    cell, water = cell_size(cube), cube["water"].values
 
     def loss(time_scale: float, space_scale: float) -> float:
         squares = []
         for sample in others:
-            mean = fill_gaps(sample.values, WINDOW, time_scale=time_scale, space_scale=space_scale, cell=cell)[0]
+            mean = fill_gaps(
+                sample.values, WINDOW, time_scale=time_scale, space_scale=space_scale, cell=cell, water=water
+            )[0]
             squares.append(np.square(sample.withheld - mean)[np.isfinite(sample.withheld)])
         return float(np.concatenate(squares).mean())
 
@@ -107,7 +109,14 @@ def test_there_is_a_value_everywhere_and_none_much_beyond_what_was_seen(
     window = 2 * half + 1
     values = rng.normal(size=(days + 2 * stages_reach(window), height, width)).astype(np.float32)
     values[rng.random(values.shape) >= seen] = np.nan
-    filled = fill_gaps(values, window, time_scale=time_scale, space_scale=space_scale, cell=CELL)
+    filled = fill_gaps(
+        values,
+        window,
+        time_scale=time_scale,
+        space_scale=space_scale,
+        cell=CELL,
+        water=np.ones(values.shape[1:], bool),
+    )
     assert filled.shape == (days, height, width)
     assert filled.dtype == np.float32
     assert np.isfinite(filled).all()
@@ -123,7 +132,9 @@ def test_the_analysis_is_linear_in_the_observations(seed: int, factor: float) ->
 
     def fill(values: np.ndarray) -> np.ndarray:
         gappy = np.where(gap, np.float32(np.nan), values).astype(np.float32)
-        return fill_gaps(gappy, WINDOW, time_scale=1.5, space_scale=6.0, cell=CELL)
+        return fill_gaps(
+            gappy, WINDOW, time_scale=1.5, space_scale=6.0, cell=CELL, water=np.ones(gappy.shape[1:], bool)
+        )
 
     expected = fill(first) + factor * fill(second)
     np.testing.assert_allclose(fill(first + np.float32(factor) * second), expected, atol=1e-5 * (1 + abs(factor)) * 5)
@@ -132,11 +143,16 @@ def test_the_analysis_is_linear_in_the_observations(seed: int, factor: float) ->
 def test_far_from_any_observation_it_tends_to_the_climatology() -> None:
     values = np.full((CONTEXT, 12, 300), np.nan, np.float32)
     values[:, :, :3] = 2
-    filled = fill_gaps(values, WINDOW, time_scale=1.5, space_scale=6.0, cell=CELL)[0]
-    # 300 cells of 5 km: the widest convolution has a standard deviation of 200 km at most, cut off at three, on a
-    # grid of cells of a third of that.
-    assert (np.abs(filled[:, 3 + 600 // 5 :]) < 0.01 * 2).all()
-    assert (filled[:, 3 + (600 + 2 * 67) // 5 :] == 0).all()
+    filled = fill_gaps(
+        values, WINDOW, time_scale=1.5, space_scale=6.0, cell=CELL, water=np.ones(values.shape[1:], bool)
+    )[0]
+    # The widest level has a standard deviation of 200 km and, from two passes, the kernel (1 + d/L) e^(−d/L) / 4L,
+    # L = 100 km: beside the prior's weight of 0.05, 15 km of observations count for so much at a distance d.
+    distance = 5 * (np.arange(300) - 1.0)
+    weight = 15 * (1 + distance / 100) * np.exp(-distance / 100) / 400
+    far = distance > 400
+    assert (np.abs(filled[:, far]) < 1.1 * (2 * weight / (weight + 0.05))[far]).all()
+    assert (np.abs(filled[:, distance > 1000]) < 0.001 * 2).all()
     assert (filled[:, :3] > 1.8).all()
     assert (filled >= 0).all()
     assert filled[5, 10] > filled[5, 60] > filled[5, 110]
@@ -166,7 +182,9 @@ def test_the_nearest_day_before_and_after_weigh_by_their_distance() -> None:
     values[REACH - 2] = 50  # hidden behind yesterday
     near, far = np.exp(-1 / 1.5), np.exp(-3 / 1.5)
     # On a grid no wider than the finest convolution there is no coarser one, which would look at all days.
-    filled = fill_gaps(values, WINDOW, time_scale=1.5, space_scale=20.0, cell=CELL)
+    filled = fill_gaps(
+        values, WINDOW, time_scale=1.5, space_scale=20.0, cell=CELL, water=np.ones(values.shape[1:], bool)
+    )
     np.testing.assert_allclose(filled, (near - far) / (near + far), rtol=0.02)
 
 
@@ -197,3 +215,24 @@ def test_cells_count_by_their_size_in_kilometres() -> None:
     north, east = mean[middle:, middle], mean[middle, middle:]
     np.testing.assert_allclose(east[::2][:8], north[:8], atol=0.005)
     assert np.abs(east[:8] - north[:8]).max() > 0.2
+
+
+def test_the_sea_is_not_carried_across_land() -> None:
+    # A peninsula from the south, 8 cells wide; the open water round its head is far away.
+    water = np.ones((120, 90), bool)
+    water[:100, 41:49] = False
+    values = np.full((CONTEXT, *water.shape), np.nan, np.float32)
+    values[:, :40, :41] = 2
+    # The widest level's blocks are 12 cells: by interpolation they reach as far.
+    west, east = np.s_[:40, 30:41], np.s_[:40, 49 + 12 :]
+
+    def fill(water: np.ndarray) -> np.ndarray:
+        return fill_gaps(values, WINDOW, time_scale=1.5, space_scale=6.0, cell=CELL, water=water)[0]
+
+    parted, joined = fill(water), fill(np.ones_like(water))
+    assert (parted[west] > 1.8).all()
+    assert joined[east].max() > 1.4
+    assert np.abs(parted[east]).max() < 0.1
+    wholly = water.copy()
+    wholly[100:, 41:49] = False
+    assert (fill(wholly)[east] == 0).all()

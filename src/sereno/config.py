@@ -67,7 +67,7 @@ class Climatology:
 
 @dataclass(frozen=True, config=_STRICT)
 class Interpolation:
-    """Nearest past and future day in time, then normalised convolution in space."""
+    """Nearest past and future day in time, then normalised convolution in space, not across land."""
 
     method: Literal["interpolation"] = "interpolation"
     window: int = Field(default=15, ge=1)
@@ -77,6 +77,32 @@ class Interpolation:
     """e-folding time, in days, of the weight of an observation; tuned on withheld pixels where not given."""
     space_scale: float | None = Field(default=None, gt=0)
     """Standard deviation, in km, of the finest convolution; tuned on withheld pixels where not given."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre."""
+        _require_odd(self, "window")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Persistence:
+    """The last observation of each pixel, damped towards the climatology as it ages."""
+
+    method: Literal["persistence"] = "persistence"
+    window: int = Field(default=31, ge=1)
+    """Days, an odd number centred on the target, of whose first half the last observation is taken."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre."""
+        _require_odd(self, "window")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Linear:
+    """Linear interpolation in time at each pixel."""
+
+    method: Literal["linear"] = "linear"
+    window: int = Field(default=31, ge=1)
+    """Days, an odd number centred on the target, from which the nearest observation before and after are taken."""
 
     def __post_init__(self) -> None:
         """Refuse a window without a centre."""
@@ -181,7 +207,10 @@ REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
 }
 """The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
-MethodConfig = Annotated[Climatology | Interpolation | OptimalInterpolation | ConvLSTM, Field(discriminator="method")]
+MethodConfig = Annotated[
+    Climatology | Interpolation | Persistence | Linear | OptimalInterpolation | ConvLSTM,
+    Field(discriminator="method"),
+]
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -53,8 +53,8 @@ def fit(
             "-m",
             "--method",
             "--model",
-            help="climatology, interpolation, convlstm, or a reference network: model1, model2, model3, "
-            "model3-dilation1, deep.",
+            help="climatology, persistence, linear, interpolation, convlstm, or a reference network: model1, model2, "
+            "model3, model3-dilation1, deep.",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Run file in TOML; options override it.")] = None,

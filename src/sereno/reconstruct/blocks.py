@@ -28,6 +28,7 @@ def by_block(
     window: int,
     reconstruct_block: ReconstructBlock,
     margin: int = 0,
+    ahead: bool = True,
     block_days: int | None = None,
     with_error: bool = False,
 ) -> xr.Dataset:
@@ -46,6 +47,8 @@ def by_block(
     margin
         Days of further context on either side of the window, for a method that looks past it; they do not count as
         support.
+    ahead
+        Whether days after the target count as support; they are handed over all the same.
     block_days
         Days of a block and its context together at most, a window at least; chosen by the size of the grid where
         not given.
@@ -71,7 +74,8 @@ def by_block(
         consecutive = context[-1] - context[0] == len(context) - 1
         chosen = slice(context[0], context[-1] + 1) if consecutive else context
         seen = [variable.isel(time=chosen).data for variable in handed]
-        result = lazy_block(seen, context, block, cube["time"].values[block], water, half, margin, reconstruct_block)
+        at = cube["time"].values[block]
+        result = lazy_block(seen, context, block, at, water, half, margin, ahead, reconstruct_block)
         parts.append(da.from_delayed(result, shape=(3, len(block), *water.shape), dtype=np.float32))
     stacked = da.concatenate(parts, axis=1)
     return xr.Dataset(
@@ -92,6 +96,7 @@ def _block(
     water: np.ndarray,
     half: int,
     margin: int,
+    ahead: bool,
     reconstruct_block: ReconstructBlock,
 ) -> np.ndarray:
     """Reconstruct one block, a run of consecutive days at a time.
@@ -119,16 +124,17 @@ def _block(
         values, *rest = (np.pad(part[here], (padding, (0, 0), (0, 0)), constant_values=np.nan) for part in seen)
         part = slice(start, start + len(run))
         stacked[0, part], stacked[1, part] = reconstruct_block(values, days[part], *rest)
-        stacked[2, part] = _source(np.isfinite(values[margin : len(values) - margin]), half - margin)
+        stacked[2, part] = _source(np.isfinite(values[margin : len(values) - margin]), half - margin, ahead=ahead)
         start += len(run)
     stacked[:2, :, ~water] = np.nan
     stacked[2, :, ~water] = 0
     return stacked
 
 
-def _source(observed: np.ndarray, half: int) -> np.ndarray:
+def _source(observed: np.ndarray, half: int, *, ahead: bool) -> np.ndarray:
     """Return where each value of the target days comes from; `observed` is bool (n + 2 half, lat, lon)."""
-    in_window = np.lib.stride_tricks.sliding_window_view(observed, 2 * half + 1, axis=0).any(axis=-1)
+    window = np.lib.stride_tricks.sliding_window_view(observed, 2 * half + 1, axis=0)
+    in_window = window[..., : 2 * half + 1 if ahead else half + 1].any(axis=-1)
     source = np.where(in_window, FILLED, BEYOND_SUPPORT)
     source[observed[half : len(observed) - half]] = OBSERVED
     return source

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import correlate1d, gaussian_filter, zoom
+from scipy.ndimage import correlate1d
 
 from sereno.clouds import Sample, samples
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.grid import cell_size
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
+from sereno.reconstruct.nearest import images_noise, nearest, of_withheld
+from sereno.reconstruct.smoothing import smooth
+from sereno.reconstruct.spread import ObservedPixels, Spread, support
 
 TIME_SCALES = (0.7, 1.0, 1.5, 2.5, 4.0)
 """Candidate e-folding times, in days."""
@@ -62,17 +64,15 @@ class Interpolation:
         progress: Progress = silent,
     ) -> Self:
         """Tune the scales on withheld pixels of the training cube, and learn the spread from their residuals."""
-        cell = cell_size(cube)
-        window, days = config.window, 2 * stages_reach(config.window) + 1
+        days = 2 * stages_reach(config.window) + 1
         area = min(cube.sizes["lat"], SIDE) * min(cube.sizes["lon"], SIDE)
         few, count = (int(np.clip(cells / (days * area), 6, 200)) for cells in (TUNING_CELLS, SPREAD_CELLS))
         drawn = list(samples(cube if valid is None else valid, window=days, count=count, seed=seed, side=SIDE))
-        time, space = _tune(config, drawn[:few], cell, progress)
-        noise = (
-            noise_variance(np.stack([sample.values[len(sample.values) // 2] for sample in drawn])) if drawn else 0.0
-        )
-        spread = _fit_spread(cube, drawn, time, space, cell, window, noise)
-        return cls(config, time, space, spread, _fit_observed(drawn, time, space, cell, window, noise))
+        sea = _Sea(config.window, cell_size(cube), cube["water"].values)
+        scales = _tune(config, drawn[:few], sea, progress)
+        noise = images_noise(drawn)
+        spread = _fit_spread(cube, drawn, scales, sea, noise)
+        return cls(config, *scales, spread, _fit_observed(drawn[:_GAIN_SAMPLES], scales, sea, noise))
 
     @property
     def reach(self) -> int:
@@ -85,7 +85,8 @@ class Interpolation:
         water, scale = cube["water"].values, cube["climatology_std"].values.astype(np.float32)
 
         def interpolate(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            mean = fill_gaps(values, window, time_scale=self.time_scale, space_scale=self.space_scale, cell=cell)
+            scales = {"time_scale": self.time_scale, "space_scale": self.space_scale}
+            mean = fill_gaps(values, window, **scales, cell=cell, water=water)
             values = _inner(values, window)
             supported = support(values, window, water=water)
             std = np.where(supported > 0, self.spread.std(supported, scale), scale)
@@ -108,7 +109,13 @@ class Interpolation:
 
 
 def fill_gaps(
-    values: np.ndarray, window: int, *, time_scale: float, space_scale: float, cell: tuple[float, float]
+    values: np.ndarray,
+    window: int,
+    *,
+    time_scale: float,
+    space_scale: float,
+    cell: tuple[float, float],
+    water: np.ndarray,
 ) -> np.ndarray:
     """Fill the target days of a block.
 
@@ -122,6 +129,8 @@ def fill_gaps(
         e-folding time in days; standard deviation in km of the finest convolution.
     cell
         Height and width of a cell, km.
+    water
+        Boolean mask, (lat, lon): the coarse levels do not smooth across land.
 
     Returns
     -------
@@ -136,12 +145,15 @@ def fill_gaps(
     for smallest in STAGES:
         stage = [widening for widening in widenings if widening >= smallest]
         widenings = widenings[len(stage) :]
-        correction = _correct(values - mean, half, stage, time_scale, space_scale, cell)
+        correction = _correct(values - mean, half, stage, time_scale, space_scale, cell, water)
         inner = slice(half, len(values) - half)
         values, mean = values[inner], mean[inner] + correction
     value, confidence = _nearest_days(values - mean, half, time_scale)
     target = mean[half : len(mean) - half]
-    return np.asarray(target + _smooth(value * confidence, confidence, space_scale, cell, FINE_SHRINKAGE))
+    finest = smooth(
+        value * confidence, confidence, space=space_scale, cell=cell, water=water, shrinkage=FINE_SHRINKAGE
+    )
+    return np.asarray(target + finest)
 
 
 def stages_reach(window: int) -> int:
@@ -162,6 +174,7 @@ def _correct(
     time_scale: float,
     space_scale: float,
     cell: tuple[float, float],
+    water: np.ndarray,
 ) -> np.ndarray:
     """Return the correction of one stage, float32 (n, lat, lon), from departures (n + 2 half, lat, lon)."""
     seen = np.isfinite(departure)
@@ -172,37 +185,9 @@ def _correct(
         time = time_scale * min(np.sqrt(widening), 4.0)
         kernel = np.exp(-np.abs(np.arange(-half, half + 1)) / time).astype(np.float32)
         total, confidence = (correlate1d(part, kernel, axis=0, mode="constant")[days] for part in (observed, weight))
-        mean += _smooth(total - mean * confidence, confidence, space_scale * widening, cell, COARSE_SHRINKAGE)
+        departure, space = total - mean * confidence, space_scale * widening
+        mean += smooth(departure, confidence, space=space, cell=cell, water=water, shrinkage=COARSE_SHRINKAGE)
     return mean
-
-
-def _smooth(
-    total: np.ndarray, weight: np.ndarray, space: float, cell: tuple[float, float], shrinkage: float
-) -> np.ndarray:
-    """Return smoothed `total` over smoothed `weight`, on a grid as coarse as the scale allows; same shape."""
-    sigma = np.array([space / cell[0], space / cell[1]])
-    factor = (max(1, int(sigma[0] // 3)), max(1, int(sigma[1] // 3)))
-    smooth = (
-        gaussian_filter(_block_mean(part, factor), (0.0, *(sigma / factor)), mode="constant", truncate=3)
-        for part in (total, weight)
-    )
-    numerator, denominator = smooth
-    mean = numerator / (denominator + np.float32(shrinkage))
-    if factor == (1, 1):
-        return np.asarray(mean)
-    fine = zoom(mean, (1, *factor), order=1, mode="nearest", grid_mode=True)
-    return np.asarray(fine[:, : total.shape[1], : total.shape[2]])
-
-
-def _block_mean(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
-    """Average blocks of cells; the far edges are filled up with zeros of weight zero."""
-    if factor == (1, 1):
-        return values
-    days, height, width = values.shape
-    padding = ((0, 0), (0, -height % factor[0]), (0, -width % factor[1]))
-    padded = np.pad(values, padding)
-    blocks = padded.reshape(days, padded.shape[1] // factor[0], factor[0], padded.shape[2] // factor[1], factor[1])
-    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
 
 
 def _nearest_days(values: np.ndarray, half: int, time_scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -210,31 +195,27 @@ def _nearest_days(values: np.ndarray, half: int, time_scale: float) -> tuple[np.
 
     Returns the weighted mean of the two and its confidence, exp(−lag/τ) summed, both float32 (n, lat, lon).
     """
-    count = len(values) - 2 * half
-    total = np.zeros((count, *values.shape[1:]), np.float32)
-    confidence = np.zeros_like(total)
-    for direction, nearest_lag in ((-1, 0), (1, 1)):
-        free = np.ones(total.shape, bool)
-        for lag in range(nearest_lag, half + 1):
-            start = half + direction * lag
-            there = values[start : start + count]
-            take = free & np.isfinite(there)
-            weight = np.float32(np.exp(-lag / time_scale))
-            total[take] += weight * there[take]
-            confidence[take] += weight
-            free &= ~take
-    value = np.divide(total, confidence, out=np.zeros_like(total), where=confidence > 0)
-    return value, confidence
+    (last, before), (following, after) = (nearest(values, half, side=side) for side in ("before", "after"))
+    first, second = (np.exp(-lag / np.float32(time_scale)) for lag in (before, after))
+    confidence = first + second
+    total = first * last + second * following
+    return np.divide(total, confidence, out=np.zeros_like(total), where=confidence > 0), confidence
 
 
-def _tune(
-    config: InterpolationConfig, drawn: list[Sample], cell: tuple[float, float], progress: Progress
-) -> tuple[float, float]:
+class _Sea(NamedTuple):
+    """What samples are filled with besides the scales: the window, the size of a cell, and the water mask."""
+
+    window: int
+    cell: tuple[float, float]
+    water: np.ndarray
+
+
+def _tune(config: InterpolationConfig, drawn: list[Sample], sea: _Sea, progress: Progress) -> tuple[float, float]:
     """Return the scales of least squared residual at the withheld pixels, found one after the other, time twice.
 
     A scale that the configuration gives is kept, and without samples the middle candidates are.
     """
-    side = float(np.sqrt(cell[0] * cell[1]))
+    side = float(np.sqrt(sea.cell[0] * sea.cell[1]))
     times = [config.time_scale] if config.time_scale else list(TIME_SCALES)
     spaces = [config.space_scale] if config.space_scale else [scale * side for scale in CELL_SCALES]
     time, space = times[len(times) // 2], spaces[len(spaces) // 2]
@@ -244,9 +225,9 @@ def _tune(
     def loss(time: float, space: float) -> float:
         nonlocal tried
         tried += 1
-        error = np.concatenate([_residual(sample, time, space, cell, config.window) for sample in drawn])
+        (residual,) = of_withheld(drawn, [sample.withheld - _fill(sample, (time, space), sea) for sample in drawn])
         progress("tuning", min(1.0, tried / (2 * len(times) + len(spaces))))
-        return float(np.mean(error**2))
+        return float(np.mean(residual**2))
 
     if drawn and len(times) * len(spaces) > 1:
         time = min(times, key=lambda candidate: loss(candidate, space))
@@ -256,43 +237,30 @@ def _tune(
     return time, space
 
 
-def _residual(sample: Sample, time: float, space: float, cell: tuple[float, float], window: int) -> np.ndarray:
-    """Return observation − analysis at the withheld pixels of a sample, 1-D."""
-    mean = fill_gaps(sample.values, window, time_scale=time, space_scale=space, cell=cell)[0]
-    hidden = np.isfinite(sample.withheld)
-    return np.asarray(sample.withheld[hidden] - mean[hidden])
+def _fill(sample: Sample, scales: tuple[float, float], sea: _Sea) -> np.ndarray:
+    """Return the analysis of a sample's central day, (lat, lon)."""
+    time, space = scales
+    water = sea.water[sample.rows, sample.columns]
+    mean = fill_gaps(sample.values, sea.window, time_scale=time, space_scale=space, cell=sea.cell, water=water)
+    return np.asarray(mean[0])
 
 
-def _fit_observed(
-    drawn: list[Sample], time: float, space: float, cell: tuple[float, float], window: int, noise: float
-) -> ObservedPixels:
+def _fit_observed(drawn: list[Sample], scales: tuple[float, float], sea: _Sea, noise: float) -> ObservedPixels:
     """Learn what observations are worth from the pixels of a few samples that were not withheld."""
-    departures = [
-        sample.values[len(sample.values) // 2]
-        - fill_gaps(sample.values, window, time_scale=time, space_scale=space, cell=cell)[0]
-        for sample in drawn[:_GAIN_SAMPLES]
-    ]
+    departures = [sample.values[len(sample.values) // 2] - _fill(sample, scales, sea) for sample in drawn]
     return ObservedPixels.fit(np.concatenate([d[np.isfinite(d)] for d in departures] or [np.empty(0)]), noise)
 
 
 def _fit_spread(
-    cube: xr.Dataset,
-    drawn: list[Sample],
-    time: float,
-    space: float,
-    cell: tuple[float, float],
-    window: int,
-    noise: float,
+    cube: xr.Dataset, drawn: list[Sample], scales: tuple[float, float], sea: _Sea, noise: float
 ) -> Spread:
     """Learn the spread from the residuals of the chosen scales."""
-    water, std = cube["water"].values, cube["climatology_std"].values
-    columns: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    std = cube["climatology_std"].values
+    squares, supports, stds = [], [], []
     for sample in drawn:
-        hidden = np.isfinite(sample.withheld)
-        supported = support(_inner(sample.values, window), window, water=water[sample.rows, sample.columns])[0]
-        residual = _residual(sample, time, space, cell, window)
-        columns.append((supported[hidden], residual**2, std[sample.rows, sample.columns][hidden]))
-    if not columns:
-        return Spread(np.zeros(1), np.ones(1))
-    supported, squared, scale = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+        here = (sample.rows, sample.columns)
+        squares.append((sample.withheld - _fill(sample, scales, sea)) ** 2)
+        supports.append(support(_inner(sample.values, sea.window), sea.window, water=sea.water[here])[0])
+        stds.append(std[here])
+    supported, squared, scale = of_withheld(drawn, supports, squares, stds)
     return Spread.fit(supported, squared, scale=scale, noise_variance=noise)
