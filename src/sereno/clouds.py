@@ -164,12 +164,15 @@ class Sample:
         float32 (lat, lon): the withheld observations, NaN elsewhere.
     rows, columns
         Where the window lies on the cube's grid.
+    error
+        The stated standard deviation of the observations, as `values`; None where the cube states none.
     """
 
     values: np.ndarray
     withheld: np.ndarray
     rows: slice
     columns: slice
+    error: np.ndarray | None = None
 
 
 def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int = 0) -> Iterator[Sample]:
@@ -189,6 +192,7 @@ def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int =
     """
     rng = np.random.default_rng(seed)
     field, water = field_of(cube), cube["water"].values
+    stated = cube.get(f"{field.name}_error")
     shown = _shown(cube)
     clear = _share(shown["observed"], shown["water"]).values
     eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
@@ -196,11 +200,10 @@ def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int =
     rounds = [rng.permutation(eligible) for _ in range(min(ROUNDS, -(-count // max(len(eligible), 1))))]
     for order, index in enumerate(np.concatenate([*rounds, eligible[:0]])[:count]):
         rows, columns = (_cut(size, side, rng) for size in water.shape)
-        first, last = int(index) - half, int(index) + half + 1
-        seen = field.isel(time=slice(max(first, 0), last), lat=rows, lon=columns).values.astype(np.float32)
-        seen = np.where(water[rows, columns], seen, np.float32(np.nan))
-        pad = (max(-first, 0), max(last - field.sizes["time"], 0))
-        values = np.pad(seen, (pad, (0, 0), (0, 0)), constant_values=np.nan)
+        values, error = (
+            None if a is None else _window(a, int(index), half, water, rows, columns) for a in (field, stated)
+        )
+        assert values is not None
         here = np.isfinite(values[half])
         hidden = here
         if order % WHOLE_DAY_EVERY:
@@ -208,7 +211,18 @@ def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int =
         if hidden.any():
             target = np.where(hidden, values[half], np.float32(np.nan))
             values[half][hidden] = np.nan
-            yield Sample(values, target, rows, columns)
+            yield Sample(values, target, rows, columns, error)
+
+
+def _window(
+    variable: xr.DataArray, index: int, half: int, water: np.ndarray, rows: slice, columns: slice
+) -> np.ndarray:
+    """Return the days around one, float32 (2 half + 1, lat, lon); NaN on land and beyond the record."""
+    first, last = index - half, index + half + 1
+    seen = variable.isel(time=slice(max(first, 0), last), lat=rows, lon=columns).values.astype(np.float32)
+    seen = np.where(water[rows, columns], seen, np.float32(np.nan))
+    pad = (max(-first, 0), max(last - variable.sizes["time"], 0))
+    return np.pad(seen, (pad, (0, 0), (0, 0)), constant_values=np.nan)
 
 
 def _cut(size: int, side: int, rng: np.random.Generator) -> slice:

@@ -110,6 +110,34 @@ class Linear:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class OptimalInterpolation:
+    """Optimal interpolation with a covariance in space and time, tuned or published."""
+
+    method: Literal["oi"] = "oi"
+    window: int = Field(default=21, ge=1)
+    """Days, centred on the target, from which its observations are taken; an odd number."""
+    covariance: Literal["exponential", "matern", "two-scale", "operational"] = "two-scale"
+    """Family of covariances: see docs/methods.md."""
+    parameters: Literal["tuned", "paper"] = "tuned"
+    """Tuned on withheld pixels, or those of Buongiorno Nardelli et al. 2013 (exponential) and Marullo et al. 2007
+    (operational)."""
+    observations: int = Field(default=120, ge=1)
+    """Observations and super-observations that bear on a cell, at most: the most correlated."""
+    noise: float | None = Field(default=None, gt=0)
+    """Standard deviation of an observation's own error, the field's unit; tuned, or under "paper" estimated from the
+    images, where not given. Where the input states an error for each observation, that of a typical one."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre, and published parameters where there are none."""
+        _require_odd(self, "window")
+        if self.parameters == "paper" and self.covariance not in ("exponential", "operational"):
+            raise ValueError(
+                f"no published parameters are known for the covariance {self.covariance!r}; set covariance to "
+                "exponential or operational, or parameters to tuned"
+            )
+
+
+@dataclass(frozen=True, config=_STRICT)
 class ConvLSTM:
     """The reference's networks: ConvLSTM layers over the window, then two convolutions; the deep one by default."""
 
@@ -179,7 +207,10 @@ REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
 }
 """The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
-MethodConfig = Annotated[Climatology | Interpolation | Persistence | Linear | ConvLSTM, Field(discriminator="method")]
+MethodConfig = Annotated[
+    Climatology | Interpolation | Persistence | Linear | OptimalInterpolation | ConvLSTM,
+    Field(discriminator="method"),
+]
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -19,3 +19,9 @@ def cell_size(cube: xr.Dataset) -> tuple[float, float]:
     known = [float(np.median(step)) for step in steps if step.size] or [1.0]
     height, width = known[0] * KM_PER_DEGREE, known[-1] * KM_PER_DEGREE * np.cos(np.deg2rad(lat.mean()))
     return height, float(width)
+
+
+def cell_widths(cube: xr.Dataset) -> np.ndarray:
+    """Return the width, in km, of the cells of each row, (lat,)."""
+    lat = cube["lat"].values.astype(float)
+    return np.asarray(cell_size(cube)[1] * np.cos(np.deg2rad(lat)) / np.cos(np.deg2rad(lat.mean())))

@@ -18,11 +18,12 @@ METHODS = {
     "interpolation": "sereno.reconstruct.interpolation:Interpolation",
     "persistence": "sereno.reconstruct.persistence:Persistence",
     "linear": "sereno.reconstruct.linear:Linear",
+    "oi": "sereno.reconstruct.oi.method:OptimalInterpolation",
     "convlstm": "sereno.reconstruct.network:ConvLSTMReconstructor",
 }
 """Name of each method and where its class lives; imported when first used, so that torch is not loaded in vain."""
 
-QUICK_METHODS = frozenset({"climatology", "interpolation", "persistence", "linear"})
+QUICK_METHODS = frozenset({"climatology", "interpolation", "persistence", "linear", "oi"})
 """Methods cheap enough to be fitted on the fly by `fill` and `evaluate`."""
 
 Progress = Callable[[str, float], None]

@@ -15,7 +15,7 @@ from sereno.climatology.calendar import DAYS_PER_YEAR, leap_day_of_year
 from sereno.climatology.regression import pooled_std, regress, terms
 from sereno.climatology.window import mean_terms, regression_table, window_table
 from sereno.config import ClimatologyConfig
-from sereno.cube import DIMS, days_per_block, field_of, parse_period, select_period, span
+from sereno.cube import DIMS, days_per_block, field_name, field_of, parse_period, select_period, span
 from sereno.errors import InputError
 
 TREND_YEARS = 5.0
@@ -89,7 +89,10 @@ class Climatology:
         return self.at(wanted) + recent.sel(time=wanted)
 
     def anomalies(self, cube: xr.Dataset) -> xr.Dataset:
-        """Return the anomaly cube: ``anomaly`` lazily, ``water`` and ``climatology_std``."""
+        """Return the anomaly cube: ``anomaly`` lazily, ``water`` and ``climatology_std``.
+
+        Where the cube states the errors of its observations, they are ``anomaly_error``.
+        """
         field = field_of(cube)
         data = (field - self.baseline(cube)).where(cube["water"]).astype("float32").transpose(*DIMS)
         data.attrs["units"] = field.attrs.get("units", "")
@@ -97,6 +100,8 @@ class Climatology:
             {"anomaly": data, "water": cube["water"], "climatology_std": self.fields["std"]},
             attrs={"field": "anomaly"},
         )
+        if (error := cube.get(f"{field_name(cube)}_error")) is not None:
+            anomaly_cube["anomaly_error"] = error.astype("float32").transpose(*DIMS)
         return anomaly_cube.assign_coords(lat=cube["lat"], lon=cube["lon"])
 
 

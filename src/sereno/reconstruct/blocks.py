@@ -13,9 +13,9 @@ from dask.delayed import delayed
 from sereno.cube import BEYOND_SUPPORT, DIMS, FILLED, OBSERVED, days_per_block, field_of
 from sereno.errors import InputError
 
-ReconstructBlock = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+ReconstructBlock = Callable[..., tuple[np.ndarray, np.ndarray]]
 """Takes the values of a block with its context, float32 (n + window − 1 + 2 margin, lat, lon), NaN where missing, and
-its n days; returns mean and std, float32 (n, lat, lon)."""
+its n days; where asked for, also the errors stated of the values. Returns mean and std, float32 (n, lat, lon)."""
 
 CONTEXT_CELLS = 2**25
 """Cells of a block with its context at most, so far as a longer block spares reading the same context again."""
@@ -30,6 +30,7 @@ def by_block(
     margin: int = 0,
     ahead: bool = True,
     block_days: int | None = None,
+    with_error: bool = False,
 ) -> xr.Dataset:
     """Reconstruct `days` lazily, a block of days at a time; they need not be consecutive.
 
@@ -66,12 +67,13 @@ def by_block(
     values, water, half = field_of(cube), cube["water"].values, window // 2 + margin
     if block_days is None:
         block_days = max(days_per_block(water.size), min(4 * half + 2, CONTEXT_CELLS // water.size))
+    handed = [values, *([stated] if with_error and (stated := cube.get(f"{values.name}_error")) is not None else [])]
     lazy_block = delayed(_block, pure=False)
     parts = []
     for block, context in _blocks(_positions(cube, days), half, values.sizes["time"], block_days):
         consecutive = context[-1] - context[0] == len(context) - 1
         chosen = slice(context[0], context[-1] + 1) if consecutive else context
-        seen = values.isel(time=chosen).data
+        seen = [variable.isel(time=chosen).data for variable in handed]
         at = cube["time"].values[block]
         result = lazy_block(seen, context, block, at, water, half, margin, ahead, reconstruct_block)
         parts.append(da.from_delayed(result, shape=(3, len(block), *water.shape), dtype=np.float32))
@@ -87,7 +89,7 @@ def by_block(
 
 
 def _block(
-    seen: np.ndarray,
+    seen: list[np.ndarray],
     context: np.ndarray,
     block: np.ndarray,
     days: np.ndarray,
@@ -102,7 +104,7 @@ def _block(
     Parameters
     ----------
     seen
-        The field on the days at positions `context` of the record, (context, lat, lon).
+        The field on the days at positions `context` of the record, (context, lat, lon), and what else is handed over.
     block, days
         Positions and dates of the days to reconstruct.
 
@@ -111,17 +113,17 @@ def _block(
     np.ndarray
         Mean, std and source stacked, float32 (3, n, lat, lon).
     """
-    seen = np.where(water, np.asarray(seen, dtype=np.float32), np.float32(np.nan))
+    seen = [np.where(water, np.asarray(part, dtype=np.float32), np.float32(np.nan)) for part in seen]
     stacked = np.empty((3, len(block), *water.shape), np.float32)
     start = 0
     for run in np.split(block, np.flatnonzero(np.diff(block) != 1) + 1):
         first, last = run[0] - half, run[-1] + half + 1
-        here = seen[np.searchsorted(context, first) : np.searchsorted(context, last)]
+        here = slice(np.searchsorted(context, first), np.searchsorted(context, last))
         before = max(-first, 0)
-        padding = (before, last - first - before - len(here))
-        values = np.pad(here, (padding, (0, 0), (0, 0)), constant_values=np.nan)
+        padding = (before, last - first - before - (here.stop - here.start))
+        values, *rest = (np.pad(part[here], (padding, (0, 0), (0, 0)), constant_values=np.nan) for part in seen)
         part = slice(start, start + len(run))
-        stacked[0, part], stacked[1, part] = reconstruct_block(values, days[part])
+        stacked[0, part], stacked[1, part] = reconstruct_block(values, days[part], *rest)
         stacked[2, part] = _source(np.isfinite(values[margin : len(values) - margin]), half - margin, ahead=ahead)
         start += len(run)
     stacked[:2, :, ~water] = np.nan

@@ -1,0 +1,206 @@
+"""Optimal interpolation as a method of reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import Self
+
+import numpy as np
+import xarray as xr
+
+from sereno.clouds import Sample, samples
+from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
+from sereno.grid import cell_size, cell_widths
+from sereno.methods import Progress, State, silent
+from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.oi.covariance import Covariance, published, start
+from sereno.reconstruct.oi.neighbours import Blocks, Geometry
+from sereno.reconstruct.oi.pyramid import build, relative_variance
+from sereno.reconstruct.oi.tuning import Withheld, gather, tune
+from sereno.reconstruct.oi.walk import Batch, analyse_day, batches, known_everywhere
+from sereno.reconstruct.spread import SMALLEST_STD, Spread, noise_variance
+
+TUNING_NEIGHBOURS, TUNING_TARGETS = 48, (400, 1000)
+"""Neighbours of each withheld observation that parameters are tuned on, and how many of these in each round: the
+neighbours are chosen by the parameters at its start."""
+CALIBRATION_TARGETS = 4000
+"""Withheld observations that the spread is learned from."""
+SAMPLES, SIDE = 80, 192
+"""Windows that these are drawn from, at most, and cells along either side of one."""
+UNKNOWN_NOISE = 0.2
+"""Standard deviation of an observation's error where the images do not tell it, in climatological ones."""
+
+
+@dataclass(frozen=True)
+class OptimalInterpolation:
+    """Optimal interpolation with its covariance and its spread.
+
+    Attributes
+    ----------
+    covariance
+        Of anomalies and errors.
+    spread
+        The error's standard deviation as a function of how much of the variance the observations explain, 0 to 1.
+    typical_error
+        Root mean square of the errors that the training input states, the field's unit; None where it states none.
+    """
+
+    config: OptimalInterpolationConfig
+    covariance: Covariance
+    spread: Spread
+    typical_error: float | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        cube: xr.Dataset,
+        config: OptimalInterpolationConfig,
+        *,
+        valid: xr.Dataset | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Self:
+        """Tune the parameters on withheld observations, and learn the spread from others.
+
+        Both come from `valid` where it is given, which is nearer to the days to come.
+        """
+        source = cube if valid is None else valid
+        drawn = list(samples(source, window=config.window, count=SAMPLES, side=SIDE, seed=seed))
+        water, scale = _maps(cube)
+        typical = _typical_error(drawn)
+        noise = config.noise or typical or _noise(drawn) or UNKNOWN_NOISE * float(scale[water].mean())
+        if config.parameters == "paper":
+            covariance = published(config.covariance, noise=noise)
+        else:
+            covariance = start(config.covariance, noise=noise)
+            for turn, count in enumerate(TUNING_TARGETS):
+                geometry = _geometry(cube, covariance, config)
+                withheld = gather(
+                    drawn,
+                    geometry,
+                    scale=scale,
+                    most=min(config.observations, TUNING_NEIGHBOURS),
+                    count=count,
+                    typical_error=typical,
+                    seed=seed,
+                )
+                if withheld is not None:
+                    told = _Share(progress, turn / len(TUNING_TARGETS), 1 / len(TUNING_TARGETS))
+                    covariance = tune(withheld, covariance, fixed_noise=config.noise is not None, progress=told)
+            progress("tuning", 1.0)
+        geometry = _geometry(cube, covariance, config)
+        others = gather(
+            drawn,
+            geometry,
+            scale=scale,
+            most=config.observations,
+            count=CALIBRATION_TARGETS,
+            typical_error=typical,
+            seed=seed + 1,
+        )
+        return cls(config, covariance, _fit_spread(others, covariance), typical)
+
+    @property
+    def reach(self) -> int:
+        """Days either side that bear on a day."""
+        return self.config.window // 2
+
+    def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+        """Return the optimally interpolated anomalies of `days` and their standard deviation."""
+        half, covariance = self.reach, self.covariance
+        water, scale = _maps(cube)
+        geometry = _geometry(cube, covariance, self.config)
+        lock, made = Lock(), list[Batch]()
+
+        def interpolate(
+            values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
+        ) -> tuple[np.ndarray, np.ndarray]:
+            with lock:  # made when the first block is computed
+                if not made and water.any():
+                    made.extend(batches(geometry, Blocks.of(water, geometry.side)))
+            stated = relative_variance(error, self.typical_error)
+            pyramid = build(values, geometry.lattice, geometry.squares.water, relative_variance=stated)
+            mean, std = np.zeros((2, len(block), *water.shape), np.float32)
+            for day in range(len(block)):
+                found, variance = analyse_day(
+                    pyramid, day + half, made, geometry, scale=scale, most=self.config.observations
+                )
+                explained = 1 - variance / (covariance.amplitude * scale) ** 2
+                mean[day] = found
+                std[day] = np.where(explained > 0, self.spread.std(explained, scale), scale)
+            return mean, std
+
+        return by_block(cube, days, window=self.config.window, reconstruct_block=interpolate, with_error=True)
+
+    def state(self) -> State:
+        """Return the covariance and the spread."""
+        values = {"covariance": self.covariance.values(), "typical_error": self.typical_error}
+        return State(values, {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance})
+
+    @classmethod
+    def from_state(cls, config: OptimalInterpolationConfig, state: State) -> Self:
+        """Rebuild from saved parameters."""
+        spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
+        return cls(config, Covariance.from_values(state.values["covariance"]), spread, state.values["typical_error"])
+
+
+@dataclass(frozen=True)
+class _Share:
+    """Progress of one part of the tuning."""
+
+    progress: Progress
+    before: float
+    share: float
+
+    def __call__(self, fraction: float) -> None:
+        self.progress("tuning", self.before + self.share * fraction)
+
+
+def _maps(cube: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the water mask and the climatological standard deviation, the latter known on land too, (lat, lon)."""
+    water = cube["water"].values
+    return water, known_everywhere(cube["climatology_std"].values.astype(np.float32), water)
+
+
+def _geometry(cube: xr.Dataset, covariance: Covariance, config: OptimalInterpolationConfig) -> Geometry:
+    """Return the grid as the method sees it."""
+    return Geometry.of(
+        cube["water"].values,
+        height=cell_size(cube)[0],
+        width=cell_widths(cube),
+        half=config.window // 2,
+        covariance=covariance,
+    )
+
+
+def _typical_error(drawn: list[Sample]) -> float | None:
+    """Return the root mean square of the stated errors of what was observed on the samples' days."""
+    stated = [s.error[np.isfinite(s.values) & (s.error > 0)] for s in drawn if s.error is not None]
+    known = np.concatenate(stated) if stated else np.empty(0)
+    return float(np.sqrt(np.mean(known.astype(np.float64) ** 2))) if known.size else None
+
+
+def _noise(drawn: list[Sample]) -> float:
+    """Estimate the standard deviation of the observations' white noise from the samples' days."""
+    images = [noise_variance(sample.values[len(sample.values) // 2][None]) for sample in drawn]
+    known = [variance for variance in images if variance > 0]
+    return float(np.sqrt(np.mean(known))) if known else 0.0
+
+
+def _fit_spread(withheld: Withheld | None, covariance: Covariance) -> Spread:
+    """Learn how large errors are from withheld observations, by how much of the variance is explained.
+
+    The residual of an observation holds its own error, part of which it shares with its neighbours of the day; what
+    the equations say of that part is taken off, and the rest is compared with the analysis's own error.
+    """
+    if withheld is None:  # believe the equations
+        return Spread(np.array([0.0, 1.0]), np.array([1.0, SMALLEST_STD**2]))
+    _, variance = withheld.predict(covariance, of_observations=False)
+    observed, observed_variance = withheld.predict(covariance, of_observations=True)
+    scale = withheld.target.scale[:, 0].double()
+    explained = 1 - variance / (covariance.amplitude * scale) ** 2
+    square = (withheld.truth - observed) ** 2 - (observed_variance - variance)
+    found = Spread.fit(explained.numpy(), square.numpy(), scale=scale.numpy())
+    none = max(1.0, float(found.variance[0]))  # where nothing is explained, the climatology's own spread at least
+    return Spread(np.append(0.0, found.knots), np.append(none, found.variance))

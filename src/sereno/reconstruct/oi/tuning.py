@@ -1,0 +1,176 @@
+"""Tuning: the parameters under which observations withheld from the training period were the most likely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from sereno.clouds import Sample
+from sereno.reconstruct.oi.covariance import Covariance
+from sereno.reconstruct.oi.equations import Points, analyse
+from sereno.reconstruct.oi.neighbours import Geometry, Stencil, nearest
+from sereno.reconstruct.oi.pyramid import build, relative_variance
+from sereno.reconstruct.oi.walk import points, seen_squares
+from sereno.reconstruct.oi.workers import workers
+
+MOST_STEPS = 50
+"""Evaluations of the likelihood at most."""
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """Withheld observations, each with its neighbours: all that the equations need.
+
+    Attributes
+    ----------
+    observed, value, noise, known
+        As for `sereno.reconstruct.oi.equations.analyse`.
+    target, truth
+        Where an observation was withheld, (n, 1), and its value, (n,).
+    """
+
+    observed: Points
+    value: torch.Tensor
+    noise: torch.Tensor
+    known: torch.Tensor
+    target: Points
+    truth: torch.Tensor
+
+    def chunks(self) -> Iterator[Withheld]:
+        """Yield parts small enough to be worked on at once."""
+        for start in range(0, len(self.truth), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            observed, target = (
+                Points(*(getattr(p, name)[part] for name in p.__match_args__)) for p in (self.observed, self.target)
+            )
+            yield Withheld(observed, self.value[part], self.noise[part], self.known[part], target, self.truth[part])
+
+    def predict(self, covariance: Covariance, *, of_observations: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and error variance at the targets, (n,)."""
+        with workers() as pool:
+            parts = pool.map(lambda c: c.solve(covariance, of_observations=of_observations), self.chunks())
+            mean, variance = (torch.cat(part) for part in zip(*parts, strict=True))
+        return mean, variance
+
+    def solve(self, covariance: Covariance, *, of_observations: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the same, all of it at once."""
+        mean, variance = analyse(
+            self.observed,
+            self.value,
+            self.noise,
+            self.known,
+            self.target,
+            covariance,
+            of_observations=of_observations,
+        )
+        return mean[:, 0], variance[:, 0]
+
+
+def gather(
+    drawn: list[Sample],
+    geometry: Geometry,
+    *,
+    scale: np.ndarray,
+    most: int,
+    count: int,
+    typical_error: float | None,
+    seed: int,
+) -> Withheld | None:
+    """Choose withheld observations from samples, and their neighbours; None where there is none.
+
+    Parameters
+    ----------
+    drawn
+        Windows with withheld observations.
+    geometry
+        Of the whole grid that the samples were cut from.
+    scale
+        Climatological standard deviation, (lat, lon), known on land too.
+    most, count
+        Neighbours of each, and how many withheld observations, at most.
+    typical_error
+        What stated errors are measured in.
+    """
+    rng = np.random.default_rng(seed)
+    stencils: dict[int, Stencil] = {}
+    parts: list[Withheld] = []
+    each = -(-count // max(len(drawn), 1))
+    for sample in drawn:
+        here = geometry.cut(sample.rows, sample.columns)
+        lattice = here.lattice
+        stated = relative_variance(sample.error, typical_error)
+        pyramid = build(sample.values, lattice, here.squares.water, relative_variance=stated)
+        hidden = np.argwhere(np.isfinite(sample.withheld))
+        chosen = hidden[rng.permutation(len(hidden))[:each]]
+        start = chosen // geometry.side * geometry.side
+        phase = (start % lattice.largest) @ [lattice.largest, 1]
+        for value in np.unique(phase):
+            if value not in stencils:
+                stencils[value] = geometry.stencil(*divmod(int(value), lattice.largest))
+            mine = phase == value
+            centre, origin, stencil = chosen[mine], start[mine] // lattice.largest, stencils[value]
+            seen = seen_squares(here, stencil, origin, centre)
+            found = nearest(
+                pyramid, lattice, stencil, origin=origin, day=len(sample.values) // 2, seen=seen, most=most
+            )
+            cut = scale[sample.rows, sample.columns]
+            observed = points(found.row, found.column, found.lag, centre, here, cut)
+            target = points(centre[:, :1], centre[:, 1:], None, centre, here, cut)
+            truth = torch.from_numpy(sample.withheld[tuple(centre.T)]).double()
+            value_, noise, known = (torch.from_numpy(a) for a in (found.value, found.noise, found.known))
+            parts.append(Withheld(observed, value_, noise, known, target, truth))
+    return _joined(parts) if parts else None
+
+
+def _joined(parts: list[Withheld]) -> Withheld:
+    """Lay parts together."""
+    observed, target = (_joined_points([getattr(part, name) for part in parts]) for name in ("observed", "target"))
+    value, noise, known, truth = (
+        torch.cat([getattr(part, name) for part in parts]) for name in ("value", "noise", "known", "truth")
+    )
+    return Withheld(observed, value, noise, known, target, truth)
+
+
+def _joined_points(parts: list[Points]) -> Points:
+    return Points(*(torch.cat([getattr(part, name) for part in parts]) for name in Points.__match_args__))
+
+
+def tune(
+    withheld: Withheld, covariance: Covariance, *, fixed_noise: bool, progress: Callable[[float], None]
+) -> Covariance:
+    """Return the family's parameters of the least mean negative log likelihood of the withheld observations.
+
+    ½ log(2πv) + ½ (y − m)²/v over the observations y, with m and v their mean and variance as predicted from their
+    neighbours, errors included: an error that observations of a day share would else pass for the sea. It is
+    minimised by L-BFGS-B, with gradients by automatic differentiation.
+    """
+    first = covariance.vector().numpy()
+    chunks, count = list(withheld.chunks()), len(withheld.truth)
+    done = 0
+
+    def part(chunk: Withheld, vector: np.ndarray) -> tuple[float, np.ndarray]:
+        free = torch.tensor(vector, requires_grad=True)
+        mean, variance = chunk.solve(covariance.with_vector(free), of_observations=True)
+        loss = (torch.log(variance) + (chunk.truth - mean) ** 2 / variance).sum() / (2 * count)
+        (slope,) = torch.autograd.grad(loss, free)
+        return loss.item(), slope.numpy()
+
+    def total(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal done
+        done += 1
+        progress(min(done / MOST_STEPS, 1.0))
+        losses, slopes = zip(*pool.map(lambda chunk: part(chunk, vector), chunks), strict=True)
+        return sum(losses), np.sum(slopes, axis=0)
+
+    bounds = covariance.bounds()
+    if fixed_noise:
+        place = covariance.names.index("noise")
+        bounds[place] = (first[place], first[place])
+    with workers() as pool:
+        found = minimize(total, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxfun": MOST_STEPS})
+    return covariance.with_vector(torch.from_numpy(found.x)).settled()
