@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from pykrige.ok import OrdinaryKriging
 
 import sereno
 from sereno.clouds import Sample, samples
@@ -101,7 +102,6 @@ def test_padding_changes_nothing() -> None:
 
 
 def test_with_a_vague_mean_it_is_the_ordinary_kriging_of_pykrige() -> None:
-    kriging = pytest.importorskip("pykrige.ok", reason="PyKrige is in the dev extra")
     rng = np.random.default_rng(3)
     points, target, value = scattered(rng, 25), scattered(rng, 6), rng.normal(size=25)
     vague = 1e6  # variance of a constant that no observation is far from
@@ -113,7 +113,7 @@ def test_with_a_vague_mean_it_is_the_ordinary_kriging_of_pykrige() -> None:
         return np.where(distance > 0, 1 - (1 + r) * np.exp(-r) + 0.09, 0.0)
 
     x, y = points.x[0].numpy(), points.y[0].numpy()
-    other = kriging.OrdinaryKriging(
+    other = OrdinaryKriging(
         x, y, value, variogram_model="custom", variogram_parameters=[], variogram_function=variogram
     )
     expected, spread = other.execute("points", target.x[0].numpy(), target.y[0].numpy())
