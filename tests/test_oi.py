@@ -22,9 +22,9 @@ from sereno.reconstruct.oi.walk import analyse_day, batches
 EXPONENTIAL = Covariance("exponential", (60.0, 5.0), amplitude=1.2, noise=0.2)
 
 
-def of_cells(geometry: Geometry, margin: int) -> Geometry:
+def of_cells(geometry: Geometry) -> Geometry:
     """The same without blocks and super-observations."""
-    lattice = Lattice(geometry.water.shape, 1, margin)
+    lattice = Lattice(geometry.water.shape, 1)
     return replace(geometry, side=1, lattice=lattice, squares=Squares.of(geometry.water, lattice))
 
 
@@ -129,7 +129,7 @@ def test_on_a_grid_with_room_for_all_observations_it_is_the_dense_solve() -> Non
     covariance = replace(EXPONENTIAL, scales=(8.0, 2.0))  # cells of 10 km: blocks are cells, and nothing is merged
     geometry = geometry_of(np.ones((6, 7), bool), covariance, half=1)
     assert geometry.side == 1
-    mean, variance = analysed(values, of_cells(geometry, 8), most=126)
+    mean, variance = analysed(values, of_cells(geometry), most=126)
     day, row, column = np.argwhere(np.isfinite(values)).T
     place = np.stack([row, column], axis=1) * 10.0
     cells = np.stack(np.mgrid[:6, :7], axis=-1).reshape(-1, 2) * 10.0
@@ -156,7 +156,7 @@ def test_blocks_and_super_observations_change_little() -> None:
     geometry = geometry_of(np.ones((32, 32), bool), replace(EXPONENTIAL, scales=(120.0, 6.0)))
     assert geometry.side == 4
     assert geometry.lattice.levels >= 3
-    alone = of_cells(geometry, 60)
+    alone = of_cells(geometry)
     together, each = analysed(values, geometry, most=150)[0], analysed(values, alone, most=150)[0]
     errors = [np.sqrt(np.mean((one - field) ** 2)) for one in (together, each)]
     assert errors[0] < 1.05 * errors[1]
@@ -164,7 +164,7 @@ def test_blocks_and_super_observations_change_little() -> None:
 
 
 def test_a_stencil_parts_the_plane() -> None:
-    geometry = geometry_of(np.ones((40, 40), bool), replace(EXPONENTIAL, scales=(100.0, 4.0)), cell=5.0)
+    geometry = geometry_of(np.ones((80, 80), bool), replace(EXPONENTIAL, scales=(100.0, 4.0)), cell=5.0)
     largest = geometry.lattice.largest
     for row, column in product(range(0, largest, geometry.side), repeat=2):
         stencil = geometry.stencil(row, column)
@@ -180,15 +180,26 @@ def test_a_stencil_parts_the_plane() -> None:
             assert covered.max() == 1
 
 
+def test_all_that_lies_beyond_the_grid_is_one_empty_square() -> None:
+    lattice = Lattice((5, 9), 3)
+    assert [lattice.size(level) for level in range(3)] == [(8, 12), (4, 6), (2, 3)]
+    number = lattice.numbers(
+        np.array([[1, 2]]), np.array([0, 2, 2, 1, 0]), np.array([3, 1, 0, 0, 0]), np.array([3, 0, 1, -6, 0])
+    )
+    beyond = 96 + 24 + 6
+    np.testing.assert_array_equal(number, [[95, beyond, beyond, beyond, 4 * 12 + 8]])
+    pyramid = build(np.ones((1, 5, 9), np.float32), lattice, np.ones((3, 5, 9), bool))
+    assert pyramid.count.shape == (1, beyond + 1)
+    assert pyramid.count[0, -1] == 0
+
+
 def test_super_observations_are_means_with_their_place_and_noise() -> None:
     rng = np.random.default_rng(6)
     values, stated = gappy(rng, (2, 8, 8)), rng.uniform(0.5, 2, (2, 8, 8)).astype(np.float32)
-    lattice = Lattice((8, 8), 3, 1)
+    lattice = Lattice((8, 8), 3)
     pyramid = build(values, lattice, np.ones((3, 8, 8), bool), relative_variance=stated)
     width = lattice.size(2)[1]
-    square = (
-        lattice.offsets[2] + (1 + 1) * width + (1 + 0)
-    )  # the lower left square of four cells, in the margin's count
+    square = lattice.offsets[2] + 1 * width + 0  # the lower left square of four cells, in the margin's count
     seen = np.isfinite(values[1, 4:8, :4])
     rows, columns = np.nonzero(seen)
     assert pyramid.count[1, square] == seen.sum()
@@ -227,7 +238,7 @@ def test_round_a_headland_nothing_is_seen() -> None:
 def test_no_square_has_water_on_both_sides_of_a_spit() -> None:
     water = np.ones((8, 8), bool)
     water[:, 2] = False
-    lattice = Lattice((8, 8), 4, 1)
+    lattice = Lattice((8, 8), 4)
     squares = Squares.of(water, lattice)
     np.testing.assert_array_equal(squares.water[0], water)
     np.testing.assert_array_equal(squares.water[2], water & (np.arange(8) != 3))
@@ -307,12 +318,12 @@ def test_tuning_finds_the_covariance_that_made_the_field() -> None:
         seen, time=np.arange("2020-01-01", "2020-06-09", dtype="M8[D]"), lat=np.arange(16), lon=np.arange(16),
         water=np.ones((16, 16), bool),
     )  # fmt: skip
-    drawn = list(samples(cube, window=11, count=80, side=16, seed=0))
+    drawn = list(samples(cube, window=11, count=60, side=16, seed=0))
     scale = np.ones((16, 16), np.float32)
     covariance = start("exponential", noise=0.2)
     for _ in range(2):
-        geometry = of_cells(geometry_of(np.ones((16, 16), bool), covariance, half=5), 50)
-        withheld = gather(drawn, geometry, scale=scale, most=40, count=1200, typical_error=None, seed=0)
+        geometry = of_cells(geometry_of(np.ones((16, 16), bool), covariance, half=5))
+        withheld = gather(drawn, geometry, scale=scale, most=32, count=900, typical_error=None, seed=0)
         assert withheld is not None
         covariance = tune(withheld, covariance, fixed_noise=False, progress=lambda fraction: None)
     length, time = covariance.scales
@@ -321,7 +332,7 @@ def test_tuning_finds_the_covariance_that_made_the_field() -> None:
     assert time == pytest.approx(8, rel=0.4)
     assert covariance.noise == pytest.approx(0.15, rel=0.2)
     assert covariance.correlated_noise == pytest.approx(0.2, rel=0.3)
-    mean, spread = withheld.predict(covariance, of_observations=True)
+    mean, spread = withheld.solve(covariance, of_observations=True)
     assert float(((withheld.truth - mean) / spread.sqrt()).std()) == pytest.approx(1, abs=0.05)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -110,17 +111,17 @@ class Covariance:
         """Return the correlation of the shared error of two observations of one day."""
         return exponential(distance / self.noise_length)
 
-    @property
+    @cached_property
     def reach(self) -> float:
         """Distance in km beyond which an observation of the day itself is hardly correlated, `FURTHEST` at most."""
         return self._distance_of(FAINT)
 
-    @property
+    @cached_property
     def half_distance(self) -> float:
         """Distance in km at which the correlation of one day's points is a half."""
         return self._distance_of(0.5)
 
-    @property
+    @cached_property
     def speed(self) -> float:
         """Kilometres that decorrelate as much as one day does."""
         return self._distance_of(float(self.correlation(torch.zeros(1), torch.ones(1))[0]))

@@ -69,7 +69,8 @@ class OptimalInterpolation:
         drawn = list(samples(source, window=config.window, count=SAMPLES, side=SIDE, seed=seed))
         water, scale = _maps(cube)
         typical = _typical_error(drawn)
-        noise = config.noise or typical or _noise(drawn) or UNKNOWN_NOISE * float(scale[water].mean())
+        white = _noise(drawn)
+        noise = config.noise or typical or white or UNKNOWN_NOISE * float(scale[water].mean())
         if config.parameters == "paper":
             covariance = published(config.covariance, noise=noise)
         else:
@@ -99,7 +100,7 @@ class OptimalInterpolation:
             typical_error=typical,
             seed=seed + 1,
         )
-        return cls(config, covariance, _fit_spread(others, covariance), typical)
+        return cls(config, covariance, _fit_spread(others, covariance, white**2), typical)
 
     @property
     def reach(self) -> int:
@@ -188,19 +189,18 @@ def _noise(drawn: list[Sample]) -> float:
     return float(np.sqrt(np.mean(known))) if known else 0.0
 
 
-def _fit_spread(withheld: Withheld | None, covariance: Covariance) -> Spread:
+def _fit_spread(withheld: Withheld | None, covariance: Covariance, noise_variance: float) -> Spread:
     """Learn how large errors are from withheld observations, by how much of the variance is explained.
 
-    The residual of an observation holds its own error, part of which it shares with its neighbours of the day; what
-    the equations say of that part is taken off, and the rest is compared with the analysis's own error.
+    Only the white noise that the images show is taken off, as for every method: what tuning holds for an error that
+    observations of a day share may as well be the sea's.
     """
     if withheld is None:  # believe the equations
         return Spread(np.array([0.0, 1.0]), np.array([1.0, SMALLEST_STD**2]))
-    _, variance = withheld.predict(covariance, of_observations=False)
-    observed, observed_variance = withheld.predict(covariance, of_observations=True)
+    mean, variance = withheld.predict(covariance)
     scale = withheld.target.scale[:, 0].double()
     explained = 1 - variance / (covariance.amplitude * scale) ** 2
-    square = (withheld.truth - observed) ** 2 - (observed_variance - variance)
-    found = Spread.fit(explained.numpy(), square.numpy(), scale=scale.numpy())
+    square = (withheld.truth - mean) ** 2
+    found = Spread.fit(explained.numpy(), square.numpy(), scale=scale.numpy(), noise_variance=noise_variance)
     none = max(1.0, float(found.variance[0]))  # where nothing is explained, the climatology's own spread at least
     return Spread(np.append(0.0, found.knots), np.append(none, found.variance))

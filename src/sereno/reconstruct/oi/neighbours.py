@@ -169,8 +169,7 @@ class Geometry:
         block = min(BLOCK_SHARE * covariance.half_distance / cell, LARGEST_BLOCK)
         side = 1 << max(0, int(np.log2(max(block, 1))))
         levels = 1 + int(np.log2(max(0.25 * covariance.reach / cell, side)))
-        margin = 1 + int(np.ceil(covariance.reach / (min(height, float(width.min())) * 2 ** (levels - 1))))
-        lattice = Lattice(water.shape, levels, margin)
+        lattice = Lattice(water.shape, levels)
         return cls(lattice, Squares.of(water, lattice), water, height, width, half, side, covariance)
 
     def cut(self, rows: slice, columns: slice) -> Geometry:
@@ -184,7 +183,8 @@ class Geometry:
         """Return what a block looks at whose square begins at `row` and `column` of a largest square, in cells."""
         lattice, cell = self.lattice, np.array([self.height, float(self.width.mean())])
         centre = np.array([row, column]) + self.side / 2
-        radius = self.covariance.reach
+        extent = np.hypot(*(cell * self.water.shape))
+        radius = min(self.covariance.reach, float(extent))
         reach = np.ceil(radius / (cell * lattice.largest)).astype(int) + 1
         grid = [np.arange(-n, n + 1) for n in reach]
         lags = np.arange(-self.half, self.half + 1)

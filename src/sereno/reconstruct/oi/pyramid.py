@@ -11,8 +11,8 @@ import numpy as np
 class Lattice:
     """The nested squares of a grid, numbered through from the cells to the largest squares.
 
-    A square of level l is 2^l cells wide and high; level 0 are the cells. The grid is widened by `margin` largest
-    squares on all sides, so that what lies beyond it needs no case of its own.
+    A square of level l is 2^l cells wide and high; level 0 are the cells. The grid is filled up to whole squares of
+    the largest kind. What lies beyond has one number for all, that of a square in which nothing is ever seen.
 
     Attributes
     ----------
@@ -20,13 +20,10 @@ class Lattice:
         Cells of the grid (lat, lon).
     levels
         How many levels there are.
-    margin
-        Largest squares added on each side.
     """
 
     shape: tuple[int, int]
     levels: int
-    margin: int
 
     @property
     def largest(self) -> int:
@@ -34,14 +31,14 @@ class Lattice:
         return 1 << (self.levels - 1)
 
     def size(self, level: int) -> tuple[int, int]:
-        """Return the number of squares (lat, lon) of a level, those of the margin among them."""
-        rows, columns = (-(-n // self.largest) + 2 * self.margin for n in self.shape)
-        return rows << (self.levels - 1 - level), columns << (self.levels - 1 - level)
+        """Return the number of squares (lat, lon) of a level."""
+        rows, columns = (-(-n // self.largest) << (self.levels - 1 - level) for n in self.shape)
+        return rows, columns
 
     @property
     def offsets(self) -> np.ndarray:
-        """Number of the first square of each level, and behind them the number of all."""
-        return np.concatenate([[0], np.cumsum([np.prod(self.size(level)) for level in range(self.levels)])])
+        """Number of the first square of each level, and behind them that of what lies beyond the grid."""
+        return np.cumsum([0, *(rows * columns for rows, columns in map(self.size, range(self.levels)))])
 
     def numbers(self, origin: np.ndarray, level: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Return the numbers of squares that are told by their place from the first in a largest square.
@@ -59,17 +56,17 @@ class Lattice:
             (n, square).
         """
         each = 1 << (self.levels - 1 - level)
-        width = np.array([self.size(level)[1] for level in range(self.levels)])[level]
-        rows, columns = ((origin[:, i : i + 1] + self.margin) * each + place for i, place in enumerate((row, column)))
-        return np.asarray(self.offsets[level] + rows * width + columns)
+        height, width = np.array([self.size(level) for level in range(self.levels)])[level].T
+        rows, columns = (origin[:, i : i + 1] * each + place for i, place in enumerate((row, column)))
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        return np.asarray(np.where(inside, self.offsets[level] + rows * width + columns, self.offsets[-1]))
 
     def middles(self) -> np.ndarray:
-        """Return row and column, in cells of the grid, of the middle of every square, float32 (square, 2)."""
-        edge = self.margin * self.largest
-        levels = []
-        for level in range(self.levels):
-            sides = [(np.arange(n, dtype=np.float32) + 0.5) * (1 << level) - 0.5 - edge for n in self.size(level)]
-            levels.append(np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2))
+        """Return row and column, in cells, of the middle of every square, float32 (square, 2)."""
+        levels = [np.zeros((1, 2), np.float32)]  # beyond the grid: nowhere
+        for level in range(self.levels - 1, -1, -1):
+            sides = [(np.arange(n, dtype=np.float32) + 0.5) * (1 << level) - 0.5 for n in self.size(level)]
+            levels.insert(0, np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 2))
         return np.concatenate(levels)
 
 
@@ -139,13 +136,13 @@ def _of_day(
             np.where(count > 0, columns / known - middle[1], 0).astype(np.float16),
             (error / known**2).astype(np.float32),
         )
-        margin = lattice.margin * lattice.largest // side
-        parts.append([np.pad(part, margin).ravel() for part in found])
+        parts.append([part.ravel() for part in found])
+    parts.append([part[:1] * 0 for part in parts[0]])  # beyond the grid
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def _summed(values: np.ndarray, lattice: Lattice, level: int) -> np.ndarray:
-    """Sum maps (n, lat, lon) over the squares of a level, without the margin."""
+    """Sum maps (n, lat, lon) over the squares of a level."""
     total = np.pad(values, [(0, 0), *((0, -n % lattice.largest) for n in lattice.shape)])
     for _ in range(level):
         total = total[:, ::2, ::2] + total[:, 1::2, ::2] + total[:, ::2, 1::2] + total[:, 1::2, 1::2]

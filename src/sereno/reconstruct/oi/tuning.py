@@ -50,10 +50,10 @@ class Withheld:
             )
             yield Withheld(observed, self.value[part], self.noise[part], self.known[part], target, self.truth[part])
 
-    def predict(self, covariance: Covariance, *, of_observations: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict(self, covariance: Covariance) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and error variance at the targets, (n,)."""
         with workers() as pool:
-            parts = pool.map(lambda c: c.solve(covariance, of_observations=of_observations), self.chunks())
+            parts = pool.map(lambda c: c.solve(covariance, of_observations=False), self.chunks())
             mean, variance = (torch.cat(part) for part in zip(*parts, strict=True))
         return mean, variance
 
