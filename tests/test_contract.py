@@ -16,6 +16,7 @@ from sereno.methods import METHODS
 from sereno.workflow import Model
 
 SMALL: dict[str, dict[str, Any]] = {
+    "dineof": {"segment": 60, "margin": 10, "most_modes": 6},
     "convlstm": {
         "window": 5,
         "hidden": 4,
@@ -27,7 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "max_epochs": 2,
         "validation_windows": 6,
         "precision": "float32",
-    }
+    },
 }
 """Settings that make a method quick to fit; the others' defaults are, but for the window."""
 

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 METHODS = {
     "climatology": "sereno.reconstruct.climatology:ZeroAnomaly",
     "interpolation": "sereno.reconstruct.interpolation:Interpolation",
+    "dineof": "sereno.reconstruct.dineof.method:Dineof",
     "convlstm": "sereno.reconstruct.network:ConvLSTMReconstructor",
 }
 """Name of each method and where its class lives; imported when first used, so that torch is not loaded in vain."""
 
-QUICK_METHODS = frozenset({"climatology", "interpolation"})
+QUICK_METHODS = frozenset({"climatology", "interpolation", "dineof"})
 """Methods cheap enough to be fitted on the fly by `fill` and `evaluate`."""
 
 Progress = Callable[[str, float], None]
