@@ -90,7 +90,7 @@ class DINEOF:
     method: Literal["dineof"] = "dineof"
     window: int = Field(default=15, ge=1)
     """Days, an odd number, centred on the target, within which an observation counts as support."""
-    segment: int = Field(default=365, ge=2)
+    segment: int = Field(default=730, ge=2)
     """Days that share one matrix and its modes, counted from the first day of the training period."""
     margin: int = Field(default=30, ge=0)
     """Days on either side of a segment that its matrix holds besides."""
@@ -98,9 +98,9 @@ class DINEOF:
     """Modes retained; chosen by cross-validation where not given."""
     first_modes: int = Field(default=1, ge=1)
     """Modes that cross-validation starts with (DINEOF's neini)."""
-    most_modes: int = Field(default=50, ge=1)
+    most_modes: int = Field(default=80, ge=1)
     """Modes that cross-validation ends with (DINEOF's nev); it stops before when the error keeps rising."""
-    alpha: float = Field(default=0.05, ge=0, le=0.5)
+    alpha: float = Field(default=0.03, ge=0, le=0.5)
     """Strength, in days², of the filter of the covariance between days; 0 leaves it out."""
     filter_iterations: int = Field(default=3, ge=1)
     """Steps of that filter (DINEOF's numit); it smooths over about 2π √(alpha · steps) days."""

@@ -9,10 +9,15 @@ from the last iteration's vectors, and carries a few more than are wanted, so th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 GUARD = 6
 """Vectors carried beyond those wanted: these converge the faster, and the modes to come have a first guess."""
@@ -40,10 +45,20 @@ class Eofs:
         return np.asarray(self.maps[pixels] @ self.amplitudes[days].T)
 
 
-def row_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yield slices of rows of a matrix, (pixels, days), of `BLOCK_CELLS` cells each."""
+def over_rows(shape: tuple[int, ...], work: Callable[[slice], T]) -> list[T]:
+    """Do work on blocks of rows of a matrix, (pixels, days), of `BLOCK_CELLS` cells each, on all cores.
+
+    Returns
+    -------
+    list
+        What `work` returns for each block, in the order of the rows, so that sums do not depend on the cores.
+    """
     rows = max(1, BLOCK_CELLS // max(shape[1], 1))
-    yield from (slice(start, start + rows) for start in range(0, shape[0], rows))
+    blocks = [slice(start, start + rows) for start in range(0, shape[0], rows)]
+    if len(blocks) < 2:
+        return [work(block) for block in blocks]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(work, blocks))
 
 
 def first_vectors(days: int, count: int, seed: int) -> np.ndarray:
@@ -70,10 +85,12 @@ def power_step(matrix: np.ndarray, filtering: np.ndarray, vectors: np.ndarray) -
         float64 (days, k), orthonormal.
     """
     towards = (filtering.T @ vectors).astype(matrix.dtype)
-    product = np.zeros(vectors.shape)
-    for rows in row_blocks(matrix.shape):
+
+    def multiply(rows: slice) -> np.ndarray:
         part = matrix[rows]
-        product += part.T @ (part @ towards)
+        return np.asarray(part.T @ (part @ towards))
+
+    product = np.sum(over_rows(matrix.shape, multiply), axis=0, dtype=np.float64)
     return np.asarray(np.linalg.qr(filtering @ product)[0])
 
 
@@ -83,16 +100,17 @@ def project(matrix: np.ndarray, filtering: np.ndarray, basis: np.ndarray, modes:
     The modes are eigenvectors v of the filtered covariance, with the maps X v scaled to the length √λ that it gives
     them: without a filter that is their own.
     """
-    pixels, count = len(matrix), basis.shape[1]
     filtered = (filtering.T @ basis).astype(matrix.dtype)
     both = np.hstack([basis.astype(matrix.dtype), filtered])
-    images, inner = np.empty((pixels, count), matrix.dtype), np.zeros((count, count))
-    squares = np.zeros((count, count))
-    for rows in row_blocks(matrix.shape):
+    images = np.empty((len(matrix), basis.shape[1]), matrix.dtype)
+
+    def multiply(rows: slice) -> tuple[np.ndarray, np.ndarray]:
         plain, smooth = np.split(matrix[rows] @ both, 2, axis=1)
         images[rows] = plain
-        inner += smooth.T @ smooth
-        squares += plain.T @ plain
+        return smooth.T @ smooth, plain.T @ plain
+
+    products = zip(*over_rows(matrix.shape, multiply), strict=True)
+    inner, squares = (np.sum(parts, axis=0, dtype=np.float64) for parts in products)
     values, rotation = np.linalg.eigh(inner)
     values, rotation = values[::-1], rotation[:, ::-1]
     lengths = np.sqrt(np.maximum(np.einsum("im,ij,jm->m", rotation, squares, rotation), np.finfo(float).tiny))

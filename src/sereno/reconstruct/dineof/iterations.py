@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from sereno.reconstruct.dineof.eof import GUARD, Eofs, first_vectors, power_step, project, row_blocks
+from sereno.reconstruct.dineof.eof import GUARD, Eofs, first_vectors, over_rows, power_step, project
 
+WARM_UP = 4
+"""Steps that fresh vectors get."""
 RISES = 3
 """Modes are no longer added when the error at withheld pixels has risen so often in a row."""
 
@@ -54,46 +57,50 @@ class Filling:
         self.filtering = filtering
         self.count = int(np.count_nonzero(self.missing))
         known = self.missing.size - self.count
-        self.scale = float(np.sqrt(_square(self.matrix) / max(known, 1)))
+        self.scale = float(np.sqrt(self._square() / max(known, 1)))
         self._seed = seed
         self._vectors = np.empty((self.matrix.shape[1], 0))
 
     def settle(self, modes: int, stopping: Stopping) -> tuple[Eofs, int]:
         """Iterate with a number of modes until the filled values settle; return the modes and the iterations made."""
-        self._vectors = self._widened(modes)
         iteration, change = 0, np.inf
-        while change > stopping.tolerance * self.scale and iteration < stopping.most_iterations:
-            iteration += 1
-            basis = power_step(self.matrix, self.filtering, self._vectors)
-            eofs, self._vectors = project(self.matrix, self.filtering, basis, modes)
-            change = self._fill(eofs)
+        # Blocks of rows have all cores already, and small matrices are slowed by threads that wait for each other.
+        with threadpool_limits(1, user_api="blas"):
+            self._widen(modes)
+            while change > stopping.tolerance * self.scale and iteration < stopping.most_iterations:
+                iteration += 1
+                basis = power_step(self.matrix, self.filtering, self._vectors)
+                eofs, self._vectors = project(self.matrix, self.filtering, basis, modes)
+                change = self._fill(eofs)
         return eofs, iteration
 
-    def _widened(self, modes: int) -> np.ndarray:
-        """Return the vectors to go on from, as many as `modes` need."""
+    def _widen(self, modes: int) -> None:
+        """Provide as many vectors as `modes` need; fresh ones come to resemble the matrix's before it is filled."""
         days, have = self._vectors.shape
         want = min(days, modes + GUARD)
-        if have >= want:
-            return self._vectors
-        fresh = first_vectors(days, want, self._seed)
-        return np.asarray(np.linalg.qr(np.hstack([self._vectors, fresh]))[0][:, :want])
+        if have < want:
+            fresh = first_vectors(days, want, self._seed)
+            self._vectors = np.linalg.qr(np.hstack([self._vectors, fresh]))[0][:, :want]
+            for _ in range(WARM_UP):
+                self._vectors = power_step(self.matrix, self.filtering, self._vectors)
 
     def _fill(self, eofs: Eofs) -> float:
         """Put the truncated series into the gaps; return the root mean square change there."""
         amplitudes = np.ascontiguousarray(eofs.amplitudes.T, dtype=self.matrix.dtype)
-        change = 0.0
-        for rows in row_blocks(self.matrix.shape):
+
+        def fill(rows: slice) -> float:
             here = self.matrix[rows]
             difference = eofs.maps[rows] @ amplitudes
             difference -= here
             difference *= self.missing[rows]
-            change += float(np.vdot(difference, difference))
             here += difference
-        return float(np.sqrt(change / max(self.count, 1)))
+            return float(np.vdot(difference, difference))
 
+        return float(np.sqrt(sum(over_rows(self.matrix.shape, fill)) / max(self.count, 1)))
 
-def _square(values: np.ndarray) -> float:
-    return sum(float(np.vdot(part, part)) for part in (values[rows] for rows in row_blocks(values.shape)))
+    def _square(self) -> float:
+        """Return the sum of squares of the matrix."""
+        return sum(over_rows(self.matrix.shape, lambda rows: float(np.vdot(self.matrix[rows], self.matrix[rows]))))
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ class Trial:
 
 
 def numbers_of_modes(first: int, most: int) -> Iterator[int]:
-    """Yield the numbers of modes to try: one more each time, from eight on a quarter more."""
+    """Yield numbers of modes that grow by one each time, from eight on by a quarter; `first` and `most` are two."""
     modes = first
     while modes < most:
         yield modes

@@ -11,10 +11,10 @@ import xarray as xr
 
 from sereno.config import DINEOF
 from sereno.cube import DIMS, days_per_block, field_of
-from sereno.reconstruct.dineof.eof import Eofs, row_blocks
+from sereno.reconstruct.dineof.eof import Eofs, over_rows
 from sereno.reconstruct.dineof.errors import error_variance, information
 from sereno.reconstruct.dineof.filter import smoothing
-from sereno.reconstruct.dineof.iterations import Filling, Stopping
+from sereno.reconstruct.dineof.iterations import Filling, Stopping, numbers_of_modes
 
 REPETITION = 100.0
 """Observed cells that tell as much as one: neighbours repeat each other, in their noise and in what modes leave out.
@@ -98,12 +98,16 @@ def solve(observations: np.ndarray, modes: int, config: DINEOF, *, first: int = 
     days = observations.shape[1]
     filtering = smoothing(np.arange(days), alpha=config.alpha, iterations=config.filter_iterations)
     filling = Filling(observations.copy(), filtering)
-    eofs, _ = filling.settle(min(modes, *observations.shape), stopping(config))
+    for stage in numbers_of_modes(1, min(modes, *observations.shape)):
+        eofs, _ = filling.settle(stage, stopping(config))
     squares, counts = np.zeros(len(observations)), np.zeros(len(observations))
-    for rows in row_blocks(observations.shape):
+
+    def measure(rows: slice) -> None:
         misfit = observations[rows] - eofs.series(rows)
         squares[rows] = np.nansum(misfit**2, axis=1, dtype=np.float64)
         counts[rows] = np.isfinite(misfit).sum(axis=1)
+
+    over_rows(observations.shape, measure)
     typical = squares.sum() / max(counts.sum(), 1)
     truncation = (squares + _PRIOR_DAYS * typical) / (counts + _PRIOR_DAYS)
     truncation = np.maximum(truncation, _SMALLEST).astype(observations.dtype)
