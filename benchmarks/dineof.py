@@ -1,7 +1,7 @@
 """DINEOF's accuracy and speed beside pydineof, and its cost on a sea as large as the Mediterranean at 1/24°.
 
 Usage: ``python benchmarks/dineof.py peer FOLDER [--period A:B] [--modes N]`` with the folder of `tasmania_l3.nc`, and
-``python benchmarks/dineof.py cost [--days N]``. Speeds are compared as a ratio within one run: a machine that is busy
+``python benchmarks/dineof.py cost [--days N]``, and ``python benchmarks/dineof.py settings FOLDER``. Speeds are compared as a ratio within one run: a machine that is busy
 is slow for both. pydineof (PyPI, not a dependency) is given the field in kelvin and its time axis as plain day
 numbers; without these its filter does nothing.
 """
@@ -96,6 +96,23 @@ def with_sereno(cube: xr.Dataset, **settings: float) -> tuple[np.ndarray, int]:
     return sereno.fill(seen, model)["mean"].values, model.reconstructor.inner.modes
 
 
+def settings(folder: Path) -> None:
+    """Score settings on the validation years of `tasmania_l3.nc`, against observations withheld from these years."""
+    cube = select_period(sereno.open_cube(folder / "tasmania_l3.nc"), "2000:2012").load()
+    seen = cube.drop_vars(["truth", "sst_withheld"])
+    tried: list[dict[str, float]] = [{}, {"segment": 365}, {"segment": 1095}, {"alpha": 0.01}, {"alpha": 0.1}]
+    tried += [{"tolerance": 1e-3}, {"margin": 90}]
+    models = {}
+    for one in tried:
+        name = ", ".join(f"{key} = {value:g}" for key, value in one.items()) or "defaults"
+        models[name] = sereno.fit(seen, parse_config({"model": {"method": "dineof", **one}, "train": ":2009"}))
+    scores = sereno.evaluate(seen, models, days="2010:2012").scores["methods"]
+    print("| | modes | RMSE against withheld observations, K | std of z | s |", "| --- " * 5 + "|", sep="\n")
+    for name, row in scores.items():
+        modes = models[name].reconstructor.inner.modes
+        print(f"| {name} | {modes} | {row['rmse']:.4f} | {row['z_std']:.3f} | {row['seconds']:.1f} |")
+
+
 def simulated_sea(days: int, seed: int = 0) -> tuple[xr.Dataset, np.ndarray]:
     """Return a cube of about 150,000 sea pixels, two thirds of them cloudy, and the truth in single precision."""
     rng = np.random.default_rng(seed)
@@ -156,11 +173,15 @@ def main() -> None:
     beside.add_argument("folder", type=Path)
     beside.add_argument("--period", default="2013-01-01:2014-12-31")
     beside.add_argument("--modes", type=int, default=20)
+    choice = parts.add_parser("settings", help="settings on the validation years")
+    choice.add_argument("folder", type=Path)
     large = parts.add_parser("cost", help="time and memory on a large sea")
     large.add_argument("--days", type=int, default=365)
     arguments = parser.parse_args()
     if arguments.part == "peer":
         peer(arguments.folder, arguments.period, arguments.modes)
+    elif arguments.part == "settings":
+        settings(arguments.folder)
     else:
         cost(arguments.days)
 

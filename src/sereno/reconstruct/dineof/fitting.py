@@ -19,7 +19,7 @@ from sereno.reconstruct.dineof.segments import Solution, observations, solve, st
 from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
 
 MATRICES = 3
-"""Matrices, spread over the record, that are looked at."""
+"""Matrices, spread over the record, that are looked at: in a short one the same, each time under other clouds."""
 CELLS = 1e7
 """Cells of a matrix, about: the sea is thinned to as many pixels, since their neighbours tell the same modes."""
 SHARE_OF_DAYS, MOST_WITHHELD = 0.15, 0.1
@@ -33,24 +33,29 @@ class Matrix:
     Attributes
     ----------
     cube
-        Its days, with the field in memory.
+        Its days.
     pixels
         Mask of the pixels of the matrix, (lat, lon).
     observed
         Anomalies, (pixels, days), NaN where missing.
+    places
+        Positions of the days of which something is withheld, ascending, (n,).
     withheld
-        bool (time, lat, lon).
+        What is withheld on them, bool (n, lat, lon).
     """
 
     cube: xr.Dataset
     pixels: np.ndarray
     observed: np.ndarray
+    places: np.ndarray
     withheld: np.ndarray
 
     @property
     def hidden(self) -> np.ndarray:
         """Which entries of the matrix are withheld, bool (pixels, days)."""
-        return np.ascontiguousarray(self.withheld[:, self.pixels].T)
+        hidden = np.zeros(self.observed.shape, bool)
+        hidden[:, self.places] = self.withheld[:, self.pixels].T
+        return hidden
 
     @property
     def share(self) -> float:
@@ -64,40 +69,42 @@ def matrices(cube: xr.Dataset, config: DINEOF, seed: int) -> list[Matrix]:
     Where nothing can be withheld, as on a single day without a cloud, there are none.
     """
     days, length = cube.sizes["time"], config.segment + 2 * config.margin
-    count = int(np.clip(days // length, 1, MATRICES))
-    starts = np.unique(np.linspace(0, max(days - length, 0), count).astype(int))
+    starts = np.linspace(0, max(days - length, 0), MATRICES).astype(int)
     pixels = thinned(cube["water"].values, CELLS / min(length, days))
     found = []
-    for start in starts:
+    for order, start in enumerate(starts):
         part = cube.isel(time=slice(start, start + length))
         try:
-            chosen = withhold(part, protocol="clouds", share=SHARE_OF_DAYS, seed=seed)
+            chosen = withhold(part, protocol="clouds", share=SHARE_OF_DAYS, seed=seed + order)
         except InputError:
             continue
         observed = observations(part, pixels)
-        withheld = _laid_out(part, chosen)
-        found.append(Matrix(part, pixels, observed, withheld))
+        found.append(Matrix(part, pixels, observed, *_bearable(part, chosen, observed, pixels)))
     return found
 
 
 def thinned(water: np.ndarray, most: float) -> np.ndarray:
-    """Return a mask of every so manieth pixel of the water along either axis, about `most` of them or fewer."""
+    """Return a mask of evenly spaced pixels of the water, about `most` of them or fewer."""
     step = max(1, int(np.ceil(np.sqrt(water.sum() / most))))
     mask = np.zeros_like(water)
     mask[::step, ::step] = water[::step, ::step]
     return mask if mask.any() else water
 
 
-def _laid_out(cube: xr.Dataset, chosen: xr.DataArray) -> np.ndarray:
-    """Return what is withheld on all days of the cube, bool (time, lat, lon), and no more of it than is bearable."""
-    seen = (field_of(cube).notnull() & cube["water"]).values
-    withheld, limit = np.zeros(seen.shape, bool), MOST_WITHHELD * np.count_nonzero(seen)
-    places = cube.indexes["time"].get_indexer(chosen.indexes["time"])
-    every = max(1, int(np.ceil(np.count_nonzero(chosen.values) / limit)))
-    for order, (place, clouds) in enumerate(zip(places[::every], chosen.values[::every], strict=True)):
-        whole = order % WHOLE_DAY_EVERY == WHOLE_DAY_EVERY - 1
-        withheld[place] = seen[place] if whole else clouds
-    return withheld
+def _bearable(
+    cube: xr.Dataset, chosen: xr.DataArray, observed: np.ndarray, pixels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return days and what is withheld on them, (n,) and bool (n, lat, lon), no more than the modes can bear.
+
+    Every fifth day is withheld whole, so that the error far from any observation is met too.
+    """
+    limit = max(MOST_WITHHELD * np.count_nonzero(np.isfinite(observed)), 1)
+    every = max(1, int(np.ceil(np.count_nonzero(chosen.values[:, pixels]) / limit)))
+    places = cube.indexes["time"].get_indexer(chosen.indexes["time"])[::every]
+    withheld = chosen.values[::every].copy()
+    whole = slice(WHOLE_DAY_EVERY - 1, None, WHOLE_DAY_EVERY)
+    withheld[whole] = (field_of(cube).isel(time=places[whole]).notnull() & cube["water"]).values
+    return places, withheld
 
 
 def choose_modes(found: list[Matrix], config: DINEOF, progress: Progress) -> int:
@@ -172,7 +179,8 @@ def _support(matrix: Matrix, day: int, config: DINEOF) -> np.ndarray:
     half, field = config.window // 2, field_of(matrix.cube)
     first, last = max(day - half, 0), min(day + half + 1, field.sizes["time"])
     values = field.isel(time=slice(first, last)).values.astype(np.float32)
-    values[matrix.withheld[first:last]] = np.nan
+    near = (matrix.places >= first) & (matrix.places < last)
+    values[matrix.places[near] - first] = np.where(matrix.withheld[near], np.nan, values[matrix.places[near] - first])
     pad = (half - (day - first), half + 1 - (last - day))
     values = np.pad(values, (pad, (0, 0), (0, 0)), constant_values=np.nan)
     return np.asarray(support(values, 2 * half + 1, water=matrix.cube["water"].values)[0][matrix.pixels])
@@ -180,4 +188,4 @@ def _support(matrix: Matrix, day: int, config: DINEOF) -> np.ndarray:
 
 def _images(matrix: Matrix) -> np.ndarray:
     """Return the images of the days of which something is withheld, (n, lat, lon)."""
-    return np.asarray(field_of(matrix.cube).isel(time=np.flatnonzero(matrix.withheld.any(axis=(1, 2)))).values)
+    return np.asarray(field_of(matrix.cube).isel(time=matrix.places).values)
