@@ -138,6 +138,39 @@ class OptimalInterpolation:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class DINEOF:
+    """Data-interpolating empirical orthogonal functions, solved a segment of the record at a time."""
+
+    method: Literal["dineof"] = "dineof"
+    window: int = Field(default=15, ge=1)
+    """Days, an odd number, centred on the target, within which an observation counts as support."""
+    segment: int = Field(default=730, ge=2)
+    """Days that share one matrix and its modes, counted from the first day of the training period."""
+    margin: int = Field(default=30, ge=0)
+    """Days on either side of a segment that its matrix holds besides."""
+    modes: int | None = Field(default=None, ge=1)
+    """Modes retained; chosen by cross-validation where not given."""
+    first_modes: int = Field(default=1, ge=1)
+    """Modes that cross-validation starts with (DINEOF's neini)."""
+    most_modes: int = Field(default=80, ge=1)
+    """Modes that cross-validation ends with (DINEOF's nev); it stops before when the error keeps rising."""
+    alpha: float = Field(default=0.03, ge=0, le=0.5)
+    """Strength, in days², of the filter of the covariance between days; 0 leaves it out."""
+    filter_iterations: int = Field(default=3, ge=1)
+    """Steps of that filter (DINEOF's numit); it smooths over about 2π √(alpha · steps) days."""
+    tolerance: float = Field(default=3e-3, gt=0)
+    """Change of the filled values, relative to the spread of the observations, at which iterations stop (toliter)."""
+    most_iterations: int = Field(default=300, ge=1)
+    """Iterations at most for one number of modes (nitemax)."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre, and modes upside down."""
+        _require_odd(self, "window")
+        if self.first_modes > self.most_modes:
+            raise ValueError(f"first_modes ({self.first_modes}) must not exceed most_modes ({self.most_modes})")
+
+
+@dataclass(frozen=True, config=_STRICT)
 class ConvLSTM:
     """The reference's networks: ConvLSTM layers over the window, then two convolutions; the deep one by default."""
 
@@ -208,7 +241,7 @@ REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
 """The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
 MethodConfig = Annotated[
-    Climatology | Interpolation | Persistence | Linear | OptimalInterpolation | ConvLSTM,
+    Climatology | Interpolation | Persistence | Linear | OptimalInterpolation | DINEOF | ConvLSTM,
     Field(discriminator="method"),
 ]
 

@@ -19,11 +19,12 @@ METHODS = {
     "persistence": "sereno.reconstruct.persistence:Persistence",
     "linear": "sereno.reconstruct.linear:Linear",
     "oi": "sereno.reconstruct.oi.method:OptimalInterpolation",
+    "dineof": "sereno.reconstruct.dineof.method:Dineof",
     "convlstm": "sereno.reconstruct.network:ConvLSTMReconstructor",
 }
 """Name of each method and where its class lives; imported when first used, so that torch is not loaded in vain."""
 
-QUICK_METHODS = frozenset({"climatology", "interpolation", "persistence", "linear", "oi"})
+QUICK_METHODS = frozenset({"climatology", "interpolation", "persistence", "linear", "oi", "dineof"})
 """Methods cheap enough to be fitted on the fly by `fill` and `evaluate`."""
 
 Progress = Callable[[str, float], None]
