@@ -44,6 +44,10 @@ bench: setup      ## Measure accuracy and speed on the benchmark cubes in $(DATA
 leaderboard: setup  ## Score every method on the benchmark cubes and twin seas, into docs/; MINUTES=N trains the networks
 	$(BIN)/python benchmarks/leaderboard.py $(DATA)/bench $(if $(MINUTES),--minutes $(MINUTES)) --document docs/leaderboard.md
 
+bench-basin: setup  ## Time oi and dineof on the whole Mediterranean at 1/24°
+	$(BIN)/python benchmarks/oi.py
+	$(BIN)/python benchmarks/dineof.py cost
+
 bench-convlstm: setup $(KERAS)/.ready  ## Time the ConvLSTM against Keras on TensorFlow
 	$(BIN)/python benchmarks/convlstm.py --keras $(KERAS)/bin/python
 
