@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 KERAS := .venv-keras
 DATA ?= ../shared
 
-.PHONY: help setup demo test test-keras check bench leaderboard bench-convlstm reference docs clean
+.PHONY: help setup demo test test-keras check bench bench-basin leaderboard bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
