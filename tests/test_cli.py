@@ -471,6 +471,37 @@ def test_evaluate_scores_the_pixels_of_an_earlier_run_again(run: Run, sea: Path,
     assert "gone.nc: no such file" in told
 
 
+def test_a_run_file_stands_for_a_method_with_settings(run: Run, sea: Path, tmp_path: Path) -> None:
+    file = tmp_path / "published.toml"
+    file.write_text('[model]\nmethod = "oi"\ncovariance = "exponential"\nparameters = "paper"\nobservations = 12\n')
+    result = run(
+        "evaluate",
+        sea / "cube.zarr",
+        "-m",
+        "climatology",
+        "-m",
+        file,
+        "-o",
+        tmp_path / "out",
+        "--train",
+        ":2019-01-20",
+    )
+    assert result.code == 0, result.err
+    fitted = json.loads((tmp_path / "out" / "scores.json").read_text())["fitted"]["published"]
+    assert fitted["config"]["model"]["parameters"] == "paper"
+    assert fitted["training_period"].endswith(":2019-01-20")
+    result = run(
+        "fill", sea / "cube.zarr", "-m", file, "-o", tmp_path / "analysis.nc", "--days", "2019-01-25", "--nrt"
+    )
+    assert result.code == 0, result.err
+    assert "by oi" in result.out
+    network = tmp_path / "network.toml"
+    network.write_text(TINY)
+    result = run("fill", sea / "cube.zarr", "-m", network, "-o", tmp_path / "other.nc")
+    assert result.code == 2
+    assert "sereno fit --config" in result.err
+
+
 def test_evaluate_can_hide_whole_days(run: Run, sea: Path, tmp_path: Path) -> None:
     words = ("--protocol", "hidden-day", "--days", "2019-01", "--share", 0.2, "-m", "interpolation", "-o", tmp_path)
     result = well(run("evaluate", sea / "cube.zarr", *words))

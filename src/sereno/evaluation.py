@@ -123,7 +123,8 @@ def evaluate(
     models: dict[str, Model] = {}
     for label, method in methods.items():
         # A copy for each: none can change what another sees.
-        models[label] = resolve(hide(cube, chosen.mask), method, before=first, progress=progress)
+        fitting = partial(_told, progress, label)
+        models[label] = resolve(hide(cube, chosen.mask), method, before=first, progress=fitting)
         check_fits(models[label].description, cube)
         require_unseen_climatology(label, models[label], chosen.mask)
         if isinstance(method, Model):
@@ -165,6 +166,11 @@ def evaluate(
         pixel_scores({n: s.pixels for n, s in scored.items()}, cube["water"], units=result["units"], **told),
         daily_scores({label: one.tallies[target.against] for label, one in scored.items()}, covered, **told),
     )
+
+
+def _told(progress: Progress, label: str, stage: str, fraction: float) -> None:
+    """Report the progress of a method's fitting under its label."""
+    progress(f"{label}: {stage}", fraction)
 
 
 def _target(cube: xr.Dataset, chosen: Withholding, models: list[Model], covered: np.ndarray, *, nrt: bool) -> Target:

@@ -67,7 +67,9 @@ def choose(
     if given is not None and protocol == "clouds":
         mask = _scored_days((given.notnull() & cube["water"]).transpose(*DIMS), period)
         if mask.sizes["time"] == 0:
-            raise InputError(f"{name}_withheld holds no pixel on the days to score")
+            has = given["time"][given.notnull().any(("lat", "lon")).values]
+            where = f"it has some within {span(has)}; choose days of these" if has.size else "it holds none at all"
+            raise InputError(f"{name}_withheld holds no pixel on the days to score: {where}")
         return Withholding(mask, observations, protocol, seed, f"{name}_withheld of the input")
     mask = withhold(cube, protocol=protocol, days=period, share=share, seed=seed)
     return Withholding(mask, observations, protocol, seed, f"drawn with seed {seed}")

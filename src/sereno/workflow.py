@@ -106,7 +106,7 @@ def fit(
 
 def fill(
     cube: xr.Dataset,
-    model: Model | BareNetwork | str,
+    model: Model | BareNetwork | RunConfig | str,
     *,
     days: str | None = None,
     nrt: bool = False,
@@ -120,8 +120,8 @@ def fill(
     cube
         A valid cube of the model's grid.
     model
-        A fitted model, or the name of a method that is cheap enough to be fitted on `cube` itself, or a bare network,
-        whose climatology and uncertainty are fitted there.
+        A fitted model, or the name or the configuration of a method that is cheap enough to be fitted on `cube`
+        itself, or a bare network, whose climatology and uncertainty are fitted there.
     days
         Period ``A:B`` to reconstruct; every day of the cube where not given.
     nrt
@@ -157,7 +157,7 @@ def fill(
 
 def model_for(
     cube: xr.Dataset,
-    method: Model | BareNetwork | str,
+    method: Model | BareNetwork | RunConfig | str,
     *,
     days: str | None = None,
     nrt: bool = False,
@@ -171,14 +171,19 @@ def model_for(
     if not nrt or isinstance(method, Model):
         return resolve(cube, method, progress=progress)
     known = cube.sel(time=slice(None, select_period(cube, days)["time"].values[0]))
-    needed = (method.config if isinstance(method, BareNetwork) else configure(method)).model.window
+    config = settings_of(configure(method) if isinstance(method, str) else method)
+    needed, name = config.model.window, config.model.method
     if known.sizes["time"] < needed:
-        name = method.config.model.method if isinstance(method, BareNetwork) else method
         raise InputError(
             f"near real time: {name} would be fitted on the {known.sizes['time']} days up to {span(known)[-10:]}, "
             f"too few to tell its uncertainty; fill days from number {needed} on, or give a fitted model"
         )
     return resolve(known, method, progress=progress)
+
+
+def settings_of(method: Model | BareNetwork | RunConfig) -> RunConfig:
+    """Return the configuration of what `-m` can stand for."""
+    return method if isinstance(method, RunConfig) else method.config
 
 
 def save(model: Model | BareNetwork, folder: str | Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,7 @@ from sereno.cli.options import (
 )
 from sereno.cli.progress import shown_progress
 from sereno.errors import InputError
+from sereno.methods import METHODS, QUICK_METHODS
 
 if TYPE_CHECKING:
     from sereno.config import RunConfig
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 LEAKS = (
     'model.split = "random": validation windows share days with training windows, so the validation loss leaks and '
     "is too good; judge the model on days it was not trained on"
+)
+WHAT = (
+    f"a model's folder, a run file (TOML), or one of {', '.join(name for name in METHODS if name in QUICK_METHODS)}."
 )
 BARE = "what else it needs is fitted on the input that fill or evaluate uses it on"
 
@@ -53,8 +58,7 @@ def fit(
             "-m",
             "--method",
             "--model",
-            help="climatology, persistence, linear, interpolation, convlstm, or a reference network: model1, model2, "
-            "model3, model3-dilation1, deep.",
+            help=f"{', '.join(METHODS)}, or a reference network: model1, model2, model3, model3-dilation1, deep.",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Run file in TOML; options override it.")] = None,
@@ -130,9 +134,7 @@ def import_keras(
 @app.command(epilog="Example: `sereno fill l3s/ -m interpolation -o analysis.nc --days 2024-05-01:2024-05-31`")
 def fill(
     inputs: Inputs,
-    method: Annotated[
-        str, typer.Option("-m", "--model", "--method", help="A model's folder, or the name of a cheap method.")
-    ],
+    method: Annotated[str, typer.Option("-m", "--model", "--method", help=WHAT)],
     output: Annotated[Path, typer.Option("-o", "--output", help="OUT.nc, OUT.zarr, or a folder for daily files.")],
     days: Days = None,
     nrt: Annotated[bool, typer.Option("--nrt", help="Near real time: no day sees what came after it.")] = False,
@@ -150,7 +152,7 @@ def fill(
 
     require_other_place(inputs, output)
     named = model_or_name(method)
-    told = None if isinstance(named, str) else named.config
+    told = None if isinstance(named, str) else workflow.settings_of(named)
     cube = open_for(inputs, told, variable, water, quality)
     with shown_progress() as progress:
         model = workflow.model_for(cube, named, days=days, nrt=nrt, progress=progress)
@@ -164,7 +166,8 @@ def fill(
 def evaluate(
     inputs: Inputs,
     methods: Annotated[
-        list[str], typer.Option("-m", "--model", "--method", help="A model's folder or a cheap method; repeat.")
+        list[str],
+        typer.Option("-m", "--model", "--method", help=f"Repeat: {WHAT}"),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores and figures.")],
     days: Days = None,
@@ -192,7 +195,7 @@ def evaluate(
 ) -> None:
     """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
     from sereno import evaluation
-    from sereno.config import configure
+    from sereno.config import RunConfig, configure
     from sereno.io.withheld import read_withheld
     from sereno.report.page import save_report
     from sereno.report.score_figures import save_score_figures
@@ -201,10 +204,13 @@ def evaluate(
     chosen: dict[str, Model | BareNetwork | RunConfig] = {}
     for text in methods:
         named = model_or_name(text)
-        label = named if isinstance(named, str) else Path(text).name
+        named = configure(named, train=train) if isinstance(named, str) else named
+        label = Path(text).name.removesuffix(".toml")
         if label in chosen:
             raise InputError(f"-m {text}: {label!r} is given twice; rename one of the model folders")
-        chosen[label] = configure(named, train=train) if isinstance(named, str) else named
+        if isinstance(named, RunConfig) and train is not None:
+            named = replace(named, train=train)
+        chosen[label] = named
     cube = open_input(inputs, variable, water, quality)
     with shown_progress() as progress:
         result = evaluation.evaluate(

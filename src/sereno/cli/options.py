@@ -95,9 +95,9 @@ def configuration(method: str | None, path: Path | None, settings: list[str], to
     return parse_config(values, origin=" with ".join(sources) or "options")
 
 
-def model_or_name(text: str) -> Model | BareNetwork | str:
-    """Read ``-m``: a folder is a model, anything else must be the name of a method."""
-    from sereno.config import REFERENCE_NETWORKS
+def model_or_name(text: str) -> Model | BareNetwork | RunConfig | str:
+    """Read ``-m``: a folder is a model, a TOML file a run, anything else must be the name of a method."""
+    from sereno.config import REFERENCE_NETWORKS, parse_config, read_config
     from sereno.methods import METHODS, QUICK_METHODS
     from sereno.workflow import load
 
@@ -105,9 +105,14 @@ def model_or_name(text: str) -> Model | BareNetwork | str:
         if text not in QUICK_METHODS:
             raise InputError(f"-m {text}: needs training; run sereno fit -m {text} first and give the model's folder")
         return text
+    if text.endswith(".toml"):
+        config = parse_config(read_config(text), origin=text)
+        if config.model.method not in QUICK_METHODS:
+            raise InputError(f"-m {text}: needs training; run sereno fit --config {text} first and give its folder")
+        return config
     if Path(text).exists():
         return load(text)
-    raise InputError(f"-m {text}: neither a model's folder nor a method ({', '.join(METHODS)})")
+    raise InputError(f"-m {text}: neither a model's folder nor a run file nor a method ({', '.join(METHODS)})")
 
 
 def require_other_place(inputs: list[str], output: Path) -> None:

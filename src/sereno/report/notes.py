@@ -24,8 +24,9 @@ NOTES = {
         "hangs on the days that were drawn. Judge a difference between two methods by the ratio: days that are hard "
         "for one are hard for all, which widens the intervals of the RMSE but not those of the ratio. A ratio whose "
         "interval holds 1 is no improvement.",
-        "A ratio above 1 for a method that sees observations; an interval far wider than those of its neighbours, "
-        "which says that a few days decide; a gain against observations that is gone against the truth.",
+        "A method that sees observations and does worse than the climatology; an interval far wider than those of "
+        "its neighbours, which says that a few days decide; a gain against observations that is gone against the "
+        "truth.",
     ),
     "gallery": Note(
         "Days",

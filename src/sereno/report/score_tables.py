@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     if name == "ratio":
         return f"{row[name]['rmse']:.3f}"
     if name.endswith("_interval"):
-        return "–".join(f"{end:.3f}" for end in row[name])
+        known = all(math.isfinite(end) for end in row[name])
+        return "–".join(f"{end:.3f}" for end in row[name]) if known else "one day"
     return f"{row[name]:.{2 if name == 'seconds' else 3}f}"
 
 
