@@ -20,6 +20,8 @@ from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, su
 
 MATRICES = 3
 """Matrices, spread over the record, that are looked at: in a short one the same, each time under other clouds."""
+ENOUGH_DAYS = 30
+"""Days with withheld observations after which the same matrix is not looked at again."""
 CELLS = 1e7
 """Cells of a matrix, about: the sea is thinned to as many pixels, since their neighbours tell the same modes."""
 SHARE_OF_DAYS, MOST_WITHHELD = 0.15, 0.1
@@ -71,8 +73,10 @@ def matrices(cube: xr.Dataset, config: DINEOF, seed: int) -> list[Matrix]:
     days, length = cube.sizes["time"], config.segment + 2 * config.margin
     starts = np.linspace(0, max(days - length, 0), MATRICES).astype(int)
     pixels = thinned(cube["water"].values, CELLS / min(length, days))
-    found = []
+    found: list[Matrix] = []
     for order, start in enumerate(starts):
+        if order and start == starts[order - 1] and sum(len(matrix.places) for matrix in found) >= ENOUGH_DAYS:
+            break
         part = cube.isel(time=slice(start, start + length))
         try:
             chosen = withhold(part, protocol="clouds", share=SHARE_OF_DAYS, seed=seed + order)
