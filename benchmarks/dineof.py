@@ -1,9 +1,9 @@
 """DINEOF's accuracy and speed beside pydineof, and its cost on a sea as large as the Mediterranean at 1/24°.
 
-Usage: ``python benchmarks/dineof.py peer FOLDER [--period A:B] [--modes N]`` with the folder of `tasmania_l3.nc`,
-``python benchmarks/dineof.py cost [--days N]``, and ``python benchmarks/dineof.py settings FOLDER``. Speeds are
-compared as a ratio within one run: a machine that is busy is slow for both. pydineof (PyPI, not a dependency) is
-given the field in kelvin and its time axis as plain day numbers; without these its filter does nothing.
+Usage: ``python benchmarks/dineof.py peer FOLDER [--period A:B] [--modes N]``, and ``… settings FOLDER``, with the
+folder of `tasmania_l3.nc`; ``… cost [--days N]``. Speeds are compared as a ratio within one run: a machine that is
+busy is slow for both. pydineof (PyPI, not a dependency) is given the field in kelvin and its time axis as plain day
+numbers; without these its filter does nothing.
 """
 
 from __future__ import annotations
