@@ -634,7 +634,10 @@ def test_all_problems_of_a_folder_are_told_in_one_message(run: Run, sea: Path, t
         ("check gone.nc", "gone.nc: no such file or folder"),
         ("check cube.zarr --variable chlorophyll", "no variable 'chlorophyll'; it has sst"),
         ("check cube.zarr --water gone.nc", "gone.nc"),
-        ("fill cube.zarr -m kriging -o out.nc", "-m kriging: neither a model's folder nor a method (climatology"),
+        (
+            "fill cube.zarr -m kriging -o out.nc",
+            "-m kriging: neither a model's folder nor a run file nor a method (climatology",
+        ),
         ("fill cube.zarr -m convlstm -o out.nc", "-m convlstm: needs training; run sereno fit -m convlstm first"),
         ("evaluate cube.zarr -m convlstm -o out", "-m convlstm: needs training"),
         ("fill cube.zarr -m cube.zarr -o out.nc", "cube.zarr"),
