@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Self
 
@@ -61,44 +62,29 @@ class OptimalInterpolation:
         seed: int = 0,
         progress: Progress = silent,
     ) -> Self:
-        """Tune the parameters on withheld observations, and learn the spread from others.
+        """Tune the parameters on withheld observations, and learn the spread from another draw of them.
 
         Both come from `valid` where it is given, which is nearer to the days to come.
         """
         source = cube if valid is None else valid
         drawn = list(samples(source, window=config.window, count=SAMPLES, side=SIDE, seed=seed))
         water, scale = _maps(cube)
-        typical = _typical_error(drawn)
-        white = _noise(drawn)
+        typical, white = _typical_error(drawn), _noise(drawn)
         noise = config.noise or typical or white or UNKNOWN_NOISE * float(scale[water].mean())
+        choose = partial(gather, drawn, scale=scale, typical_error=typical)
         if config.parameters == "paper":
             covariance = published(config.covariance, noise=noise)
         else:
             covariance = start(config.covariance, noise=noise)
+            most = min(config.observations, TUNING_NEIGHBOURS)
             for turn, count in enumerate(TUNING_TARGETS):
-                geometry = _geometry(cube, covariance, config)
-                withheld = gather(
-                    drawn,
-                    geometry,
-                    scale=scale,
-                    most=min(config.observations, TUNING_NEIGHBOURS),
-                    count=count,
-                    typical_error=typical,
-                    seed=seed,
-                )
+                withheld = choose(_geometry(cube, covariance, config), most=most, count=count, seed=seed)
                 if withheld is not None:
                     told = _Share(progress, turn / len(TUNING_TARGETS), 1 / len(TUNING_TARGETS))
                     covariance = tune(withheld, covariance, fixed_noise=config.noise is not None, progress=told)
             progress("tuning", 1.0)
-        geometry = _geometry(cube, covariance, config)
-        others = gather(
-            drawn,
-            geometry,
-            scale=scale,
-            most=config.observations,
-            count=CALIBRATION_TARGETS,
-            typical_error=typical,
-            seed=seed + 1,
+        others = choose(
+            _geometry(cube, covariance, config), most=config.observations, count=CALIBRATION_TARGETS, seed=seed + 1
         )
         return cls(config, covariance, _fit_spread(others, covariance, white**2), typical)
 

@@ -109,11 +109,11 @@ def gather(
         chosen = hidden[rng.permutation(len(hidden))[:each]]
         start = chosen // geometry.side * geometry.side
         phase = (start % lattice.largest) @ [lattice.largest, 1]
-        for value in np.unique(phase):
-            if value not in stencils:
-                stencils[value] = geometry.stencil(*divmod(int(value), lattice.largest))
-            mine = phase == value
-            centre, origin, stencil = chosen[mine], start[mine] // lattice.largest, stencils[value]
+        for which in np.unique(phase):
+            if which not in stencils:
+                stencils[which] = geometry.stencil(*divmod(int(which), lattice.largest))
+            mine = phase == which
+            centre, origin, stencil = chosen[mine], start[mine] // lattice.largest, stencils[which]
             seen = seen_squares(here, stencil, origin, centre)
             found = nearest(
                 pyramid, lattice, stencil, origin=origin, day=len(sample.values) // 2, seen=seen, most=most
@@ -122,8 +122,8 @@ def gather(
             observed = points(found.row, found.column, found.lag, centre, here, cut)
             target = points(centre[:, :1], centre[:, 1:], None, centre, here, cut)
             truth = torch.from_numpy(sample.withheld[tuple(centre.T)]).double()
-            value_, noise, known = (torch.from_numpy(a) for a in (found.value, found.noise, found.known))
-            parts.append(Withheld(observed, value_, noise, known, target, truth))
+            value, noise, known = (torch.from_numpy(a) for a in (found.value, found.noise, found.known))
+            parts.append(Withheld(observed, value, noise, known, target, truth))
     return _joined(parts) if parts else None
 
 

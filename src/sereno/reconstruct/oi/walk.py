@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from sereno.reconstruct.oi.covariance import Covariance
 from sereno.reconstruct.oi.equations import Points, analyse
-from sereno.reconstruct.oi.neighbours import Blocks, Geometry, Neighbours, Stencil, nearest, visible
+from sereno.reconstruct.oi.neighbours import Blocks, Geometry, Stencil, nearest, visible
 from sereno.reconstruct.oi.pyramid import Pyramid
 from sereno.reconstruct.oi.workers import workers
 
@@ -122,7 +121,14 @@ def analyse_day(
             most=most,
         )
         target = points(batch.cell[..., 0], batch.cell[..., 1], None, batch.centre, geometry, scale)
-        mean, variance = estimate(found, target, batch.centre, geometry, scale, geometry.covariance)
+        mean, variance = analyse(
+            points(found.row, found.column, found.lag, batch.centre, geometry, scale),
+            torch.from_numpy(found.value),
+            torch.from_numpy(found.noise),
+            torch.from_numpy(found.known),
+            target,
+            geometry.covariance,
+        )
         used = batch.weight > 0
         flat = (batch.cell[..., 0] * geometry.water.shape[1] + batch.cell[..., 1])[used]
         return flat, batch.weight[used], mean.numpy()[used], variance.numpy()[used]
@@ -134,28 +140,6 @@ def analyse_day(
     with np.errstate(invalid="ignore"):
         first, second = (part / np.where(total > 0, total, np.nan) for part in blended)
     return first.reshape(geometry.water.shape), second.reshape(geometry.water.shape)
-
-
-def estimate(
-    found: Neighbours,
-    target: Points,
-    centre: np.ndarray,
-    geometry: Geometry,
-    scale: np.ndarray,
-    covariance: Covariance,
-    *,
-    of_observations: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and error variance at the targets of blocks from their neighbours, float64 (block, target)."""
-    return analyse(
-        points(found.row, found.column, found.lag, centre, geometry, scale),
-        torch.from_numpy(found.value),
-        torch.from_numpy(found.noise),
-        torch.from_numpy(found.known),
-        target,
-        covariance,
-        of_observations=of_observations,
-    )
 
 
 def points(
