@@ -88,6 +88,12 @@ def test_gaussian_fields_have_a_matern_covariance(stretch: float) -> None:
         assert np.mean(field[lag:] * field[:-lag]) == pytest.approx(expected, abs=0.05)
 
 
+def test_the_longest_scales_are_within_single_precision() -> None:
+    term = GaussianTerm(1000e3, 120.0, smoothness=2.5, stretch=2.0)
+    days = gaussian_fields(GRID, term, flow=(0.0, 0.0), rng=np.random.default_rng(3))
+    assert 0.05 < np.std(next(days)) < 1.5
+
+
 def test_a_flow_carries_a_gaussian_field() -> None:
     speed = 20e3 / 86_400  # two cells a day
     still, carried = (

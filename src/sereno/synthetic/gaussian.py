@@ -36,8 +36,8 @@ class GaussianTerm:
     def filter(self, grid: PeriodicGrid) -> np.ndarray:
         """Return what white noise is multiplied by, (ky, kx)."""
         square = self.stretch * grid.kx**2 + grid.ky**2 / self.stretch
-        flat = 2 * self.smoothness / self.length**2
-        return grid.amplitude((flat + square) ** -(self.smoothness + 1))
+        # In units of its value at k = 0, which for long lengths is beyond single precision.
+        return grid.amplitude((1 + square * self.length**2 / (2 * self.smoothness)) ** -(self.smoothness + 1))
 
 
 def gaussian_fields(
