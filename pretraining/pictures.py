@@ -29,7 +29,7 @@ COUNTED = 500
 
 def draw_family(seas: list[Sea], path: Path) -> None:
     """Draw a day of three seas of each kind, and the scales that tuning found of all of them."""
-    figure = Figure(figsize=(12, 8), layout="constrained")
+    figure = Figure(figsize=(10, 6.7), layout="constrained")
     grid = figure.add_gridspec(3, 4, width_ratios=[1, 1, 1, 1.4])
     for row, kind in enumerate(KINDS):
         members = sorted((sea for sea in seas if sea.description["kind"] == kind), key=_height)
@@ -51,7 +51,7 @@ def _draw_scales(axis: Axes, seas: list[Sea], *, title: str, prefix: str) -> Non
         side.set_major_locator(LogLocator(subs=(1, 2, 5)))
         side.set_major_formatter(ScalarFormatter())
         side.set_minor_locator(NullLocator())
-    axis.set_title(f"{title} of the tuned covariance", fontsize=9)
+    axis.set_title(f"{title} of the tuned covariance", fontsize=8)
     axis.legend(frameon=False, fontsize=8)
     tidy(axis)
 
@@ -60,7 +60,7 @@ def draw_samples(drawn: list[Simulated], path: Path) -> None:
     """Draw what is seen on days of some samples, and the truth of the central one."""
     centre = WINDOW // 2
     offsets = (-3, -1, 0, 2)
-    figure = Figure(figsize=(9, 1.85 * len(drawn)), layout="constrained")
+    figure = Figure(figsize=(7.5, 1.55 * len(drawn)), layout="constrained")
     axes = figure.subplots(len(drawn), len(offsets) + 1, squeeze=False)
     for row, sample in zip(axes, drawn, strict=True):
         limit = 2.2 * sample.climatology_std
@@ -70,9 +70,11 @@ def draw_samples(drawn: list[Simulated], path: Path) -> None:
         for axis, field, title in zip(row, maps, titles, strict=True):
             _draw_map(axis, field, sample.spacing, limit=limit)
             land = np.where(sample.water, np.nan, 1)
-            axis.imshow(land, origin="lower", cmap=ListedColormap(["tan"]), extent=_box(axis))
-            axis.set_title(title, fontsize=9)
-        row[0].set_ylabel(f"{sample.spacing[0]:.1f} × {sample.spacing[1]:.1f} km\n±{limit:.1f} K", fontsize=9)
+            axis.imshow(
+                land, origin="lower", interpolation="nearest", cmap=ListedColormap(["tan"]), extent=_box(axis)
+            )
+            axis.set_title(title, fontsize=8)
+        row[0].set_ylabel(f"{sample.spacing[0]:.1f} × {sample.spacing[1]:.1f} km\n±{limit:.1f} K", fontsize=8)
     save(figure, path)
 
 
@@ -80,12 +82,20 @@ def _draw_sea(axis: Axes, sea: Sea) -> None:
     spread = sea.description["parameters"]["amplitude"]
     day = min(SHOWN_DAY, len(sea.anomaly) - 1)
     _draw_map(axis, sea.anomaly[day].astype(np.float32), sea.description["spacing"], limit=2.5 * spread)
-    axis.set_title(f"{sea.description['kind']}, cells of {_height(sea):.1f} km, rms {spread:.2f} K", fontsize=9)
+    axis.set_title(f"{sea.description['kind']}, cells of {_height(sea):.1f} km, rms {spread:.2f} K", fontsize=8)
 
 
 def _draw_map(axis: Axes, field: np.ndarray, spacing: tuple[float, float], *, limit: float) -> None:
     north, east = (cells * side for cells, side in zip(field.shape, spacing, strict=True))
-    axis.imshow(field, origin="lower", cmap=cmocean.cm.balance, vmin=-limit, vmax=limit, extent=(0, east, 0, north))
+    axis.imshow(
+        field,
+        origin="lower",
+        interpolation="nearest",
+        cmap=cmocean.cm.balance,
+        vmin=-limit,
+        vmax=limit,
+        extent=(0, east, 0, north),
+    )
     axis.set_facecolor("gainsboro")
     axis.set(xticks=[0, int(east)], yticks=[0, int(north)])
     axis.tick_params(labelsize=7)
