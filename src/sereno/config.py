@@ -231,6 +231,47 @@ class ConvLSTM:
         _require_odd(self, "window", "kernel")
 
 
+@dataclass(frozen=True, config=_STRICT)
+class UNet:
+    """A U-Net that corrects the first guess of gridded optimal interpolation and tells how uncertain it is."""
+
+    method: Literal["unet"] = "unet"
+    window: int = Field(default=15, ge=3)
+    """Days in the window, an odd number; the target is the central one."""
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(48, 80, 128, 160), min_length=2)
+    """Channels of each level of the network, the finest first; a level has half the cells of the one before."""
+    weights: Literal["packaged", "fine-tuned", "fresh"] = "fine-tuned"
+    """Use the weights of the package as they are, train them further on the input, or train new ones on it."""
+    members: int = Field(default=1, ge=1)
+    """Networks trained one after the other, of which the mean is taken."""
+    tile: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (64, 64)
+    """Cells (lat, lon) of the crops trained on."""
+    hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
+    """Share of windows whose central day is wholly hidden; the rest lose a cloud's worth."""
+    past_fraction: float = Field(default=0.2, ge=0, le=1)
+    """Share of windows without a day after the central one, as in near real time."""
+    windows_kept: int = Field(default=1500, ge=8)
+    """Training windows, drawn once; each is seen many times, turned and mirrored."""
+    validation_windows: int = Field(default=128, ge=1)
+    """Fixed windows that the validation loss is taken on."""
+    batch_size: int = Field(default=16, ge=1)
+    """Windows in a training step."""
+    steps_per_epoch: int = Field(default=100, ge=1)
+    """Training steps between two looks at the validation loss."""
+    learning_rate: float = Field(default=3e-4, gt=0)
+    """Step size of AdamW; it falls to zero at the end of all epochs."""
+    max_epochs: int = Field(default=30, ge=1)
+    """Epochs at most."""
+    patience: int = Field(default=10, ge=1)
+    """Epochs without a better validation loss before training stops."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic; auto: bfloat16, faster and as accurate, where the hardware has it."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre."""
+        _require_odd(self, "window")
+
+
 REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
     "model1": {"layers": 1, "kernel": 3, "dilation": 1},
     "model2": {"layers": 1, "kernel": 3, "dilation": 2},
@@ -241,7 +282,7 @@ REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
 """The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
 MethodConfig = Annotated[
-    Climatology | Interpolation | Persistence | Linear | OptimalInterpolation | DINEOF | ConvLSTM,
+    Climatology | Interpolation | Persistence | Linear | OptimalInterpolation | DINEOF | ConvLSTM | UNet,
     Field(discriminator="method"),
 ]
 

@@ -42,3 +42,28 @@ def masked_gaussian_nll(
         mean[mask].float(), target[mask], torch.square(std), eps=smallest_std**2, reduction="sum"
     )
     return total / mask.sum().clamp(min=1)
+
+
+def beta_nll(mean: Tensor, variance: Tensor, target: Tensor, weight: Tensor, *, squared_error: bool = False) -> Tensor:
+    """Return a Gaussian negative log-likelihood in which uncertain pixels teach the mean as much as certain ones.
+
+    The likelihood alone makes little of what it is uncertain of, and so stays uncertain of it. Each pixel's is weighed
+    by the standard deviation that it claims (β-NLL with β = 1/2: Seitzer et al. 2022, ICLR).
+
+    Parameters
+    ----------
+    mean, variance, target
+        Tensors of one shape.
+    weight
+        How much a pixel counts for, the same shape; what has none may be NaN.
+    squared_error
+        Teach the mean by its squared error alone, and the variance by the likelihood.
+    """
+    counted = weight > 0
+    mean, variance, target, weight = (part[counted].float() for part in (mean, variance, target, weight))
+    square = (target - mean) ** 2
+    if squared_error:
+        loss = square + (torch.log(variance) + square.detach() / variance) / 2
+    else:
+        loss = variance.detach().sqrt() * (torch.log(variance) + square / variance) / 2
+    return (weight * loss).sum() / weight.sum().clamp(min=1)

@@ -21,6 +21,7 @@ METHODS = {
     "oi": "sereno.reconstruct.oi.method:OptimalInterpolation",
     "dineof": "sereno.reconstruct.dineof.method:Dineof",
     "convlstm": "sereno.reconstruct.network:ConvLSTMReconstructor",
+    "unet": "sereno.reconstruct.unet.method:UNetReconstructor",
 }
 """Name of each method and where its class lives; imported when first used, so that torch is not loaded in vain."""
 

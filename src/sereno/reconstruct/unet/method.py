@@ -1,0 +1,250 @@
+"""The corrected first guess as a method of reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self
+
+import numpy as np
+import torch
+import xarray as xr
+from safetensors.numpy import load as load_tensors
+from torch import Tensor
+
+from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
+from sereno.config import UNet
+from sereno.errors import InputError
+from sereno.features import Archive, split
+from sereno.grid import cell_size, cell_widths
+from sereno.methods import Progress, State, silent
+from sereno.nets.corrector import Corrector, corrector
+from sereno.nets.gridded import Solver, Term, two_scale_terms
+from sereno.nets.precision import arithmetic
+from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.oi.method import OptimalInterpolation
+from sereno.reconstruct.oi.walk import known_everywhere
+from sereno.reconstruct.unet.guess import FirstGuess, Place
+from sereno.reconstruct.unet.pool import Pool, pool
+from sereno.tiling import blend, plan
+from sereno.training import train_on
+from sereno.windows import Drawn
+
+WEIGHTS = "unet.safetensors"
+"""Weights that come with the package, in `sereno.data`."""
+TILE, HALO = 256, 64
+"""Cells of the tiles that a large map is cut into for the network, and of the context round each."""
+
+
+@dataclass(frozen=True, eq=False)
+class UNetReconstructor:
+    """A first guess and the networks that correct it.
+
+    Attributes
+    ----------
+    config
+        What the networks were built and trained with.
+    guess
+        The first guess, its scales measured on the training cube.
+    networks
+        One for each member.
+    history
+        Losses of the epochs of each member, if it was trained here.
+    """
+
+    config: UNet
+    guess: FirstGuess
+    networks: tuple[Corrector, ...]
+    history: list[dict[str, float]]
+
+    @classmethod
+    def fit(
+        cls,
+        cube: xr.Dataset,
+        config: UNet,
+        *,
+        valid: xr.Dataset | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+        folder: Path | None = None,
+        resume: bool = False,
+        max_minutes: float | None = None,
+        trained: State | None = None,
+    ) -> Self:
+        """Measure the scales of the first guess, then train the networks as the configuration says.
+
+        Parameters
+        ----------
+        folder, resume, max_minutes
+            Where checkpoints are kept, whether to continue from there, and the time that training may take: see
+            `sereno.training.train_on`.
+
+        Raises
+        ------
+        InputError
+            If the record is too short or too empty to train and validate on.
+        """
+        found = OptimalInterpolation.fit(
+            cube, OptimalInterpolationConfig(), valid=valid, seed=seed, progress=progress
+        )
+        place = _place(cube)
+        mean = float(place.std[place.water].mean())
+        covariance = found.covariance
+        values = covariance.values()
+        terms = two_scale_terms(
+            values["scales"],
+            amplitude=min(covariance.amplitude, 2.0),
+            shared_error=covariance.correlated_noise / mean,
+            error_length=covariance.noise_length,
+        )
+        guess = FirstGuess(tuple(terms), covariance.noise, found.typical_error)
+        if config.weights == "packaged":
+            weights, history = [_packaged()] * config.members, []
+        else:
+            weights, history = _trained(
+                cube, valid, config, guess, seed=seed, folder=folder, resume=resume, max_minutes=max_minutes, progress=progress
+            )
+        return cls(config, guess, tuple(_network(config, w) for w in weights), history)
+
+    @property
+    def reach(self) -> int:
+        """Days either side that bear on a day."""
+        return self.config.window // 2
+
+    def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+        """Return the corrected anomalies of `days` and their standard deviation, lazily."""
+        place, window = _place(cube), self.config.window
+        tiles = plan(place.water.shape, tile=_tile(place.water.shape), halo=HALO)
+        lock, made = Lock(), list[Solver]()
+
+        def reconstruct_block(
+            values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
+        ) -> tuple[np.ndarray, np.ndarray]:
+            with lock:  # made when the first block is computed
+                if not made:
+                    made.append(self.guess.solver(place, window))
+            mean, std = np.zeros((2, len(block), *place.water.shape), np.float32)
+            for number, day in enumerate(block):
+                seen = values[number : number + window]
+                stated = None if error is None else error[number : number + window]
+                if not np.isfinite(seen).any():
+                    std[number] = place.std
+                    continue
+                first = self.guess.analyse(made[0], seen, place, stated)
+                told = self.guess.told(place, day)
+                pieces = [self._predict(seen, first, place, told, tile.outer) for tile in tiles]
+                for part, result in ((mean, 0), (std, 1)):
+                    part[number] = blend(tiles, (piece[result] for piece in pieces)) * place.std
+            return mean, std
+
+        return by_block(cube, days, window=window, reconstruct_block=reconstruct_block, with_error=True)
+
+    def _predict(
+        self, values: np.ndarray, first: np.ndarray, place: Place, told: np.ndarray, crop: tuple[slice, slice]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of a piece, in climatological standard deviations."""
+        scaled = (values[:, *crop] / place.std[crop]).astype(np.float32)
+        inputs = (scaled, first[:, *crop], place.water[crop], place.spread[crop], told)
+        tensors = [torch.from_numpy(np.ascontiguousarray(part))[None] for part in inputs]
+        dtype = arithmetic(self.config)
+        with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            answers = [network(*tensors) for network in self.networks]
+        means = torch.stack([mean[0] for mean, _ in answers])
+        variance = torch.stack([torch.exp(2 * log_std[0]) for _, log_std in answers]).mean(0)
+        variance = variance + means.var(0, correction=0)  # of a mixture of Gaussians
+        return means.mean(0).numpy(), variance.sqrt().numpy()
+
+    def state(self) -> State:
+        """Return the scales of the first guess, the weights, and the history of the losses."""
+        guess = {"terms": [list(term) for term in self.guess.terms], "noise": self.guess.noise}
+        values = {"guess": guess | {"typical_error": self.guess.typical_error}, "history": self.history}
+        tensors = {
+            f"{number}.{name}": np.ascontiguousarray(tensor.cpu().numpy())
+            for number, network in enumerate(self.networks)
+            for name, tensor in network.state_dict().items()
+        }
+        return State(values, tensors)
+
+    @classmethod
+    def from_state(cls, config: UNet, state: State) -> Self:
+        """Rebuild the method from its state."""
+        told = state.values["guess"]
+        guess = FirstGuess(tuple(Term(*term) for term in told["terms"]), told["noise"], told["typical_error"])
+        networks = [
+            _network(config, {k.split(".", 1)[1]: torch.from_numpy(v) for k, v in state.tensors.items() if k.startswith(f"{number}.")})
+            for number in range(config.members)
+        ]
+        return cls(config, guess, tuple(networks), state.values["history"])
+
+
+def _place(cube: xr.Dataset) -> Place:
+    """Return the grid as the method sees it."""
+    water = cube["water"].values
+    std = known_everywhere(cube["climatology_std"].values.astype(np.float32), water)
+    return Place(water, std.astype(np.float32), cell_size(cube)[0], cell_widths(cube))
+
+
+def _tile(grid: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of the tiles; an axis no longer than a tile with its halo is not cut."""
+    rows, columns = (size if size <= TILE + 2 * HALO else TILE for size in grid)
+    return rows, columns
+
+
+def _packaged() -> dict[str, Tensor]:
+    """Return the weights that come with the package."""
+    held = load_tensors((files("sereno.data") / WEIGHTS).read_bytes())
+    return {name: torch.from_numpy(array) for name, array in held.items()}
+
+
+def _network(config: UNet, weights: dict[str, Tensor]) -> Corrector:
+    """Build a network around given weights."""
+    with torch.random.fork_rng(devices=[]):
+        network = corrector(config)
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def _trained(
+    cube: xr.Dataset,
+    valid: xr.Dataset | None,
+    config: UNet,
+    guess: FirstGuess,
+    *,
+    seed: int,
+    folder: Path | None,
+    resume: bool,
+    max_minutes: float | None,
+    progress: Progress,
+) -> tuple[list[dict[str, Tensor]], list[dict[str, float]]]:
+    """Train the members, each on windows of its own."""
+    place, archives = _place(cube), split(cube, config, valid=valid)
+    make = partial(pool, guess=guess, place=place, past_fraction=config.past_fraction)
+    fixed = make(Drawn(archives[1], config, seed, config.validation_windows, fixed=True).of_epoch(0), seed=seed)
+    if not fixed:
+        raise InputError("the validation days have too few observations to hide some of them")
+    weights, history = [], []
+    for member in range(config.members):
+        drawn = Drawn(archives[0], config, seed + member, config.windows_kept)
+        told = lambda done: progress("first guesses", done / config.windows_kept)  # noqa: E731
+        windows = [window for window in drawn.of_epoch(0) if window.hidden.any()]
+        samples = make(windows, seed=seed + member, progress=told)
+        trained = train_on(
+            Pool(samples, config.steps_per_epoch * config.batch_size, seed + member),
+            Pool(fixed),
+            config,
+            scale=1.0,
+            seed=seed + member,
+            weights=None if config.weights == "fresh" else _packaged(),
+            folder=None if folder is None else folder / f"member-{member}",
+            resume=resume,
+            max_minutes=None if max_minutes is None else max_minutes / config.members,
+            progress=progress,
+        )
+        weights.append(trained.weights)
+        history += [{"member": member, **epoch} for epoch in trained.history]
+    return weights, history
