@@ -1,6 +1,6 @@
 """Draw samples from a library, make their first guesses, and lay both into shards.
 
-Usage: ``python pretraining/guesses.py LIBRARY SHARDS [--shards N]``. A shard that is there is not made again.
+Usage: ``python pretraining/guesses.py LIBRARY SHARDS [--count N]``. A shard that is there is not made again.
 """
 
 from __future__ import annotations
@@ -8,20 +8,24 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from samples import SIDE, WINDOW, DrawnSamples, Simulated
-from sereno.reconstruct.unet.guess import told
-from sereno.nets.gridded import Grid, Solver, Term, two_scale_terms
+from samples import WINDOW, DrawnSamples, Simulated
+from sereno.nets.gridded import two_scale_terms
+from sereno.reconstruct.unet.guess import FirstGuess, Place, told
 
 SAMPLES = 256
 """Samples of a shard."""
 LENGTHS, TIMES, ERRORS, AMPLITUDES = 0.15, 0.2, 0.15, 0.1
 """Standard deviations of the logarithms of what the scales are made wrong by, as tuned ones are."""
-LARGEST_AMPLITUDE = 2.0
+LARGEST_AMPLITUDE, SHORTEST = 2.0, 0.3
+"""Greatest amplitude, in climatological standard deviations, and shortest length, in cells, of a first guess."""
+SEASON = 2
+"""Numbers at the end of what is told that tell the season, which a simulated sea has none of."""
+SEED = 7
 
 
 class Shard(NamedTuple):
@@ -47,20 +51,62 @@ class Shard(NamedTuple):
 def read_shard(path: Path) -> Shard:
     """Read a shard."""
     with np.load(path) as held:
-        scales = held["S"]
-        return Shard(held["V"], held["F"], held["T"], held["W"], np.stack([_told(numbers) for numbers in scales]))
+        return Shard(*(held[name] for name in Shard._fields))
 
 
-def _told(numbers: np.ndarray) -> np.ndarray:
-    """Return what is told of a sample, less the season, from the scales in its shard."""
-    noise, shared, length, large_length, time, large_time, share, side, amplitude = (float(n) for n in numbers)
-    cell = np.exp(side)
-    scales = {
-        "length": np.exp(length) * cell,
-        "large_length": np.exp(large_length) * cell,
-        "time": np.exp(time),
-        "large_time": np.exp(large_time),
-        "share": share,
-    }
-    terms = two_scale_terms(scales, amplitude=amplitude, shared_error=shared, error_length=60.0)
-    return told(terms, noise=noise, side=cell, day_of_year=0)[:-2]
+def with_guess(drawn: Simulated, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Return a sample's values, first guess, truth, water, and what is told of it."""
+    std, found = drawn.climatology_std, drawn.covariance
+    wrong = {name: float(np.exp(rng.normal(0, TIMES if name.endswith("time") else LENGTHS))) for name in found["scales"]}
+    scales = {name: value * (1 if name == "share" else wrong[name]) for name, value in found["scales"].items()}
+    scales["length"] = max(scales["length"], SHORTEST * drawn.spacing[0])
+    noise = float(found["noise"] * np.exp(rng.normal(0, ERRORS)))
+    terms = two_scale_terms(
+        scales,
+        amplitude=min(found["amplitude"] * np.exp(rng.normal(0, AMPLITUDES)), LARGEST_AMPLITUDE),
+        shared_error=found["correlated_noise"] / std * np.exp(rng.normal(0, 2 * ERRORS)),
+        error_length=found["noise_length"],
+    )
+    shape = drawn.water.shape
+    place = Place(drawn.water, np.full(shape, std, np.float32), drawn.spacing[0], np.full(shape[0], drawn.spacing[1]))
+    guess = FirstGuess(tuple(terms), noise)
+    first = guess.analyse(guess.solver(place, len(drawn.values)), drawn.values, place)
+    truth = np.where(drawn.water, drawn.truth / std, 0)
+    about = told(terms, noise=noise / std, side=place.side, day_of_year=0)[:-SEASON]
+    return drawn.values / std, first, truth, drawn.water, about
+
+
+def make_shard(library: Path, path: Path, number: int) -> float:
+    """Write a shard of samples drawn from what the library holds now; return the error of their first guesses."""
+    drawn = DrawnSamples(library, seed=0)
+    samples = [
+        with_guess(drawn.sample(number, index), np.random.default_rng([SEED, number, index])) for index in range(SAMPLES)
+    ]
+    kinds = (np.float16, np.float16, np.float16, bool, np.float32)
+    shard = Shard(*(np.stack(part).astype(kind) for part, kind in zip(zip(*samples, strict=True), kinds, strict=True)))
+    partial = path.with_name(f".{path.name}")
+    np.savez(partial, **shard._asdict())
+    partial.rename(path)
+    error = (shard.guess[:, WINDOW // 2].astype(np.float32) - shard.truth)[shard.water]
+    return float(np.sqrt(np.mean(error**2)))
+
+
+def main() -> None:
+    """Make shards."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("library", type=Path)
+    parser.add_argument("shards", type=Path)
+    parser.add_argument("--count", type=int, default=60, help="how many there are to be")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    options.shards.mkdir(parents=True, exist_ok=True)
+    for number in range(options.count):
+        path = options.shards / f"{number:04d}.npz"
+        if not path.exists():
+            started = time.monotonic()
+            error = make_shard(options.library, path, number)
+            print(f"{path.name} {time.monotonic() - started:5.0f} s, first guess in error by {error:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -240,6 +240,10 @@ class UNet:
     """Days in the window, an odd number; the target is the central one."""
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(48, 80, 128, 160), min_length=2)
     """Channels of each level of the network, the finest first; a level has half the cells of the one before."""
+    passes: int = Field(default=1, ge=1, le=4)
+    """How often the network is applied, each time to what came out before, with the same weights."""
+    attention: bool = False
+    """Let the coarsest cells attend to those around them."""
     weights: Literal["packaged", "fine-tuned", "fresh"] = "fine-tuned"
     """Use the weights of the package as they are, train them further on the input, or train new ones on it."""
     members: int = Field(default=1, ge=1)
@@ -272,6 +276,15 @@ class UNet:
         _require_odd(self, "window")
 
 
+@dataclass(frozen=True, config=_STRICT)
+class ConvLSTMUNet(UNet):
+    """The same with a ConvLSTM over the days, to and fro, at the coarsest level of the network."""
+
+    method: Literal["convlstm-unet"] = "convlstm-unet"  # type: ignore[assignment]  # narrower
+    hidden: int = Field(default=64, ge=1)
+    """Channels of the ConvLSTM in either direction."""
+
+
 REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
     "model1": {"layers": 1, "kernel": 3, "dilation": 1},
     "model2": {"layers": 1, "kernel": 3, "dilation": 2},
@@ -282,7 +295,15 @@ REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
 """The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
 MethodConfig = Annotated[
-    Climatology | Interpolation | Persistence | Linear | OptimalInterpolation | DINEOF | ConvLSTM | UNet,
+    Climatology
+    | Interpolation
+    | Persistence
+    | Linear
+    | OptimalInterpolation
+    | DINEOF
+    | ConvLSTM
+    | UNet
+    | ConvLSTMUNet,
     Field(discriminator="method"),
 ]
 
@@ -335,6 +356,12 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> Ru
 def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
     """Return the default configuration of a method; `settings` are further keys of `RunConfig`."""
     return parse_config({"model": {"method": method}, **settings}, origin=f"method {method!r}")
+
+
+def configure_at_once(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
+    """Return the configuration under which a quick method is fitted on the fly: a network is used as it is packaged."""
+    model = {"method": method} | ({"weights": "packaged"} if method == "unet" else {})
+    return parse_config({"model": model, **settings}, origin=f"method {method!r}")
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

@@ -44,7 +44,9 @@ def masked_gaussian_nll(
     return total / mask.sum().clamp(min=1)
 
 
-def beta_nll(mean: Tensor, variance: Tensor, target: Tensor, weight: Tensor, *, squared_error: bool = False) -> Tensor:
+def beta_nll(
+    mean: Tensor, variance: Tensor, target: Tensor, weight: Tensor, *, squared_error: bool = False
+) -> Tensor:
     """Return a Gaussian negative log-likelihood in which uncertain pixels teach the mean as much as certain ones.
 
     The likelihood alone makes little of what it is uncertain of, and so stays uncertain of it. Each pixel's is weighed

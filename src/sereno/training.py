@@ -27,7 +27,7 @@ import xarray as xr
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from sereno.config import ConvLSTM, UNet
@@ -165,7 +165,12 @@ def train_on(
         steps = -(-len(training) // config.batch_size)
         logbook = _Logbook(folder, config, steps, max_minutes, progress)
         trainer = _trainer(config, logbook, learner.averaging)
-        _fit(trainer, _Fitting(learner, config, scale), _Data(training, validation, config), checkpoint)
+        _fit(
+            trainer,
+            _Fitting(learner, config, scale, config.max_epochs * steps),
+            _Data(training, validation, config),
+            checkpoint,
+        )
         best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     progress("training", 1.0)
     weights = {name.removeprefix("network."): tensor for name, tensor in best.items()}
@@ -175,10 +180,10 @@ def train_on(
 class _Fitting(LightningModule):
     """The training of one network: its loss and its optimiser."""
 
-    def __init__(self, learner: Learner, config: ConvLSTM | UNet, scale: float) -> None:
+    def __init__(self, learner: Learner, config: ConvLSTM | UNet, scale: float, steps: int) -> None:
         super().__init__()
         self.network = learner.network
-        self.learner = learner
+        self.learner, self.steps = learner, steps
         self.config = config
         self.scale = scale
 
@@ -192,7 +197,7 @@ class _Fitting(LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """Return the learner's optimiser."""
-        return self.learner.optimiser(self.network.parameters(), int(self.trainer.estimated_stepping_batches))
+        return self.learner.optimiser(self.network.parameters(), self.steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note what the training was made with, for `_check_same_training`."""
@@ -291,7 +296,9 @@ class _Logbook(Callback):
 
 def _trainer(config: ConvLSTM | UNet, logbook: _Logbook, averaging: float | None) -> Trainer:
     """Return a trainer that says nothing."""
-    averages = [] if averaging is None else [EMAWeightAveraging(decay=averaging, update_starting_at_step=WARM_UP_STEPS)]
+    averages = (
+        [] if averaging is None else [EMAWeightAveraging(decay=averaging, update_starting_at_step=WARM_UP_STEPS)]
+    )
     return Trainer(
         devices=1,
         # Without it Lightning would make one worker of each task of a SLURM job.

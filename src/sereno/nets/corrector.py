@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sereno.config import ConvLSTMUNet
 from sereno.config import UNet as UNetConfig
+from sereno.nets.middle import LocalAttention, Nothing, Recurrence
 from sereno.nets.unet import UNet
 
 TOLD = 11
@@ -88,23 +92,39 @@ class Corrector(nn.Module):
     Parameters
     ----------
     network
-        Takes `channels` maps, returns two.
+        Takes `channels` maps and three of each day, returns two.
+    passes
+        How often the same network is applied, each time to what came out before.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, passes: int = 1) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.passes = network, passes
 
-    def forward(self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return mean and logarithm of the standard deviation, float32 (batch, lat, lon), in the unit of `values`."""
-        maps = encode(values, guess, water, spread, told).contiguous(memory_format=torch.channels_last)
-        correction, log_std = self.network(maps).float().unbind(1)
-        mean = guess[:, values.shape[1] // 2] + TYPICAL_ERROR * correction
-        floor = torch.log(torch.tensor(SMALLEST_STD))
-        return mean, torch.logaddexp(log_std + torch.log(torch.tensor(TYPICAL_ERROR)), floor)
+        half = values.shape[1] // 2
+        seen = torch.isfinite(values) & water[:, None]
+        for _ in range(self.passes):
+            maps = encode(values, guess, water, spread, told).contiguous(memory_format=torch.channels_last)
+            days = torch.stack(
+                [torch.where(seen, values - guess, 0.0), seen.float(), guess - guess[:, half : half + 1]], 2
+            )
+            correction, log_std = self.network(maps, days).float().unbind(1)
+            mean = guess[:, half] + TYPICAL_ERROR * correction
+            guess = torch.cat([guess[:, :half], mean[:, None], guess[:, half + 1 :]], 1)
+        return mean, torch.logaddexp(log_std + math.log(TYPICAL_ERROR), torch.tensor(math.log(SMALLEST_STD)))
 
 
-def corrector(config: UNetConfig) -> Corrector:
+def corrector(config: UNetConfig | ConvLSTMUNet) -> Corrector:
     """Return the network that a configuration asks for, with fresh weights."""
-    network = UNet(channels(config.window), 2, config.widths)
-    return Corrector(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    coarsest = config.widths[-1]
+    middle: nn.Module = Nothing()
+    if isinstance(config, ConvLSTMUNet):
+        middle = Recurrence(coarsest, daily=3, hidden=config.hidden, factor=2 ** (len(config.widths) - 1))
+    elif config.attention:
+        middle = LocalAttention(coarsest)
+    network = UNet(channels(config.window), 2, config.widths, middle)
+    return Corrector(network.to(memory_format=torch.channels_last), passes=config.passes)  # type: ignore[call-overload]

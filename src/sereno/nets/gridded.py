@@ -98,7 +98,9 @@ def two_scale_terms(
 
 def _matern(variance: float) -> tuple[tuple[float, float], ...]:
     """Return the fewest Gaussians that are close enough to a Matérn-3/2 term of a variance."""
-    good = [sum_ for sum_, error in zip(MATERN_GAUSSIANS, MATERN_ERRORS, strict=True) if variance * error <= TOLERATED]
+    good = [
+        sum_ for sum_, error in zip(MATERN_GAUSSIANS, MATERN_ERRORS, strict=True) if variance * error <= TOLERATED
+    ]
     return good[0] if good else MATERN_GAUSSIANS[-1]
 
 
@@ -276,7 +278,10 @@ class _Smoother:
         power = torch.einsum("bwih,biw->bwh", along_columns**2, (along_rows**2).sum(2))
         along_columns = along_columns * (term.variance / power.clamp(min=1e-12)).sqrt()[:, :, None, :]
         in_time = None if term.time <= 0 else _root(days, term.time).to(land)
-        overlaps = tuple(_overlap(axis, side / deviation) for axis, side in ((rows, grid.height), (columns, float(grid.widths.mean()))))
+        overlaps = tuple(
+            _overlap(axis, side / deviation)
+            for axis, side in ((rows, grid.height), (columns, float(grid.widths.mean())))
+        )
         return cls(along_rows, along_columns, in_time, term.signal, overlaps)
 
     def smooth(self, nodes: Tensor) -> Tensor:
@@ -304,16 +309,18 @@ class _Smoother:
         loose = (1 / density).mean((1, 2, 3), keepdim=True)
         spectrum = 1 / ((1 - loose) * (ly[:, None, None] * lx) + loose)
         root = density.rsqrt()
+
         def apply(nodes):
             there = torch.einsum("ia,bitj->batj", uy, nodes * root) @ ux
             return root * torch.einsum("ia,batj->bitj", uy, (there * spectrum) @ ux.T)
+
         return apply
 
 
 def _overlap(nodes: Tensor, cell: float):
     """Return eigenvalues and eigenvectors of the correlation of the kernels of nodes along an axis."""
     distance = (nodes[:, None] - nodes) * cell
-    values, vectors = torch.linalg.eigh(torch.exp(-distance.double()**2 / 4))
+    values, vectors = torch.linalg.eigh(torch.exp(-(distance.double() ** 2) / 4))
     return values.clamp(min=1e-4).float(), vectors.float()
 
 
@@ -379,4 +386,3 @@ def _add(a: Mapping[int, Tensor], factor: Tensor | float, b: Mapping[int, Tensor
     """Return a + factor · b."""
     by = factor[:, None, None, None] if isinstance(factor, Tensor) else factor
     return {k: part + by * b[k] for k, part in a.items()}
-

@@ -38,33 +38,33 @@ class UNet(nn.Module):
     widths
         Channels of each level, the finest first; each level has half the cells along either axis of the one before.
     middle
-        What the coarsest maps pass through besides; nothing where not given.
+        What the coarsest maps pass through with the maps of the days: see `sereno.nets.middle`.
     """
 
-    def __init__(self, before: int, after: int, widths: tuple[int, ...], middle: nn.Module | None = None) -> None:
+    def __init__(self, before: int, after: int, widths: tuple[int, ...], middle: nn.Module) -> None:
         super().__init__()
         self.enter = nn.Conv2d(before, widths[0], 3, padding=1)
         self.down = nn.ModuleList(Block(width, width) for width in widths)
         self.coarser = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
-        self.middle = middle or nn.Identity()
+        self.middle = middle
         self.finer = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:], strict=False))
         self.up = nn.ModuleList(Block(width, width) for width in widths[:-1])
         self.leave = nn.Conv2d(widths[0], after, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]  # it has one
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return (batch, after, lat, lon) from (batch, before, lat, lon), sides of any length."""
+    def forward(self, maps: Tensor, days: Tensor) -> Tensor:
+        """Return (batch, after, lat, lon) from (batch, before, lat, lon) and (batch, days, n, lat, lon)."""
         lat, lon = maps.shape[-2:]
         side = 2 ** len(self.coarser)
-        maps = functional.pad(maps, (0, -lon % side, 0, -lat % side))
+        maps, days = (functional.pad(part, (0, -lon % side, 0, -lat % side)) for part in (maps, days))
         maps = self.enter(maps)
         kept = []
         for block, coarser in zip(self.down, self.coarser, strict=False):
             maps = block(maps)
             kept.append(maps)
             maps = coarser(maps)
-        maps = self.middle(self.down[-1](maps))
+        maps = self.middle(self.down[-1](maps), days)
         for block, finer in zip(reversed(self.up), reversed(self.finer), strict=True):
             maps = functional.interpolate(finer(maps), scale_factor=2, mode="nearest")
             maps = block(maps + kept.pop())

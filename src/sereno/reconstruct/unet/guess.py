@@ -43,7 +43,15 @@ def told(terms: Sequence[Term], *, noise: float, side: float, day_of_year: float
     in_time = [(1 + lag) * np.exp(-lag) for lag in lags]
     correlations = [float(variance @ part / variance.sum()) for part in (*in_space, *in_time)]
     angle = 2 * np.pi * day_of_year / 365.25
-    numbers = [noise, np.sqrt(shared), np.sqrt(variance.sum()), *correlations, np.log(side) / 3, np.sin(angle), np.cos(angle)]
+    numbers = [
+        noise,
+        np.sqrt(shared),
+        np.sqrt(variance.sum()),
+        *correlations,
+        np.log(side) / 3,
+        np.sin(angle),
+        np.cos(angle),
+    ]
     return np.array(numbers, dtype=np.float32)
 
 
@@ -69,7 +77,10 @@ class Place:
     def cut(self, crop: tuple[slice, slice]) -> Place:
         """Return a part of it."""
         return Place(
-            np.ascontiguousarray(self.water[crop]), np.ascontiguousarray(self.std[crop]), self.height, self.widths[crop[0]]
+            np.ascontiguousarray(self.water[crop]),
+            np.ascontiguousarray(self.std[crop]),
+            self.height,
+            self.widths[crop[0]],
         )
 
     @property
@@ -107,7 +118,9 @@ class FirstGuess:
         water = torch.from_numpy(place.water)[None]
         return Solver(self.terms, Grid(water, place.height, torch.from_numpy(place.widths).float()), days)
 
-    def analyse(self, solver: Solver, values: np.ndarray, place: Place, error: np.ndarray | None = None) -> np.ndarray:
+    def analyse(
+        self, solver: Solver, values: np.ndarray, place: Place, error: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return the first guess of every day of a window.
 
         Parameters

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ from torch import Tensor
 from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
 from sereno.config import UNet
 from sereno.errors import InputError
-from sereno.features import Archive, split
+from sereno.features import split
 from sereno.grid import cell_size, cell_widths
 from sereno.methods import Progress, State, silent
 from sereno.nets.corrector import Corrector, corrector
@@ -107,7 +105,15 @@ class UNetReconstructor:
             weights, history = [_packaged()] * config.members, []
         else:
             weights, history = _trained(
-                cube, valid, config, guess, seed=seed, folder=folder, resume=resume, max_minutes=max_minutes, progress=progress
+                cube,
+                valid,
+                config,
+                guess,
+                seed=seed,
+                folder=folder,
+                resume=resume,
+                max_minutes=max_minutes,
+                progress=progress,
             )
         return cls(config, guess, tuple(_network(config, w) for w in weights), history)
 
@@ -176,7 +182,14 @@ class UNetReconstructor:
         told = state.values["guess"]
         guess = FirstGuess(tuple(Term(*term) for term in told["terms"]), told["noise"], told["typical_error"])
         networks = [
-            _network(config, {k.split(".", 1)[1]: torch.from_numpy(v) for k, v in state.tensors.items() if k.startswith(f"{number}.")})
+            _network(
+                config,
+                {
+                    k.split(".", 1)[1]: torch.from_numpy(v)
+                    for k, v in state.tensors.items()
+                    if k.startswith(f"{number}.")
+                },
+            )
             for number in range(config.members)
         ]
         return cls(config, guess, tuple(networks), state.values["history"])

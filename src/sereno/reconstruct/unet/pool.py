@@ -82,6 +82,7 @@ def pool(
     progress
         Called with the number of samples made.
     """
+
     def one(item: tuple[int, HiddenWindow]) -> Sample:
         number, window = item
         here, values = place.cut(window.crop), window.values.copy()
