@@ -16,7 +16,6 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from sereno.cube import OBSERVED
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.conditions import WINDOW, conditions, liveliness
 from sereno.reconstruct.factors import COVER_EDGES, COVERS, LAG_EDGES, LAGS, Factors, Withheld, observed_factor
@@ -99,14 +98,13 @@ class Calibration:
         for length in analysis.chunksizes["time"]:
             at = days[start : start + length]
             whole = int((at[-1] - at[0]) / np.timedelta64(1, "D")) + WINDOW + 1
-            parts.append(by_block(anomalies, at, window=WINDOW, reconstruct_block=work, block_days=whole)["std"])
+            parts.append(by_block(anomalies, at, window=WINDOW, reconstruct_block=work, block_days=whole))
             start += length
-        factor = xr.concat(parts, "time")
+        found = xr.concat(parts, "time")
         stated: xr.DataArray = xr.apply_ufunc(
             self._of_stated, analysis["std"], dask="parallelized", output_dtypes=[np.float32]
         )
-        factor = factor * stated.where(analysis["source"] != OBSERVED, np.float32(1))
-        return (analysis["std"] * factor).astype("float32")
+        return (analysis["std"] * found["std"] * stated.where(found["mean"] > 0, np.float32(1))).astype("float32")
 
     def _of_stated(self, std: np.ndarray) -> np.ndarray:
         """Return the factor of a stated standard deviation."""
@@ -117,10 +115,12 @@ class Calibration:
     def _of_block(
         self, values: np.ndarray, block: np.ndarray, *, scale: np.ndarray, water: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the factor of a block of days by their conditions, as mean and as std, float32 (n, lat, lon)."""
+        """Return where the stated variance bears on the factor, and the factor by all else, float32 (n, lat, lon)."""
         lag, cover, totals, counts = conditions(values, scale=scale, water=water, noise=self.noise_variance)
         lively = liveliness(totals, counts, np.asarray(self.typical)) ** np.asarray(self.exponents)
         filled = np.asarray(self.by_cover)[np.digitize(cover, COVER_EDGES)] * lively.prod(axis=1)
         variance = np.asarray(self.by_lag)[np.digitize(lag, LAG_EDGES)]
-        factor = np.sqrt(variance * np.where(lag == 0, 1.0, filled[:, None, None])).astype(np.float32)
-        return factor, factor
+        variance *= np.where(lag == 0, 1.0, filled[:, None, None])
+        blind = counts[:, 0] == 0
+        variance[blind] = 1.0  # nothing was seen anywhere: the climatology's own spread
+        return ((lag > 0) & ~blind[:, None, None]).astype(np.float32), np.sqrt(variance).astype(np.float32)

@@ -71,7 +71,8 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
         for apart in aparts:
             square = at_sea**2 if apart == 0 else (at_sea[apart:] - at_sea[:-apart]) ** 2 / 2
             seen = np.isfinite(square)
-            totals[apart:, kind] += (np.where(seen, square, 0.0) - noise * seen) @ inverse
+            # Summed row by row, so that a day's sum does not depend on the days that share its block.
+            totals[apart:, kind] += ((np.where(seen, square, 0.0) - noise * seen) * inverse).sum(axis=1)
             counts[apart:, kind] += seen.sum(axis=1)
     totals, counts = (convolve1d(part, weights, axis=0, mode="constant")[inner] / cells for part in (totals, counts))
     return Conditions(np.where(here, np.float32(0), nearest), 1 - here.sum(axis=(1, 2)) / cells, totals, counts)

@@ -19,9 +19,11 @@ STATED_BINS = 8
 """Bins of the stated variance, equally full."""
 PRIOR_DAYS = 8.0
 """A bin's factor is drawn towards the common one as if so many days had shown that."""
+LEVEL_DAYS = 1.0
+"""The common factor, and that of observed pixels, is drawn towards 1 as if so many days had shown that."""
 PRIOR_PIXELS = 500.0
 """A bin takes up as much of added errors as all do, as if so many pixels had shown that."""
-SMALLEST, LARGEST = 1 / 16, 16.0
+SMALLEST, LARGEST = 1e-3, 1e3
 """Bounds of factors."""
 _ROUNDS = 10
 
@@ -97,9 +99,9 @@ class Withheld(NamedTuple):
         weight = scaled / (scaled + self.weight_noise)
         relative = weight * (self.square - self.noise) / scaled
         whole = np.zeros(self.day.size, int)
-        level = bounded(relative.sum() / weight.sum()) ** trust(days_of(self.day, weight, whole, 1))
+        level = bounded(relative.sum() / weight.sum()) ** trust(days_of(self.day, weight, whole, 1), LEVEL_DAYS)
         kinds = ((self.lag, LAGS), (self.cover, COVERS), (self.stated, int(self.stated.max()) + 1))
-        trusts = [trust(days_of(self.day, weight, place, most)) for place, most in kinds]
+        trusts = [trust(days_of(self.day, weight, place, most), PRIOR_DAYS) for place, most in kinds]
         found = [np.ones(most) for _, most in kinds]
         for _ in range(_ROUNDS):
             for kind, (place, most) in enumerate(kinds):
@@ -129,7 +131,7 @@ def observed_factor(found: Residuals, error: ObservationError) -> float:
     weight = found.variance / (found.variance + error.variance)
     relative = (weight * (found.square - noise) / found.variance).sum() / weight.sum()
     number = np.unique(found.day, return_inverse=True)[1]
-    return float((bounded(relative) ** trust(days_of(number, weight, one, 1)))[0])
+    return float((bounded(relative) ** trust(days_of(number, weight, one, 1), LEVEL_DAYS))[0])
 
 
 def taken_up(found: Residuals, place: np.ndarray) -> np.ndarray:
@@ -157,9 +159,9 @@ def bounded(factor: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(factor, SMALLEST, LARGEST))
 
 
-def trust(days: np.ndarray) -> np.ndarray:
-    """Return how far a factor that so many days tell is believed, 0 to 1."""
-    return np.asarray(days / (days + PRIOR_DAYS))
+def trust(days: np.ndarray, prior: float) -> np.ndarray:
+    """Return how far a factor that so many days tell is believed beside those of the prior, 0 to 1."""
+    return np.asarray(days / (days + prior))
 
 
 def days_of(day: np.ndarray, weight: np.ndarray, place: np.ndarray, most: int) -> np.ndarray:
