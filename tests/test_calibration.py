@@ -134,6 +134,7 @@ def test_conditions_are_those_of_a_count_by_hand() -> None:
     values[half + 6, 0, 1] = 2.0
     found = conditions(values, scale=np.full((1, 2), 2.0), water=np.ones((1, 2), bool), noise=0.5)
     np.testing.assert_array_equal(found.lag, [[[1, 6]]])
+    np.testing.assert_array_equal(found.since, [[[2, np.inf]]])
     assert found.cover == [1]
     weights = 1 - np.array([2, 1, 6]) / (half + 1)
     assert found.counts[0, 0] == pytest.approx(weights.sum() / 2)

@@ -1,8 +1,8 @@
 """The calibration of every method's standard deviation, learned after the method on days of which it saw a part.
 
 The error variance of a pixel that was not observed is the one that the method states, times a factor of that very
-variance, one of the lag of the nearest observation, one of the day's cloud cover, and powers of how lively the sea
-has been of late (`sereno.reconstruct.conditions`). Observed pixels have a factor of their own.
+variance, one each of the days to the nearest observation and since the last one, one of the day's cloud cover, and
+powers of how lively the sea has been of late (`sereno.reconstruct.conditions`). Observed pixels have a factor too.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Calibration:
     ----------
     by_lag
         One for each bin of `LAG_EDGES`; the first, of observed pixels, stands alone.
+    by_since
+        The same for days since the last observation.
     by_cover
         One for each bin of `COVER_EDGES`.
     stated, by_stated
@@ -53,6 +55,7 @@ class Calibration:
     """
 
     by_lag: tuple[float, ...] = (1.0,) * LAGS
+    by_since: tuple[float, ...] = (1.0,) * LAGS
     by_cover: tuple[float, ...] = (1.0,) * COVERS
     stated: tuple[float, ...] = (0.0,)
     by_stated: tuple[float, ...] = (1.0,)
@@ -72,7 +75,7 @@ class Calibration:
         seen = found.lag == 0
         told, others = found.at(~seen), found.at(seen)
         typical = np.maximum(found.totals.sum(axis=0) / np.maximum(found.counts.sum(axis=0), 1e-9), LEAST_TYPICAL)
-        factors = Factors(np.ones(LAGS), np.ones(COVERS), np.zeros(1), np.ones(1))
+        factors = Factors(np.ones(LAGS), np.ones(LAGS), np.ones(COVERS), np.zeros(1), np.ones(1))
         exponents = EXPONENTS[0]
         if told.day.size:
             pixels = Withheld.of(told, typical, error)
@@ -81,8 +84,8 @@ class Calibration:
                 exponents = min(EXPONENTS, key=few.unlikeliness)
             factors = pixels.factors(exponents)
         factors.by_lag[0] = observed_factor(others, error)
-        by_lag, by_cover, stated, by_stated = (tuple(part.tolist()) for part in factors)
-        return cls(by_lag, by_cover, stated, by_stated, exponents, tuple(typical.tolist()), error.variance)
+        by_lag, by_since, by_cover, stated, by_stated = (tuple(part.tolist()) for part in factors)
+        return cls(by_lag, by_since, by_cover, stated, by_stated, exponents, tuple(typical.tolist()), error.variance)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
@@ -116,11 +119,12 @@ class Calibration:
         self, values: np.ndarray, block: np.ndarray, *, scale: np.ndarray, water: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return where the stated variance bears on the factor, and the factor by all else, float32 (n, lat, lon)."""
-        lag, cover, totals, counts = conditions(values, scale=scale, water=water, noise=self.noise_variance)
+        lag, since, cover, totals, counts = conditions(values, scale=scale, water=water, noise=self.noise_variance)
         lively = liveliness(totals, counts, np.asarray(self.typical)) ** np.asarray(self.exponents)
         filled = np.asarray(self.by_cover)[np.digitize(cover, COVER_EDGES)] * lively.prod(axis=1)
         variance = np.asarray(self.by_lag)[np.digitize(lag, LAG_EDGES)]
-        variance *= np.where(lag == 0, 1.0, filled[:, None, None])
+        filled = filled[:, None, None] * np.asarray(self.by_since)[np.digitize(since, LAG_EDGES)]
+        variance *= np.where(lag == 0, 1.0, filled)
         blind = counts[:, 0] == 0
         variance[blind] = 1.0  # nothing was seen anywhere: the climatology's own spread
         return ((lag > 0) & ~blind[:, None, None]).astype(np.float32), np.sqrt(variance).astype(np.float32)

@@ -29,9 +29,9 @@ class Conditions(NamedTuple):
 
     Attributes
     ----------
-    lag
-        Days to the nearest observation of each pixel: 0 on the day itself, infinite where there is none in the
-        window; float32 (n, lat, lon).
+    lag, since
+        Days to the nearest observation of each pixel, and days since the last one: 0 on the day itself, infinite
+        where there is none in the window; float32 (n, lat, lon).
     cover
         Share of the water that is not seen, (n,).
     totals, counts
@@ -40,6 +40,7 @@ class Conditions(NamedTuple):
     """
 
     lag: np.ndarray
+    since: np.ndarray
     cover: np.ndarray
     totals: np.ndarray
     counts: np.ndarray
@@ -62,7 +63,7 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
     half, cells = WINDOW // 2, max(int(water.sum()), 1)
     inner = slice(half, len(values) - half)
     here = np.isfinite(values[inner])
-    _, nearest = days_to_observation(values, np.arange(len(here)))
+    since, nearest = days_to_observation(values, np.arange(len(here)))
     at_sea = values[:, water]
     inverse = 1 / np.maximum(scale[water].astype(np.float64), 1e-6) ** 2
     weights = 1 - np.abs(np.arange(-half, half + 1)) / (half + 1)
@@ -75,7 +76,8 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
             totals[apart:, kind] += ((np.where(seen, square, 0.0) - noise * seen) * inverse).sum(axis=1)
             counts[apart:, kind] += seen.sum(axis=1)
     totals, counts = (convolve1d(part, weights, axis=0, mode="constant")[inner] / cells for part in (totals, counts))
-    return Conditions(np.where(here, np.float32(0), nearest), 1 - here.sum(axis=(1, 2)) / cells, totals, counts)
+    lag, since = (np.where(here, np.float32(0), distance) for distance in (nearest, since))
+    return Conditions(lag, since, 1 - here.sum(axis=(1, 2)) / cells, totals, counts)
 
 
 def liveliness(totals: np.ndarray, counts: np.ndarray, typical: np.ndarray) -> np.ndarray:

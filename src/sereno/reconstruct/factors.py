@@ -1,4 +1,4 @@
-"""Factors of the error variance by lag, by cloud cover and by the stated variance, from residuals."""
+"""Factors of the error variance by time to observations, cloud cover and the stated variance, from residuals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sereno.reconstruct.observation_error import ObservationError
 from sereno.reconstruct.residuals import Residuals
 
 LAG_EDGES = (1, 2, 3, 4, 6, 8, np.inf)
-"""Bins of lag: observed that day, 1, 2, 3, 4 to 5, 6 to 7 days, 8 and more, none in the window."""
+"""Bins of days to the nearest observation and since the last one: observed that day, 1, 2, 3, 4 to 5, 6 to 7 days, 8
+and more, none in the window."""
 COVER_EDGES = (0.5, 0.75, 0.9, 0.97, 1.0)
 """Bins of cloud cover; the last is a day without any observation."""
 LAGS, COVERS = len(LAG_EDGES) + 1, len(COVER_EDGES) + 1
@@ -29,9 +30,10 @@ _ROUNDS = 10
 
 
 class Factors(NamedTuple):
-    """Factors by lag, by cover, and by the stated variance: those at the logarithms `stated`, ascending."""
+    """Factors by lag, by days since, by cover, and by the stated variance: at the logarithms `stated`, ascending."""
 
     by_lag: np.ndarray
+    by_since: np.ndarray
     by_cover: np.ndarray
     stated: np.ndarray
     by_stated: np.ndarray
@@ -50,7 +52,7 @@ class Withheld(NamedTuple):
         Variance of the observations' errors, for the weights.
     lively
         Both kinds of liveliness, (n, 2).
-    lag, cover, stated, day
+    lag, since, cover, stated, day
         Numbers of the bins and of the day.
     """
 
@@ -60,6 +62,7 @@ class Withheld(NamedTuple):
     weight_noise: np.ndarray
     lively: np.ndarray
     lag: np.ndarray
+    since: np.ndarray
     cover: np.ndarray
     stated: np.ndarray
     day: np.ndarray
@@ -76,6 +79,7 @@ class Withheld(NamedTuple):
             weight_noise=np.full(found.day.size, error.variance),
             lively=liveliness(found.totals, found.counts, typical),
             lag=np.digitize(found.lag, LAG_EDGES),
+            since=np.digitize(found.since, LAG_EDGES),
             cover=np.digitize(found.cover, COVER_EDGES),
             stated=stated,
             day=np.unique(found.day, return_inverse=True)[1],
@@ -100,24 +104,26 @@ class Withheld(NamedTuple):
         relative = weight * (self.square - self.noise) / scaled
         whole = np.zeros(self.day.size, int)
         level = bounded(relative.sum() / weight.sum()) ** trust(days_of(self.day, weight, whole, 1), LEVEL_DAYS)
-        kinds = ((self.lag, LAGS), (self.cover, COVERS), (self.stated, int(self.stated.max()) + 1))
+        stated = self.stated, int(self.stated.max()) + 1
+        kinds = ((self.lag, LAGS), (self.since, LAGS), (self.cover, COVERS), stated)
         trusts = [trust(days_of(self.day, weight, place, most), PRIOR_DAYS) for place, most in kinds]
         found = [np.ones(most) for _, most in kinds]
         for _ in range(_ROUNDS):
             for kind, (place, most) in enumerate(kinds):
                 others = [found[n][at] for n, (at, _) in enumerate(kinds) if n != kind]
-                expected = level * weight * others[0] * others[1]
+                expected = level * weight * np.prod(others, axis=0)
                 above, below = np.bincount(place, relative, most), np.bincount(place, expected, most)
                 ratio = np.divide(above, below, out=np.ones(most), where=below > 0)
                 found[kind] = bounded(ratio) ** trusts[kind]
         counts = np.bincount(self.stated)
         knots = np.bincount(self.stated, np.log(self.variance)) / counts
-        return Factors(bounded(level * found[0]), found[1], knots, found[2])
+        return Factors(bounded(level * found[0]), found[1], found[2], knots, found[3])
 
     def unlikeliness(self, exponents: tuple[float, ...]) -> float:
         """Return the mean of −2 log likelihood of the residuals, but for a constant, under the factors they give."""
-        by_lag, by_cover, _, by_stated = self.factors(exponents)
-        variance = self.scaled(exponents) * by_lag[self.lag] * by_cover[self.cover] * by_stated[self.stated]
+        by_lag, by_since, by_cover, _, by_stated = self.factors(exponents)
+        variance = self.scaled(exponents) * by_lag[self.lag] * by_since[self.since]
+        variance *= by_cover[self.cover] * by_stated[self.stated]
         total = np.maximum(variance + self.noise, 0.2 * variance)
         return float(np.mean(np.log(total) + self.square / total))
 

@@ -49,7 +49,7 @@ class Residuals:
     ----------
     day
         Days since 1970, int.
-    lag, cover, totals, counts
+    lag, since, cover, totals, counts
         As of `sereno.reconstruct.conditions.Conditions`; the last two (n, 2).
     variance
         The error variance that the method states.
@@ -62,6 +62,7 @@ class Residuals:
 
     day: np.ndarray
     lag: np.ndarray
+    since: np.ndarray
     cover: np.ndarray
     totals: np.ndarray
     counts: np.ndarray
@@ -187,6 +188,7 @@ def _reconstruct(
     return Residuals(
         day=days.astype("datetime64[D]").astype(int)[place],
         lag=near.lag[chosen],
+        since=near.since[chosen],
         cover=near.cover[place],
         totals=near.totals[place],
         counts=near.counts[place],
