@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -70,12 +71,25 @@ class AnomalyReconstructor:
             progress=progress,
             **training,
         )
-        return cls(config, climatology, inner).calibrated(cube if valid is None else valid, seed=seed)
+        fitted = cls(config, climatology, inner)
+        if valid is not None:
+            return fitted.calibrated(valid, seed=seed)
+        return fitted.calibrated(
+            cube, seed=seed, refit=lambda part: fit_climatology(part, config.climatology, table=table)
+        )
 
-    def calibrated(self, cube: xr.Dataset, *, seed: int = 0) -> Self:
-        """Return the same method with its standard deviation calibrated on withheld observations of a cube."""
+    def calibrated(
+        self, cube: xr.Dataset, *, seed: int = 0, refit: Callable[[xr.Dataset], Climatology] | None = None
+    ) -> Self:
+        """Return the same method with its standard deviation calibrated on withheld observations of a cube.
+
+        Parameters
+        ----------
+        refit
+            Fits the climatology of a cube; to be given where that of the method was fitted on `cube`.
+        """
         error = ObservationError.estimate(_in_memory(cube))
-        found = collect(self.inner, self.climatology, cube, error, seed=seed)
+        found = collect(self.inner, self.climatology, cube, error, seed=seed, refit=refit)
         calibration = Calibration() if found is None else Calibration.fit(found, error)
         return replace(self, noise_variance=error.variance, calibration=calibration)
 

@@ -37,6 +37,8 @@ STRETCHES, STRETCH_DAYS = 6, 40
 """A record that memory does not hold is looked at in so many stretches of so many days."""
 LONG_REACH, LONG_DAYS = 100, 1100
 """A method that reaches further than so many days is looked at on the last so many of a record: days share work."""
+SHORT_DAYS = 400
+"""In a record of no more days the climatology is fitted anew without what is withheld."""
 _SMALL_BYTES = 2**31
 _SEED = 7919  # another draw than any that the method itself learned from
 
@@ -82,7 +84,13 @@ class Residuals:
 
 
 def collect(
-    inner: Reconstructor[Any], climatology: Climatology, cube: xr.Dataset, error: ObservationError, *, seed: int
+    inner: Reconstructor[Any],
+    climatology: Climatology,
+    cube: xr.Dataset,
+    error: ObservationError,
+    *,
+    seed: int,
+    refit: Callable[[xr.Dataset], Climatology] | None = None,
 ) -> Residuals | None:
     """Reconstruct days of a cube with withheld observations; None where nothing can be withheld.
 
@@ -96,6 +104,9 @@ def collect(
         Of the field; days that are near to those to come, and were not fitted on if there are such.
     error
         Of the observations; further errors are drawn from it.
+    refit
+        Fits the climatology of a cube, where `climatology` was fitted on `cube` itself: in a short record the
+        withheld observations would bear on it.
     """
     rng = np.random.default_rng([seed, _SEED])
     sizes = [min(cube.sizes[dim], SIDE) for dim in DIMS[1:]]
@@ -106,7 +117,8 @@ def collect(
             dim: slice(start := int(rng.integers(0, cube.sizes[dim] - size + 1)), start + size)
             for dim, size in zip(DIMS[1:], sizes, strict=True)
         }
-        parts.append(_reconstruct(inner, climatology, part, withheld, here, error, rng))
+        used = climatology if refit is None or cube.sizes["time"] > SHORT_DAYS else refit(hide(part, withheld))
+        parts.append(_reconstruct(inner, used, part, withheld, here, error, rng))
     return Residuals.joined(parts) if parts else None
 
 
