@@ -57,8 +57,9 @@ def read_shard(path: Path) -> Shard:
 def with_guess(drawn: Simulated, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     """Return a sample's values, first guess, truth, water, and what is told of it."""
     std, found = drawn.climatology_std, drawn.covariance
-    wrong = {name: float(np.exp(rng.normal(0, TIMES if name.endswith("time") else LENGTHS))) for name in found["scales"]}
-    scales = {name: value * (1 if name == "share" else wrong[name]) for name, value in found["scales"].items()}
+    scales = dict(found["scales"])
+    for name in sorted(scales.keys() - {"share"}):
+        scales[name] *= float(np.exp(rng.normal(0, TIMES if name.endswith("time") else LENGTHS)))
     scales["length"] = max(scales["length"], SHORTEST * drawn.spacing[0])
     noise = float(found["noise"] * np.exp(rng.normal(0, ERRORS)))
     terms = two_scale_terms(
@@ -79,11 +80,11 @@ def with_guess(drawn: Simulated, rng: np.random.Generator) -> tuple[np.ndarray, 
 def make_shard(library: Path, path: Path, number: int) -> float:
     """Write a shard of samples drawn from what the library holds now; return the error of their first guesses."""
     drawn = DrawnSamples(library, seed=0)
-    samples = [
-        with_guess(drawn.sample(number, index), np.random.default_rng([SEED, number, index])) for index in range(SAMPLES)
-    ]
+    seeds = (np.random.default_rng([SEED, number, index]) for index in range(SAMPLES))
+    samples = [with_guess(drawn.sample(number, index), rng) for index, rng in enumerate(seeds)]
     kinds = (np.float16, np.float16, np.float16, bool, np.float32)
-    shard = Shard(*(np.stack(part).astype(kind) for part, kind in zip(zip(*samples, strict=True), kinds, strict=True)))
+    parts = zip(zip(*samples, strict=True), kinds, strict=True)
+    shard = Shard(*(np.stack(part).astype(kind) for part, kind in parts))
     partial = path.with_name(f".{path.name}")
     np.savez(partial, **shard._asdict())
     partial.rename(path)

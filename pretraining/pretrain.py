@@ -1,8 +1,8 @@
 """Train the network that comes with the package on samples with their first guesses (`guesses.py`).
 
-Usage: ``python pretraining/pretrain.py SHARDS -o FOLDER [--epochs N] [--minutes N]``. It can be stopped at any time and
-goes on where it was; shards that are added meanwhile are taken up. ``metrics.csv`` in the folder holds the losses, and
-``weights.safetensors`` the averaged weights with the least validation loss.
+Usage: ``python pretraining/pretrain.py SHARDS -o FOLDER [--epochs N] [--minutes N]``. It can be stopped at any time
+and goes on where it was; shards that are added meanwhile are taken up. ``metrics.csv`` in the folder holds the
+losses, and ``weights.safetensors`` the averaged weights with the least validation loss.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from safetensors.numpy import save_file
 
 from guesses import Shard, read_shard
 from sereno.config import UNet
+from sereno.reconstruct.unet.pool import turned
 from sereno.training import train_on
+from sereno.windows import Sample
 
 VALIDATION_SHARDS = 2
 """The first shards validate: they hold seas, clouds and coasts of the same family."""
@@ -40,39 +43,32 @@ class Shards:
     def __len__(self) -> int:
         return self.count
 
-    def of_epoch(self, epoch: int) -> Iterator[tuple[np.ndarray, ...]]:
+    def of_epoch(self, epoch: int) -> Iterator[Sample]:
         """Yield the samples of an epoch."""
         paths = sorted(self.folder.glob("[0-9]*.npz"))
         paths = paths[:VALIDATION_SHARDS] if self.fixed else paths[VALIDATION_SHARDS:]
         rng = np.random.default_rng((self.seed, 0 if self.fixed else epoch))
-        shards = [_CACHE.setdefault(path, read_shard(path)) if path not in _CACHE else _CACHE[path] for path in paths]
+        shards = [read_once(path) for path in paths]
         for index in range(self.count):
             shard = shards[index % len(shards)] if self.fixed else shards[rng.integers(len(shards))]
             place = index // len(shards) if self.fixed else int(rng.integers(len(shard.truth)))
-            yield sample(shard, place, rng, turned=not self.fixed)
+            yield sample(shard, place, rng, turn=not self.fixed)
 
 
-_CACHE: dict[Path, Shard] = {}
+read_once = cache(read_shard)
 
 
-def sample(shard: Shard, place: int, rng: np.random.Generator, *, turned: bool) -> tuple[np.ndarray, ...]:
+def sample(shard: Shard, place: int, rng: np.random.Generator, *, turn: bool) -> Sample:
     """Return what `sereno.learners` trains the corrector on."""
-    maps = [part[place] for part in (shard.values, shard.guess, shard.water, shard.truth)]
-    sign = np.float32(1)
-    if turned:
-        flips = tuple(slice(None, None, int(step)) for step in rng.choice([-1, 1], 2))
-        maps = [part[(..., *flips)] for part in maps]
-        if rng.random() < 0.5:
-            maps = [part.swapaxes(-1, -2) for part in maps]
-        sign = np.float32(rng.choice([-1, 1]))
-    values, guess, water, truth = (np.ascontiguousarray(part) for part in maps)
-    values, guess, truth = (sign * part.astype(np.float32) for part in (values, guess, truth))
+    values, guess, truth = (part[place].astype(np.float32) for part in (shard.values, shard.guess, shard.truth))
+    water = shard.water[place]
     seen = np.isfinite(values[len(values) // 2])
     weight = np.where(water, np.where(seen, OBSERVED, HIDDEN), 0).astype(np.float32)
     angle = rng.uniform(0, 2 * np.pi)
     told = np.append(shard.told[place], [np.sin(angle), np.cos(angle)]).astype(np.float32)
     spread = np.full(truth.shape, rng.normal(0, SPREAD), np.float32)
-    return values, guess, water, spread, told, truth, weight, np.float32(0)
+    made = (values, guess, water, spread, told, truth, weight, np.zeros((), np.float32))
+    return turned(made, rng) if turn else made
 
 
 def main() -> None:

@@ -85,7 +85,7 @@ def test_every_weight_counts(config: UNet) -> None:
     network = shuffled(corrector(config))
     mean, log_std = network(*inputs())
     (mean.sum() + log_std.sum()).backward()
-    idle = [name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    idle = [name for name, part in network.named_parameters() if part.grad is None or not part.grad.any()]
     assert not idle
 
 
@@ -121,7 +121,8 @@ def test_attention_looks_at_its_neighbourhood_alone() -> None:
     with torch.inference_mode():
         difference = (attention(maps, maps) - attention(moved, maps)).abs().amax(1)[0]
     rows, columns = torch.nonzero(difference > 1e-6, as_tuple=True)
-    assert rows.min() == 5 and rows.max() == 11 and columns.min() == 5 and columns.max() == 11
+    assert (rows.min(), rows.max()) == (5, 11)
+    assert (columns.min(), columns.max()) == (5, 11)
 
 
 def test_recurrence_is_the_same_to_and_fro_where_both_ways_are() -> None:

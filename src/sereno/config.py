@@ -359,7 +359,7 @@ def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
 
 
 def configure_at_once(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
-    """Return the configuration under which a quick method is fitted on the fly: a network is used as it is packaged."""
+    """Return the configuration that a quick method is fitted with on the fly: a network is used as packaged."""
     model = {"method": method} | ({"weights": "packaged"} if method == "unet" else {})
     return parse_config({"model": model, **settings}, origin=f"method {method!r}")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sereno.config import ConvLSTM, UNet
-from sereno.losses import beta_nll, masked_mse
+from sereno.losses import beta_nll, gaussian_nll, masked_mse
 from sereno.nets.corrector import corrector
 from sereno.nets.thesis import ThesisNetwork
 
@@ -66,11 +66,17 @@ def _adam(parameters: Iterator[nn.Parameter], steps: int, *, rate: float) -> tor
 
 
 def _correction_loss(network: nn.Module, batch: list[Tensor], step: int) -> tuple[Tensor, float]:
-    """Return the likelihood of the targets, whose noise is known, over the cells that have a weight."""
+    """Return the likelihood of the targets, whose noise is known, over the cells that have a weight.
+
+    β-NLL teaches; it is no measure of how good the network is, so that validation takes the likelihood itself.
+    """
     *inputs, truth, weight, noise_variance = batch
     mean, log_std = network(*inputs)
     variance = torch.exp(2 * log_std) + noise_variance[:, None, None]
-    loss = beta_nll(mean, variance, truth, weight, squared_error=network.training and step < WARM_UP_STEPS)
+    if network.training:
+        loss = beta_nll(mean, variance, truth, weight, squared_error=step < WARM_UP_STEPS)
+    else:
+        loss = gaussian_nll(mean, variance, truth, weight)
     return loss, max(float(weight.sum()), 1.0)
 
 

@@ -17,8 +17,9 @@ RANDOM_VALIDATION_WINDOWS = 64
 _DRAWS = 20
 _SMALLEST_SHARE = 0.02
 
-Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Inputs (window, 2, lat, lon), normalised truth (lat, lon) and hidden pixels (lat, lon)."""
+Sample = tuple[np.ndarray, ...]
+"""What the loss of a learner takes; the reference's: inputs (window, 2, lat, lon), normalised truth (lat, lon) and
+hidden pixels (lat, lon)."""
 
 
 class Windows(Protocol):

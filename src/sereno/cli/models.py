@@ -45,8 +45,8 @@ WHAT = (
 )
 DEFAULT_METHOD = "unet"
 PACKAGED = (
-    "the network that comes with the package is used as it is; climatology, scales and uncertainty are measured on the "
-    "input. sereno fit -m unet trains it further on your own region"
+    "the network that comes with the package is used as it is; climatology, scales and uncertainty are measured on "
+    "the input. sereno fit -m unet trains it further on your own region"
 )
 BARE = "what else it needs is fitted on the input that fill or evaluate uses it on"
 

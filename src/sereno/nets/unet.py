@@ -6,6 +6,8 @@ enough halo gives what the whole map gives.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -45,9 +47,9 @@ class UNet(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(before, widths[0], 3, padding=1)
         self.down = nn.ModuleList(Block(width, width) for width in widths)
-        self.coarser = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False))
+        self.coarser = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.middle = middle
-        self.finer = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(widths, widths[1:], strict=False))
+        self.finer = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(Block(width, width) for width in widths[:-1])
         self.leave = nn.Conv2d(widths[0], after, 3, padding=1)
         nn.init.zeros_(self.leave.weight)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import xarray as xr
 
+from sereno.grid import cell_size, cell_widths
 from sereno.nets.gridded import Grid, Solver, Term
+from sereno.reconstruct.oi.walk import known_everywhere
 
 CELLS, DAYS = (2.0, 8.0, 24.0), (1.0, 4.0)
 """Distances in cells, and lags, of which the correlation is told."""
@@ -157,3 +160,10 @@ class FirstGuess:
     def error_variance(self) -> float:
         """Variance of an observation's error, in squared climatological standard deviations where these are one."""
         return sum(float(term.variance) for term in self.terms if not term.signal)
+
+
+def place_of(cube: xr.Dataset) -> Place:
+    """Return the whole grid of an anomaly cube."""
+    water = cube["water"].values
+    std = known_everywhere(cube["climatology_std"].values.astype(np.float32), water)
+    return Place(water, std.astype(np.float32), cell_size(cube)[0], cell_widths(cube))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -12,29 +10,20 @@ from typing import Self
 import numpy as np
 import torch
 import xarray as xr
-from safetensors.numpy import load as load_tensors
 from torch import Tensor
 
 from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
 from sereno.config import UNet
-from sereno.errors import InputError
-from sereno.features import split
-from sereno.grid import cell_size, cell_widths
 from sereno.methods import Progress, State, silent
 from sereno.nets.corrector import Corrector, corrector
 from sereno.nets.gridded import Solver, Term, two_scale_terms
 from sereno.nets.precision import arithmetic
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi.method import OptimalInterpolation
-from sereno.reconstruct.oi.walk import known_everywhere
-from sereno.reconstruct.unet.guess import FirstGuess, Place
-from sereno.reconstruct.unet.pool import Pool, pool
+from sereno.reconstruct.unet.guess import FirstGuess, Place, place_of
+from sereno.reconstruct.unet.members import packaged, train_members
 from sereno.tiling import blend, plan
-from sereno.training import train_on
-from sereno.windows import Drawn
 
-WEIGHTS = "unet.safetensors"
-"""Weights that come with the package, in `sereno.data`."""
 TILE, HALO = 256, 64
 """Cells of the tiles that a large map is cut into for the network, and of the context round each."""
 
@@ -90,7 +79,7 @@ class UNetReconstructor:
         found = OptimalInterpolation.fit(
             cube, OptimalInterpolationConfig(), valid=valid, seed=seed, progress=progress
         )
-        place = _place(cube)
+        place = place_of(cube)
         mean = float(place.std[place.water].mean())
         covariance = found.covariance
         values = covariance.values()
@@ -102,9 +91,9 @@ class UNetReconstructor:
         )
         guess = FirstGuess(tuple(terms), covariance.noise, found.typical_error)
         if config.weights == "packaged":
-            weights, history = [_packaged()] * config.members, []
+            weights, history = [packaged()] * config.members, []
         else:
-            weights, history = _trained(
+            weights, history = train_members(
                 cube,
                 valid,
                 config,
@@ -124,7 +113,7 @@ class UNetReconstructor:
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the corrected anomalies of `days` and their standard deviation, lazily."""
-        place, window = _place(cube), self.config.window
+        place, window = place_of(cube), self.config.window
         tiles = plan(place.water.shape, tile=_tile(place.water.shape), halo=HALO)
         lock, made = Lock(), list[Solver]()
 
@@ -195,23 +184,10 @@ class UNetReconstructor:
         return cls(config, guess, tuple(networks), state.values["history"])
 
 
-def _place(cube: xr.Dataset) -> Place:
-    """Return the grid as the method sees it."""
-    water = cube["water"].values
-    std = known_everywhere(cube["climatology_std"].values.astype(np.float32), water)
-    return Place(water, std.astype(np.float32), cell_size(cube)[0], cell_widths(cube))
-
-
 def _tile(grid: tuple[int, int]) -> tuple[int, int]:
     """Return the size of the tiles; an axis no longer than a tile with its halo is not cut."""
     rows, columns = (size if size <= TILE + 2 * HALO else TILE for size in grid)
     return rows, columns
-
-
-def _packaged() -> dict[str, Tensor]:
-    """Return the weights that come with the package."""
-    held = load_tensors((files("sereno.data") / WEIGHTS).read_bytes())
-    return {name: torch.from_numpy(array) for name, array in held.items()}
 
 
 def _network(config: UNet, weights: dict[str, Tensor]) -> Corrector:
@@ -220,44 +196,3 @@ def _network(config: UNet, weights: dict[str, Tensor]) -> Corrector:
         network = corrector(config)
     network.load_state_dict(weights)
     return network.eval()
-
-
-def _trained(
-    cube: xr.Dataset,
-    valid: xr.Dataset | None,
-    config: UNet,
-    guess: FirstGuess,
-    *,
-    seed: int,
-    folder: Path | None,
-    resume: bool,
-    max_minutes: float | None,
-    progress: Progress,
-) -> tuple[list[dict[str, Tensor]], list[dict[str, float]]]:
-    """Train the members, each on windows of its own."""
-    place, archives = _place(cube), split(cube, config, valid=valid)
-    make = partial(pool, guess=guess, place=place, past_fraction=config.past_fraction)
-    fixed = make(Drawn(archives[1], config, seed, config.validation_windows, fixed=True).of_epoch(0), seed=seed)
-    if not fixed:
-        raise InputError("the validation days have too few observations to hide some of them")
-    weights, history = [], []
-    for member in range(config.members):
-        drawn = Drawn(archives[0], config, seed + member, config.windows_kept)
-        told = lambda done: progress("first guesses", done / config.windows_kept)  # noqa: E731
-        windows = [window for window in drawn.of_epoch(0) if window.hidden.any()]
-        samples = make(windows, seed=seed + member, progress=told)
-        trained = train_on(
-            Pool(samples, config.steps_per_epoch * config.batch_size, seed + member),
-            Pool(fixed),
-            config,
-            scale=1.0,
-            seed=seed + member,
-            weights=None if config.weights == "fresh" else _packaged(),
-            folder=None if folder is None else folder / f"member-{member}",
-            resume=resume,
-            max_minutes=None if max_minutes is None else max_minutes / config.members,
-            progress=progress,
-        )
-        weights.append(trained.weights)
-        history += [{"member": member, **epoch} for epoch in trained.history]
-    return weights, history

@@ -12,8 +12,8 @@ from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.unet.guess import FirstGuess, Place
 
 Sample = tuple[np.ndarray, ...]
-"""Values and first guess (window, lat, lon); water and spread (lat, lon); what is told (n,); truth and weight (lat, lon);
-variance of the truth's noise. In climatological standard deviations."""
+"""Values and first guess (window, lat, lon); water and spread (lat, lon); what is told (n,); truth and weight
+(lat, lon); variance of the truth's noise. In climatological standard deviations."""
 
 
 @dataclass(frozen=True, eq=False)
