@@ -19,12 +19,13 @@ METHODS = {
     "persistence": "sereno.reconstruct.persistence:Persistence",
     "linear": "sereno.reconstruct.linear:Linear",
     "oi": "sereno.reconstruct.oi.method:OptimalInterpolation",
+    "oi-grid": "sereno.reconstruct.oi_grid.method:GriddedInterpolation",
     "dineof": "sereno.reconstruct.dineof.method:Dineof",
     "convlstm": "sereno.reconstruct.network:ConvLSTMReconstructor",
 }
 """Name of each method and where its class lives; imported when first used, so that torch is not loaded in vain."""
 
-QUICK_METHODS = frozenset({"climatology", "interpolation", "persistence", "linear", "oi", "dineof"})
+QUICK_METHODS = frozenset({"climatology", "interpolation", "persistence", "linear", "oi", "oi-grid", "dineof"})
 """Methods cheap enough to be fitted on the fly by `fill` and `evaluate`."""
 
 Progress = Callable[[str, float], None]

@@ -30,7 +30,7 @@ RESOLVED = 0.75
 """A grid is fine enough for a kernel of at least so many of its cells."""
 FEWEST_CELLS = 8
 """Cells along the longer side of the coarsest grid, at least."""
-DAMPING = 0.75
+DAMPING = 0.5
 """Power of the diagonal that the preconditioner divides by: kernels overlap, so its like in full is too much."""
 TOLERANCE = 1e-2
 """Steps end where the residual has fallen to so much of the right-hand side."""
@@ -69,15 +69,16 @@ class Solver:
             groups = []
             for side in used.unique().tolist():
                 here, at = grid.coarser(side), torch.nonzero(used == side)[:, 0]
-                resolved = [k for k, t in enumerate(settled) if _resolved(t, here, side)]
-                for k in resolved:
+                taken = [k for k, t in enumerate(settled) if resolved(t, here) or (side == 1 and t.signal)]
+                for k in taken:
                     if (k, side) not in smoothers:
                         smoothers[k, side] = Smoother.of(terms[k], here, in_time[k], factor=side, nodes=nodes[k])
-                rest = [t for k, t in enumerate(terms) if k not in resolved]
-                mine = {k: smoothers[k, side].on(at) for k in resolved}
+                rest = [t for k, t in enumerate(terms) if k not in taken]
+                mine = {k: smoothers[k, side].on(at) for k in taken}
                 groups.append(_Group(side, at, mine, _block_noise(rest, grid, side)))
             if groups[0].smoothers:
                 self._levels.append(_Level(groups, steps))
+        self.centre = sum(b == 1 for b in of_day[: days // 2].tolist())
         self._signal = [k for k, term in enumerate(terms) if term.signal]
 
     def analyse(self, values: Tensor, precision: Tensor) -> Tensor:
@@ -210,9 +211,9 @@ class _Level:
         return lambda control: {k: inverse[k] * part for k, part in control.items()}
 
 
-def _resolved(term: Term, grid: Grid, factor: int) -> bool:
-    """Tell whether a grid is fine enough for a term; the finest one takes all of the anomaly as it can."""
-    return bool(term.deviation >= RESOLVED * grid.cell or (factor == 1 and term.signal))
+def resolved(term: Term, grid: Grid) -> bool:
+    """Tell whether a grid is fine enough for a term."""
+    return bool(term.deviation >= RESOLVED * grid.cell)
 
 
 def _nodes(term: Term, grid: Grid) -> tuple[Nodes, Nodes]:
