@@ -24,15 +24,18 @@ from sereno.nets.terms import Term, root, two_scale_terms
 
 __all__ = ["Grid", "Solver", "Term", "two_scale_terms"]
 
-FACTORS, ITERATIONS = (8, 4, 2, 1), (40, 20, 16, 12)
-"""Cells of the grids solved on one after the other, and conjugate gradient steps on each at most."""
+FACTORS = (8, 4, 2, 1)
+"""Cells of the grids solved on one after the other."""
+FIRST, ALONE, TOGETHER = 40, 12, (24, 24, 24, 0)
+"""Conjugate gradient steps at most: on the coarsest grid; on each finer one in the terms that are new there, given the
+others; and then in all."""
 RESOLVED = 0.75
 """A grid is fine enough for a kernel of at least so many of its cells."""
 FEWEST_CELLS = 8
 """Cells along the longer side of the coarsest grid, at least."""
 DAMPING = 0.5
 """Power of the diagonal that the preconditioner divides by: kernels overlap, so its like in full is too much."""
-TOLERANCE = 1e-2
+TOLERANCE = 3e-3
 """Steps end where the residual has fallen to so much of the right-hand side."""
 
 Control = dict[int, Tensor]
@@ -62,7 +65,7 @@ class Solver:
         of_day = torch.tensor([1] * days if blocks is None else list(blocks))
         smoothers: dict[tuple[int, int], Smoother] = {}
         self._levels: list[_Level] = []
-        for factor, steps in zip(FACTORS, ITERATIONS, strict=True):
+        for factor, together in zip(FACTORS, TOGETHER, strict=True):
             if factor > 1 and max(grid.water.shape[1:]) < FEWEST_CELLS * factor:
                 continue
             used = of_day.clamp(min=factor)
@@ -77,7 +80,7 @@ class Solver:
                 mine = {k: smoothers[k, side].on(at) for k in taken}
                 groups.append(_Group(side, at, mine, _block_noise(rest, grid, side)))
             if groups[0].smoothers:
-                self._levels.append(_Level(groups, steps))
+                self._levels.append(_Level(groups, together))
         self.centre = sum(b == 1 for b in of_day[: days // 2].tolist())
         self._signal = [k for k, term in enumerate(terms) if term.signal]
 
@@ -144,13 +147,8 @@ class _Group:
 
     def smooth(self, control: Mapping[int, Tensor]) -> Tensor:
         """Return the sum of the terms on these days, (batch, lon, days, lat)."""
-        total: Tensor | None = None
-        for k, part in control.items():
-            if k in self.smoothers:
-                added = self.smoothers[k].smooth(part)
-                total = added if total is None else total + added
-        assert total is not None
-        return total
+        parts = [self.smoothers[k].smooth(part) for k, part in control.items() if k in self.smoothers]
+        return sum(parts[1:], parts[0]) if parts else torch.zeros(())
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +156,7 @@ class _Level:
     """The equations on grids of blocks that are not smaller than those of the level, finest first."""
 
     groups: list[_Group]
-    steps: int
+    together: int
 
     @property
     def terms(self) -> list[int]:
@@ -170,45 +168,69 @@ class _Level:
         weights, given = zip(*(group.observe(values, precision) for group in self.groups), strict=True)
         return list(weights), list(given)
 
-    def gather(self, fields: Sequence[Tensor]) -> Control:
-        """Apply the adjoint of the groups' smoothing."""
+    def gather(self, fields: Sequence[Tensor], terms: Sequence[int] | None = None) -> Control:
+        """Apply the adjoint of the groups' smoothing, for some of the terms."""
         total: Control = {}
         for group, field in zip(self.groups, fields, strict=True):
             for k, smoother in group.smoothers.items():
+                if terms is not None and k not in terms:
+                    continue
                 part = smoother.gather(field)
                 total[k] = total[k] + part if k in total else part
         return total
 
     def image(self, control: Control, weights: Sequence[Tensor]) -> Control:
         """Return (I + Lᵀ A L) v."""
-        fields = [w * group.smooth(control) if group.smoothers else w for group, w in zip(self.groups, weights, strict=True)]
-        return _add(control, 1.0, self.gather(fields))
+        fields = [w * group.smooth(control) for group, w in zip(self.groups, weights, strict=True)]
+        return _add(self.gather(fields, list(control)), 1.0, control)
 
     def solve(self, right: Control, weights: Sequence[Tensor], first: Control) -> Control:
-        """Return the control variables, from what is known of them of a coarser grid."""
+        """Return the control variables, from what is known of them of a coarser grid.
+
+        What was found there had the terms that are new here for noise. Given it, these are solved for alone at first.
+        """
         inverse = self._preconditioner(weights)
         found = {k: first.get(k, torch.zeros_like(part)) for k, part in right.items()}
-        residual = _add(right, -1.0, self.image(found, weights)) if first else right
-        direction = conditioned = inverse(residual)
+        if not first:
+            return self._descend(found, right, weights, inverse, terms=list(right), steps=FIRST)
+        if new := [k for k in right if k not in first]:
+            found = self._descend(found, right, weights, inverse, terms=new, steps=ALONE)
+        return self._descend(found, right, weights, inverse, terms=list(right), steps=self.together)
+
+    def _descend(
+        self,
+        found: Control,
+        right: Control,
+        weights: Sequence[Tensor],
+        inverse: Control,
+        *,
+        terms: list[int],
+        steps: int,
+    ) -> Control:
+        """Take steps of conjugate gradients in some of the terms."""
+        if steps == 0:
+            return found
+        image = self.image(found, weights)
+        residual = {k: right[k] - image[k] for k in terms}
+        direction = conditioned = _times(inverse, residual)
         power = _dot(residual, conditioned)
-        enough = TOLERANCE**2 * _dot(right, inverse(right))
-        for _ in range(self.steps):
+        enough = TOLERANCE**2 * _dot(right, _times(inverse, right))
+        for _ in range(steps):
             if bool((power <= enough).all()):
                 break
             image = self.image(direction, weights)
             step = power / _dot(direction, image).clamp(min=1e-30)
             found, residual = _add(found, step, direction), _add(residual, -step, image)
-            conditioned = inverse(residual)
+            conditioned = _times(inverse, residual)
             before, power = power, _dot(residual, conditioned)
             direction = _add(conditioned, power / before.clamp(min=1e-30), direction)
         return found
 
     @torch.no_grad()  # whatever it is, the solution is the same
-    def _preconditioner(self, weights: Sequence[Tensor]) -> Callable[[Control], Control]:
+    def _preconditioner(self, weights: Sequence[Tensor]) -> Control:
         """Return a rough inverse of I + Lᵀ A L, from its diagonal."""
         diagonal = _Level([group.squared() for group in self.groups], 0).gather(weights)
-        inverse = {k: (1 + part) ** -DAMPING for k, part in diagonal.items()}
-        return lambda control: {k: inverse[k] * part for k, part in control.items()}
+        return {k: (1 + part) ** -DAMPING for k, part in diagonal.items()}
 
 
 def resolved(term: Term, grid: Grid) -> bool:
@@ -242,6 +264,11 @@ def _dot(a: Control, b: Control) -> Tensor:
 
 
 def _add(a: Control, factor: Tensor | float, b: Control) -> Control:
-    """Return a + factor · b."""
+    """Return a + factor · b, a where b has nothing."""
     by = factor[:, None, None, None] if isinstance(factor, Tensor) else factor
-    return {k: part + by * b[k] for k, part in a.items()}
+    return {k: part + by * b[k] if k in b else part for k, part in a.items()}
+
+
+def _times(a: Control, b: Control) -> Control:
+    """Return a · b, variable by variable of b."""
+    return {k: a[k] * part for k, part in b.items()}

@@ -95,13 +95,12 @@ class Nodes(NamedTuple):
         return (self.blocks - 1) * self.step + self.window
 
     def coarser(self, factor: int) -> Nodes:
-        """Return the same nodes as seen from a grid of blocks of `factor` cells; places are then in those."""
-        cells = math.ceil(self.cells / factor)
-        return self._replace(first=(self.first - (factor - 1) / 2) / factor, cells=cells)
+        """Return the same nodes with blocks counted in cells that are `factor` times as large."""
+        return self._replace(cells=math.ceil(self.cells / factor))
 
-    def places(self, factor: int = 1) -> Tensor:
-        """Return the places of all nodes in cells of a grid, which is the finest one but for `factor`."""
-        return self.first + self.spacing / factor * torch.arange(self.count)
+    def places(self, factor: int) -> Tensor:
+        """Return the places of all nodes in cells that are `factor` times as large."""
+        return (self.first - (factor - 1) / 2 + self.spacing * torch.arange(self.count)) / factor
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,12 +100,8 @@ def day_blocks(terms: Sequence[Term], grid: Grid, days: int) -> list[int]:
     for day in range(days):
         lag = abs(day - days // 2)
         forgotten = [t for t in terms if t.signal and correlation_in_time(t, lag) < FORGOTTEN]
-        size = 1
-        for larger in BLOCKS:
-            here = grid.coarser(larger)
-            if all(resolved(t, here) or t in forgotten for t in terms if t.signal):
-                size = larger
-        sizes.append(size)
+        good = [n for n in BLOCKS if all(resolved(t, grid.coarser(n)) or t in forgotten for t in terms if t.signal)]
+        sizes.append(max(good, default=1) if lag else 1)  # the target day is what is asked for, cell by cell
     return sizes
 
 

@@ -35,7 +35,7 @@ def explained(terms: list[Term], region: Region, precision: np.ndarray) -> np.nd
         grid = region.grid
         side = next((f for f in FACTORS if f <= min(region.water.shape) and resolved(term, grid.coarser(f))), 1)
         cell = (side * region.height, side * float(region.widths.mean()))
-        noise = [other for other in [*signal[:k], *terms[len(signal) :]]]
+        noise = [*signal[:k], *terms[len(signal) :]]
         weight = np.zeros([-(-n // side) for n in region.water.shape], np.float32)
         for day, of_day in enumerate(precision):
             lag = abs(day - len(precision) // 2)
