@@ -15,7 +15,8 @@ import torch
 
 from samples import WINDOW, DrawnSamples, Simulated
 from sereno.nets.gridded import two_scale_terms
-from sereno.reconstruct.unet.guess import FirstGuess, Place, told
+from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.unet.guess import FirstGuess, told
 
 SAMPLES = 256
 """Samples of a shard."""
@@ -69,11 +70,13 @@ def with_guess(drawn: Simulated, rng: np.random.Generator) -> tuple[np.ndarray, 
         error_length=found["noise_length"],
     )
     shape = drawn.water.shape
-    place = Place(drawn.water, np.full(shape, std, np.float32), drawn.spacing[0], np.full(shape[0], drawn.spacing[1]))
+    region = Region(
+        drawn.water, np.full(shape, std, np.float32), drawn.spacing[0], np.full(shape[0], drawn.spacing[1])
+    )
     guess = FirstGuess(tuple(terms), noise)
-    first = guess.analyse(guess.solver(place, len(drawn.values)), drawn.values, place)
+    first = guess.analyse(guess.solver(region, len(drawn.values)), drawn.values, region)
     truth = np.where(drawn.water, drawn.truth / std, 0)
-    about = told(terms, noise=noise / std, side=place.side, day_of_year=0)[:-SEASON]
+    about = told(terms, noise=noise / std, side=float(np.sqrt(np.prod(drawn.spacing))), day_of_year=0)[:-SEASON]
     return drawn.values / std, first, truth, drawn.water, about
 
 

@@ -27,6 +27,7 @@ CORRECTOR: dict[str, Any] = {
 }
 SMALL: dict[str, dict[str, Any]] = {
     "oi": {"covariance": "exponential", "parameters": "paper", "observations": 24},
+    "oi-grid": {"terms": 2, "steps": 2},
     "dineof": {"segment": 60, "margin": 10, "most_modes": 6},
     "convlstm": {
         "window": 5,

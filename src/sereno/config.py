@@ -138,6 +138,26 @@ class OptimalInterpolation:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class GriddedInterpolation:
+    """Optimal interpolation by convolutions on the whole grid at once, its covariance tuned through them."""
+
+    method: Literal["oi-grid"] = "oi-grid"
+    window: int = Field(default=15, ge=1)
+    """Days, centred on the target, from which its observations are taken; an odd number."""
+    terms: int = Field(default=4, ge=1)
+    """Terms of the covariance, each Gaussian in space and Matérn-3/2 in time."""
+    steps: int = Field(default=40, ge=1)
+    """Steps of the tuning."""
+    noise: float | None = Field(default=None, gt=0)
+    """Standard deviation of an observation's own error, the field's unit; tuned where not given. Where the input
+    states an error for each observation, that of a typical one."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre."""
+        _require_odd(self, "window")
+
+
+@dataclass(frozen=True, config=_STRICT)
 class DINEOF:
     """Data-interpolating empirical orthogonal functions, solved a segment of the record at a time."""
 
@@ -244,6 +264,8 @@ class UNet:
     """How often the network is applied, each time to what came out before, with the same weights."""
     attention: bool = False
     """Let the coarsest cells attend to those around them."""
+    tuning_steps: int = Field(default=40, ge=1)
+    """Steps of the tuning of the first guess, as of oi-grid."""
     weights: Literal["packaged", "fine-tuned", "fresh"] = "fine-tuned"
     """Use the weights of the package as they are, train them further on the input, or train new ones on it."""
     members: int = Field(default=1, ge=1)
@@ -300,6 +322,7 @@ MethodConfig = Annotated[
     | Persistence
     | Linear
     | OptimalInterpolation
+    | GriddedInterpolation
     | DINEOF
     | ConvLSTM
     | UNet

@@ -19,6 +19,7 @@ METHODS = {
     "persistence": "sereno.reconstruct.persistence:Persistence",
     "linear": "sereno.reconstruct.linear:Linear",
     "oi": "sereno.reconstruct.oi.method:OptimalInterpolation",
+    "oi-grid": "sereno.reconstruct.oi_grid.method:GriddedInterpolation",
     "dineof": "sereno.reconstruct.dineof.method:Dineof",
     "convlstm": "sereno.reconstruct.network:ConvLSTMReconstructor",
     "unet": "sereno.reconstruct.unet.method:UNetReconstructor",

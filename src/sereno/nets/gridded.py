@@ -6,131 +6,39 @@ of all terms, A the precision of the observations and d their values, the analys
 
     (I + Lᵀ A L) v = Lᵀ A d
 
-the control-variable form of variational analysis. It is solved by conjugate gradients with the diagonal as
-preconditioner; the wide terms are first solved for on coarser grids, where all others count as noise.
+the control-variable form of variational analysis. It is solved by conjugate gradients; the wide terms are first solved
+for on coarser grids, where all others count as noise of the blocks' means.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Self
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-MATERN_GAUSSIANS = (
-    ((0.3789, 0.4869), (0.6211, 1.1731)),
-    ((0.1199, 0.3069), (0.5213, 0.7399), (0.3588, 1.3805)),
-    ((0.0368, 0.2012), (0.2358, 0.4857), (0.5021, 0.9046), (0.2253, 1.5285)),
-)
-"""Shares and widths (in scales) of two, three and four Gaussians that add up to the Matérn-3/2 correlation."""
-MATERN_ERRORS = (0.0108, 0.0024, 0.0007)
-"""The greatest departure of each of these sums from it."""
-TOLERATED = 0.016
-"""Departure of a term's covariance that is accepted, in squared climatological standard deviations."""
-EXPONENTIAL_GAUSSIANS = ((0.369, 0.1891), (0.631, 1.0563))
-"""The same for the exponential correlation; within 0.05, and closer but where the distance is a small part of a scale."""
-NODE_SPACING, NODE_MARGIN = 1.3, 2.5
-"""Distance of nodes and their reach beyond the grid, in standard deviations of the smoothing kernel: the sum over nodes
-ripples by less than 1 %."""
-DETOUR = 2.0
-"""A kilometre of land counts for so many more of sea."""
-FACTORS, ITERATIONS = (4, 2, 1), (40, 20, 12)
-"""Cells of the grids solved on one after the other, and conjugate gradient steps on each."""
+from sereno.nets.kernels import Grid, Nodes, Smoother, block_sums
+from sereno.nets.terms import Term, root, two_scale_terms
+
+__all__ = ["Grid", "Solver", "Term", "two_scale_terms"]
+
+FACTORS = (8, 4, 2, 1)
+"""Cells of the grids solved on one after the other."""
+FIRST, ALONE, TOGETHER = 40, 12, (24, 24, 24, 0)
+"""Conjugate gradient steps at most: on the coarsest grid; on each finer one in the terms that are new there, given the
+others; and then in all."""
 RESOLVED = 0.75
 """A grid is fine enough for a kernel of at least so many of its cells."""
-TOLERANCE = 1e-4
+FEWEST_CELLS = 8
+"""Cells along the longer side of the coarsest grid, at least."""
+DAMPING = 0.5
+"""Power of the diagonal that the preconditioner divides by: kernels overlap, so its like in full is too much."""
+TOLERANCE = 3e-3
 """Steps end where the residual has fallen to so much of the right-hand side."""
-NEGLIGIBLE = 1e-3
-"""Share of the variance of a component in time that is left out."""
 
-
-class Term(NamedTuple):
-    """One term of the covariance.
-
-    Attributes
-    ----------
-    variance
-        In units of the squared climatological standard deviation.
-    width
-        Standard deviation of its Gaussian correlation in space, km.
-    time
-        Scale of its Matérn-3/2 correlation in time, days; 0 for what is new every day.
-    signal
-        Whether it is part of the anomaly or of the observations' error.
-    """
-
-    variance: float
-    width: float
-    time: float
-    signal: bool = True
-
-
-def two_scale_terms(
-    scales: Mapping[str, float], *, amplitude: float, shared_error: float, error_length: float
-) -> list[Term]:
-    """Return the terms of the two-scale covariance: of two Matérn-3/2 terms, and of an error shared by a day.
-
-    Parameters
-    ----------
-    scales
-        ``length``, ``time``, ``large_length``, ``large_time`` (km, days) and ``share``, that of the small scale.
-    amplitude
-        Standard deviation of the anomalies, in climatological ones.
-    shared_error, error_length
-        Standard deviation, in climatological ones, and e-folding length (km) of the error.
-    """
-    parts = (
-        (scales["share"], scales["length"], scales["time"]),
-        (1 - scales["share"], scales["large_length"], scales["large_time"]),
-    )
-    signal = [
-        Term(amplitude**2 * share * part, width * length, time)
-        for share, length, time in parts
-        for part, width in _matern(amplitude**2 * share)
-    ]
-    error = [Term(shared_error**2 * part, width * error_length, 0.0, False) for part, width in EXPONENTIAL_GAUSSIANS]
-    return signal + error
-
-
-def _matern(variance: float) -> tuple[tuple[float, float], ...]:
-    """Return the fewest Gaussians that are close enough to a Matérn-3/2 term of a variance."""
-    good = [
-        sum_ for sum_, error in zip(MATERN_GAUSSIANS, MATERN_ERRORS, strict=True) if variance * error <= TOLERATED
-    ]
-    return good[0] if good else MATERN_GAUSSIANS[-1]
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """Windows of one spacing.
-
-    Attributes
-    ----------
-    water
-        bool (batch, lat, lon).
-    height, widths
-        Kilometres of a cell northward, and eastward in each row (lat,).
-    """
-
-    water: Tensor
-    height: float
-    widths: Tensor
-
-    def coarser(self, factor: int) -> Grid:
-        """Return the grid of blocks of cells, some of which may reach beyond the far edges."""
-        shares = _block_sums(self.water.float(), factor)
-        middles = factor * torch.arange(shares.shape[1], device=self.widths.device) + (factor - 1) / 2
-        widths = self.widths[middles.round().long().clamp(max=len(self.widths) - 1)]
-        return Grid(shares > 0, factor * self.height, factor * widths)
-
-    @property
-    def cell(self) -> float:
-        """The longer side of a cell, km."""
-        return max(self.height, float(self.widths.max()))
+Control = dict[int, Tensor]
+"""Control variables by the number of their term, (batch, rows of nodes, components in time, columns of nodes)."""
 
 
 class Solver:
@@ -139,31 +47,46 @@ class Solver:
     Parameters
     ----------
     terms
-        The covariance.
+        The covariance. Where its numbers are tensors, the analysis carries their gradient.
     grid
         Where the windows lie.
     days
         Days of a window.
+    blocks
+        Cells of the super-observations that each day's observations are taken as, one of `FACTORS` for each of the
+        days; 1 where not given. Only days with 1 are analysed.
     """
 
-    def __init__(self, terms: Sequence[Term], grid: Grid, days: int) -> None:
-        nodes = [_nodes(term, grid) for term in terms]
+    def __init__(self, terms: Sequence[Term], grid: Grid, days: int, blocks: Sequence[int] | None = None) -> None:
+        settled = [Term(*(float(torch.as_tensor(n).detach()) for n in t[:3]), t.signal) for t in terms]
+        nodes = [_nodes(term, grid) for term in settled]
+        in_time = [
+            torch.eye(days) if s.time <= 0 else root(days, t.time) for s, t in zip(settled, terms, strict=True)
+        ]
+        of_day = torch.tensor([1] * days if blocks is None else list(blocks))
+        smoothers: dict[tuple[int, int], Smoother] = {}
         self._levels: list[_Level] = []
-        for factor, steps in zip(FACTORS, ITERATIONS, strict=True):
-            here = grid if factor == 1 else grid.coarser(factor)
-            resolved = [
-                k
-                for k, t in enumerate(terms)
-                if t.width >= RESOLVED * math.sqrt(2) * here.cell or (factor == 1 and t.signal)
-            ]
-            if resolved and (factor == 1 or max(grid.water.shape[1:]) >= 8 * factor):
-                noise = sum(t.variance for k, t in enumerate(terms) if k not in resolved)
-                places = {k: [(axis - (factor - 1) / 2) / factor for axis in nodes[k]] for k in resolved}
-                smoothers = {k: _Smoother.of(terms[k], here, days, *places[k]) for k in resolved}
-                self._levels.append(_Level(factor, smoothers, noise, steps))
+        for factor, together in zip(FACTORS, TOGETHER, strict=True):
+            if factor > 1 and max(grid.water.shape[1:]) < FEWEST_CELLS * factor:
+                continue
+            used = of_day.clamp(min=factor)
+            groups = []
+            for side in used.unique().tolist():
+                here, at = grid.coarser(side), torch.nonzero(used == side)[:, 0]
+                taken = [k for k, t in enumerate(settled) if resolved(t, here) or (side == 1 and t.signal)]
+                for k in taken:
+                    if (k, side) not in smoothers:
+                        smoothers[k, side] = Smoother.of(terms[k], here, in_time[k], factor=side, nodes=nodes[k])
+                rest = [t for k, t in enumerate(terms) if k not in taken]
+                mine = {k: smoothers[k, side].on(at) for k in taken}
+                groups.append(_Group(side, at, mine, _block_noise(rest, grid, side)))
+            if groups[0].smoothers:
+                self._levels.append(_Level(groups, together))
+        self.centre = sum(b == 1 for b in of_day[: days // 2].tolist())
+        self._signal = [k for k, term in enumerate(terms) if term.signal]
 
     def analyse(self, values: Tensor, precision: Tensor) -> Tensor:
-        """Return the analysis of every day of the windows.
+        """Return the analysis of the days of the windows that are taken cell by cell.
 
         Parameters
         ----------
@@ -177,212 +100,180 @@ class Solver:
         Returns
         -------
         Tensor
-            In the unit of `values`, of their shape.
+            In the unit of `values`, (batch, analysed days, lat, lon).
         """
-        control: dict[int, Tensor] = {}
+        control: Control = {}
         for level in self._levels:
-            control = level.solve(values, precision, control)
-        level = self._levels[-1]
-        signal = [k for k, smoother in level.smoothers.items() if smoother.signal]
-        return level.smooth({k: control[k] for k in signal}).permute(0, 2, 3, 1)
+            weights, given = level.observe(values, precision)
+            control = level.solve(level.gather(given), weights, control)
+        finest = self._levels[-1].groups[0]
+        return finest.smooth({k: control[k] for k in self._signal}).permute(0, 2, 3, 1)
 
-    def information(self, precision: Tensor) -> Tensor:
-        """Return how much the observations tell of each cell and day: 0 where nothing, of the shape of `precision`.
 
-        It is to the variance of the anomaly what the precision of all observations around is to it, each weighed by
-        the squares of the smoothing kernels: what there is of it, but not how far observations repeat each other.
-        """
-        level = self._levels[-1]
-        weight = level.weight(precision).permute(0, 3, 1, 2)
-        squared = [s.squared() for s in level.smoothers.values() if s.signal]
-        return torch.stack([s.smooth(s.gather(weight)) for s in squared]).sum(0).permute(0, 2, 3, 1)
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Days whose observations are taken as means of blocks of one side.
+
+    Attributes
+    ----------
+    side
+        Cells of a block.
+    days
+        Numbers of the days.
+    smoothers
+        The terms that such blocks resolve, on these days.
+    noise
+        Of the others: the variance of a block's mean where one of its cells is observed, and where all of them are.
+    """
+
+    side: int
+    days: Tensor
+    smoothers: dict[int, Smoother]
+    noise: tuple[Tensor, Tensor]
+
+    def observe(self, values: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the precision of the blocks' means, and these means times it, (batch, lon, days, lat)."""
+        values, precision = values[:, self.days], precision[:, self.days]
+        of_cells = block_sums(precision, self.side)
+        sums = block_sums(torch.where(precision > 0, precision * values, 0.0), self.side)
+        seen = of_cells > 0
+        of_one, of_all = self.noise
+        count = block_sums((precision > 0).float(), self.side).clamp(min=1)
+        noise = of_all + (of_one - of_all) / count
+        share = torch.where(seen, 1 / (1 + noise * of_cells), 0.0)
+        return (share * of_cells).permute(0, 3, 1, 2), (share * sums).permute(0, 3, 1, 2)
+
+    def squared(self) -> _Group:
+        """Return the same with the squares of all kernels."""
+        return replace(self, smoothers={k: smoother.squared() for k, smoother in self.smoothers.items()})
+
+    def smooth(self, control: Mapping[int, Tensor]) -> Tensor:
+        """Return the sum of the terms on these days, (batch, lon, days, lat)."""
+        parts = [self.smoothers[k].smooth(part) for k, part in control.items() if k in self.smoothers]
+        return sum(parts[1:], parts[0]) if parts else torch.zeros(())
 
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """The equations on blocks of `factor` cells, with the terms that they resolve; the others' variance is noise."""
+    """The equations on grids of blocks that are not smaller than those of the level, finest first."""
 
-    factor: int
-    smoothers: dict[int, _Smoother]
-    noise: float
-    steps: int
+    groups: list[_Group]
+    together: int
 
-    def weight(self, precision: Tensor) -> Tensor:
-        """Return the precision of observations whose error holds what is not resolved here."""
-        return precision / (1 + self.noise * precision)
+    @property
+    def terms(self) -> list[int]:
+        """Numbers of the terms that are solved for."""
+        return list(self.groups[0].smoothers)
 
-    def solve(self, values: Tensor, precision: Tensor, first: Mapping[int, Tensor]) -> dict[int, Tensor]:
-        """Return the control variables of each term, from those found on a coarser grid."""
-        fine = self.weight(precision)
-        weight = _block_sums(fine, self.factor).permute(0, 3, 1, 2)
-        given = _block_sums(torch.where(fine > 0, fine * values, 0.0), self.factor).permute(0, 3, 1, 2)
-        right = self.gather(given)
-        inverse = {k: s.preconditioner(weight) for k, s in self.smoothers.items()}
+    def observe(self, values: Tensor, precision: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return precisions, and values times these, of each group."""
+        weights, given = zip(*(group.observe(values, precision) for group in self.groups), strict=True)
+        return list(weights), list(given)
+
+    def gather(self, fields: Sequence[Tensor], terms: Sequence[int] | None = None) -> Control:
+        """Apply the adjoint of the groups' smoothing, for some of the terms."""
+        total: Control = {}
+        for group, field in zip(self.groups, fields, strict=True):
+            for k, smoother in group.smoothers.items():
+                if terms is not None and k not in terms:
+                    continue
+                part = smoother.gather(field)
+                total[k] = total[k] + part if k in total else part
+        return total
+
+    def image(self, control: Control, weights: Sequence[Tensor]) -> Control:
+        """Return (I + Lᵀ A L) v."""
+        fields = [w * group.smooth(control) for group, w in zip(self.groups, weights, strict=True)]
+        return _add(self.gather(fields, list(control)), 1.0, control)
+
+    def solve(self, right: Control, weights: Sequence[Tensor], first: Control) -> Control:
+        """Return the control variables, from what is known of them of a coarser grid.
+
+        What was found there had the terms that are new here for noise. Given it, these are solved for alone at first.
+        """
+        inverse = self._preconditioner(weights)
         found = {k: first.get(k, torch.zeros_like(part)) for k, part in right.items()}
-        residual = _add(right, -1.0, self._image(found, weight)) if first else right
-        direction = conditioned = {k: inverse[k](part) for k, part in residual.items()}
+        if not first:
+            return self._descend(found, right, weights, inverse, terms=list(right), steps=FIRST)
+        if new := [k for k in right if k not in first]:
+            found = self._descend(found, right, weights, inverse, terms=new, steps=ALONE)
+        return self._descend(found, right, weights, inverse, terms=list(right), steps=self.together)
+
+    def _descend(
+        self,
+        found: Control,
+        right: Control,
+        weights: Sequence[Tensor],
+        inverse: Control,
+        *,
+        terms: list[int],
+        steps: int,
+    ) -> Control:
+        """Take steps of conjugate gradients in some of the terms."""
+        if steps == 0:
+            return found
+        image = self.image(found, weights)
+        residual = {k: right[k] - image[k] for k in terms}
+        direction = conditioned = _times(inverse, residual)
         power = _dot(residual, conditioned)
-        enough = TOLERANCE**2 * _dot(right, {k: inverse[k](part) for k, part in right.items()})
-        for _ in range(self.steps):
+        enough = TOLERANCE**2 * _dot(right, _times(inverse, right))
+        for _ in range(steps):
             if bool((power <= enough).all()):
                 break
-            image = self._image(direction, weight)
+            image = self.image(direction, weights)
             step = power / _dot(direction, image).clamp(min=1e-30)
             found, residual = _add(found, step, direction), _add(residual, -step, image)
-            conditioned = {k: inverse[k](part) for k, part in residual.items()}
+            conditioned = _times(inverse, residual)
             before, power = power, _dot(residual, conditioned)
             direction = _add(conditioned, power / before.clamp(min=1e-30), direction)
         return found
 
-    def smooth(self, control: Mapping[int, Tensor]) -> Tensor:
-        """Return the sum of the terms, (batch, lon, days, lat)."""
-        return torch.stack([self.smoothers[k].smooth(part) for k, part in control.items()]).sum(0)
-
-    def gather(self, field: Tensor) -> dict[int, Tensor]:
-        """Apply the adjoint of `smooth` for all terms."""
-        return {k: smoother.gather(field) for k, smoother in self.smoothers.items()}
-
-    def _image(self, control: Mapping[int, Tensor], weight: Tensor) -> dict[int, Tensor]:
-        """Return (I + Lᵀ A L) v."""
-        return _add(control, 1.0, self.gather(weight * self.smooth(control)))
+    @torch.no_grad()  # whatever it is, the solution is the same
+    def _preconditioner(self, weights: Sequence[Tensor]) -> Control:
+        """Return a rough inverse of I + Lᵀ A L, from its diagonal."""
+        diagonal = _Level([group.squared() for group in self.groups], 0).gather(weights)
+        return {k: (1 + part) ** -DAMPING for k, part in diagonal.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class _Smoother:
-    """One term on one grid: from nodes (batch, rows of nodes, days, columns of nodes) to (batch, lon, days, lat).
-
-    Attributes
-    ----------
-    along_rows, along_columns
-        Kernels (batch, rows of nodes, columns of nodes, lon) and (batch, lon, rows of nodes, lat).
-    in_time
-        Root of the correlation between days, (days, components); None where days are independent.
-    """
-
-    along_rows: Tensor
-    along_columns: Tensor
-    in_time: Tensor | None
-    signal: bool
-    overlaps: tuple = ()
-
-    @classmethod
-    def of(cls, term: Term, grid: Grid, days: int, rows: Tensor, columns: Tensor) -> Self:
-        """Lay the term's kernels on nodes at `rows` and `columns`, places in cells of the grid."""
-        deviation = term.width / math.sqrt(2)  # of the kernel: its product with itself has the term's width
-        _, lat, lon = grid.water.shape
-        land = (~grid.water).float()
-        nearest_row = rows.round().clamp(0, lat - 1).long()
-        cell = grid.widths[nearest_row][:, None, None]
-        along_rows = _kernel(land[:, nearest_row], columns, cell, deviation)
-        along_columns = _kernel(land.transpose(1, 2), rows, torch.full_like(cell[:1], grid.height), deviation)
-        power = torch.einsum("bwih,biw->bwh", along_columns**2, (along_rows**2).sum(2))
-        along_columns = along_columns * (term.variance / power.clamp(min=1e-12)).sqrt()[:, :, None, :]
-        in_time = None if term.time <= 0 else _root(days, term.time).to(land)
-        overlaps = tuple(
-            _overlap(axis, side / deviation)
-            for axis, side in ((rows, grid.height), (columns, float(grid.widths.mean())))
-        )
-        return cls(along_rows, along_columns, in_time, term.signal, overlaps)
-
-    def smooth(self, nodes: Tensor) -> Tensor:
-        """Apply L."""
-        if self.in_time is not None:
-            nodes = torch.matmul(self.in_time, nodes)
-        rows = torch.matmul(nodes, self.along_rows)
-        return torch.matmul(rows.permute(0, 3, 2, 1), self.along_columns)
-
-    def gather(self, field: Tensor) -> Tensor:
-        """Apply Lᵀ."""
-        columns = torch.matmul(field, self.along_columns.transpose(2, 3))
-        nodes = torch.matmul(columns.permute(0, 3, 2, 1), self.along_rows.transpose(2, 3))
-        return nodes if self.in_time is None else torch.matmul(self.in_time.T, nodes)
-
-    def squared(self) -> _Smoother:
-        """Return the smoother of squared kernels."""
-        in_time = None if self.in_time is None else self.in_time**2
-        return _Smoother(self.along_rows**2, self.along_columns**2, in_time, self.signal)
-
-    def preconditioner(self, weight: Tensor):
-        """Return an approximate inverse of I + Lᵀ A L."""
-        density = 1 + self.squared().gather(weight)
-        (ly, uy), (lx, ux) = self.overlaps
-        loose = (1 / density).mean((1, 2, 3), keepdim=True)
-        spectrum = 1 / ((1 - loose) * (ly[:, None, None] * lx) + loose)
-        root = density.rsqrt()
-
-        def apply(nodes):
-            there = torch.einsum("ia,bitj->batj", uy, nodes * root) @ ux
-            return root * torch.einsum("ia,batj->bitj", uy, (there * spectrum) @ ux.T)
-
-        return apply
+def resolved(term: Term, grid: Grid) -> bool:
+    """Tell whether a grid is fine enough for a term."""
+    return bool(term.deviation >= RESOLVED * grid.cell)
 
 
-def _overlap(nodes: Tensor, cell: float):
-    """Return eigenvalues and eigenvectors of the correlation of the kernels of nodes along an axis."""
-    distance = (nodes[:, None] - nodes) * cell
-    values, vectors = torch.linalg.eigh(torch.exp(-(distance.double() ** 2) / 4))
-    return values.clamp(min=1e-4).float(), vectors.float()
-
-
-def _kernel(land: Tensor, nodes: Tensor, cell: Tensor, deviation: float) -> Tensor:
-    """Return Gaussian kernels along the last axis of `land` (batch, lines, cells): (batch, lines, nodes, cells).
-
-    Parameters
-    ----------
-    nodes
-        Their places, in cells.
-    cell
-        Kilometres of a cell of each line, (lines, 1, 1) or (1, 1, 1).
-    deviation
-        Standard deviation, km.
-    """
-    cells = torch.arange(land.shape[-1], device=land.device)
-    distance = (cells - nodes[:, None]).abs()
-    sums = land.cumsum(-1) - land / 2
-    nearest = nodes.round().clamp(0, land.shape[-1] - 1).long()
-    crossed = (sums[..., None, :] - sums[..., nearest, None]).abs()
-    return torch.exp(-0.5 * (cell * (distance + DETOUR * crossed) / deviation) ** 2)
-
-
-def _nodes(term: Term, grid: Grid) -> tuple[Tensor, Tensor]:
-    """Return the places of a term's nodes along rows and columns of the grid, in cells."""
-    deviation = term.width / math.sqrt(2)
+def _nodes(term: Term, grid: Grid) -> tuple[Nodes, Nodes]:
+    """Return the places of a term's nodes along rows and columns of the grid."""
+    _, lat, lon = grid.water.shape
     widest, narrowest = float(grid.widths.max()), float(grid.widths.min())
-    sides = ((grid.height, grid.height), (widest, narrowest))
-    axes = []
-    for cells, (longest, shortest) in zip(grid.water.shape[1:], sides, strict=True):
-        step = max(1.0, NODE_SPACING * deviation / longest)
-        count = math.ceil((cells - 1 + 2 * NODE_MARGIN * deviation / shortest) / step) + 1
-        if step == 1.0:  # on the cells themselves
-            count += (count - cells) % 2
-        places = torch.arange(count, device=grid.water.device) - (count - 1) / 2
-        axes.append((cells - 1) / 2 + step * places)
-    return axes[0], axes[1]
+    return (
+        Nodes.along(lat, deviation=term.deviation, longest=grid.height, shortest=grid.height),
+        Nodes.along(lon, deviation=term.deviation, longest=widest, shortest=narrowest),
+    )
 
 
-def _root(days: int, scale: float) -> Tensor:
-    """Return R with R Rᵀ the Matérn-3/2 correlation of consecutive days, less its negligible components."""
-    lag = (torch.arange(days)[:, None] - torch.arange(days)).abs().double() * math.sqrt(3) / scale
-    values, vectors = torch.linalg.eigh((1 + lag) * torch.exp(-lag))
-    kept = values > NEGLIGIBLE
-    return vectors[:, kept] * values[kept].sqrt()
+def _block_noise(terms: Sequence[Term], grid: Grid, side: int) -> tuple[Tensor, Tensor]:
+    """Return the variance of the mean of a block's cells under terms, where one cell is observed and where all are."""
+    apart = (torch.arange(side)[:, None] - torch.arange(side)).float()
+    of_one, of_all = torch.zeros(()), torch.zeros(())
+    for term in terms:
+        shares = [
+            torch.exp(-0.5 * (apart * cell / term.width) ** 2).mean()
+            for cell in (grid.height, float(grid.widths.mean()))
+        ]
+        of_one, of_all = of_one + term.variance, of_all + term.variance * shares[0] * shares[1]
+    return of_one, of_all
 
 
-def _block_sums(values: Tensor, factor: int) -> Tensor:
-    """Sum over blocks of cells of the last two axes; blocks may reach beyond the far edges."""
-    if factor == 1:
-        return values
-    lat, lon = values.shape[-2:]
-    padded = functional.pad(values, (0, -lon % factor, 0, -lat % factor))
-    return functional.avg_pool2d(padded, factor, divisor_override=1)
-
-
-def _dot(a: Mapping[int, Tensor], b: Mapping[int, Tensor]) -> Tensor:
+def _dot(a: Control, b: Control) -> Tensor:
     """Return the scalar product of each window's control variables, (batch,)."""
     return torch.stack([torch.einsum("bitj,bitj->b", part, b[k]) for k, part in a.items()]).sum(0)
 
 
-def _add(a: Mapping[int, Tensor], factor: Tensor | float, b: Mapping[int, Tensor]) -> dict[int, Tensor]:
-    """Return a + factor · b."""
+def _add(a: Control, factor: Tensor | float, b: Control) -> Control:
+    """Return a + factor · b, a where b has nothing."""
     by = factor[:, None, None, None] if isinstance(factor, Tensor) else factor
-    return {k: part + by * b[k] for k, part in a.items()}
+    return {k: part + by * b[k] if k in b else part for k, part in a.items()}
+
+
+def _times(a: Control, b: Control) -> Control:
+    """Return a · b, variable by variable of b."""
+    return {k: a[k] * part for k, part in b.items()}

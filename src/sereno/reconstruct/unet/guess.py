@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import xarray as xr
 
-from sereno.grid import cell_size, cell_widths
-from sereno.nets.gridded import Grid, Solver, Term
-from sereno.reconstruct.oi.walk import known_everywhere
+from sereno.nets.gridded import Solver, Term
+from sereno.reconstruct.observations import relative_variance
+from sereno.reconstruct.oi_grid.windows import Region
 
 CELLS, DAYS = (2.0, 8.0, 24.0), (1.0, 4.0)
 """Distances in cells, and lags, of which the correlation is told."""
@@ -58,46 +57,6 @@ def told(terms: Sequence[Term], *, noise: float, side: float, day_of_year: float
     return np.array(numbers, dtype=np.float32)
 
 
-@dataclass(frozen=True, eq=False)
-class Place:
-    """A piece of a grid.
-
-    Attributes
-    ----------
-    water
-        bool (lat, lon).
-    std
-        Climatological standard deviation, float32 (lat, lon), known on land too.
-    height, widths
-        Kilometres of a cell northward, and eastward in each row (lat,).
-    """
-
-    water: np.ndarray
-    std: np.ndarray
-    height: float
-    widths: np.ndarray
-
-    def cut(self, crop: tuple[slice, slice]) -> Place:
-        """Return a part of it."""
-        return Place(
-            np.ascontiguousarray(self.water[crop]),
-            np.ascontiguousarray(self.std[crop]),
-            self.height,
-            self.widths[crop[0]],
-        )
-
-    @property
-    def side(self) -> float:
-        """The side of a square as large as a cell, km."""
-        return float(np.sqrt(self.height * self.widths.mean()))
-
-    @property
-    def spread(self) -> np.ndarray:
-        """Logarithm of the climatological standard deviation over its mean, float32 (lat, lon)."""
-        mean = self.std[self.water].mean() if self.water.any() else self.std.mean()
-        return np.log(self.std / mean).astype(np.float32)
-
-
 @dataclass(frozen=True)
 class FirstGuess:
     """Gridded optimal interpolation of windows, in climatological standard deviations.
@@ -116,13 +75,12 @@ class FirstGuess:
     noise: float
     typical_error: float | None = None
 
-    def solver(self, place: Place, days: int) -> Solver:
-        """Return the equations for windows of a place."""
-        water = torch.from_numpy(place.water)[None]
-        return Solver(self.terms, Grid(water, place.height, torch.from_numpy(place.widths).float()), days)
+    def solver(self, region: Region, days: int) -> Solver:
+        """Return the equations for windows of a region."""
+        return Solver(self.terms, region.grid, days)
 
     def analyse(
-        self, solver: Solver, values: np.ndarray, place: Place, error: np.ndarray | None = None
+        self, solver: Solver, values: np.ndarray, region: Region, error: np.ndarray | None = None
     ) -> np.ndarray:
         """Return the first guess of every day of a window.
 
@@ -130,40 +88,34 @@ class FirstGuess:
         ----------
         values
             Anomalies, (days, lat, lon), NaN where missing.
-        place
+        region
             Where they lie.
         error
-            The errors stated of the values, of their shape; the noise where they are not known.
+            The errors stated of the values, of their shape; NaN where they are not known.
 
         Returns
         -------
         np.ndarray
             float32 (days, lat, lon), in climatological standard deviations.
         """
-        seen = np.isfinite(values) & place.water
-        precision = np.where(seen, (place.std / self.noise) ** 2, 0).astype(np.float32)
-        if error is not None and self.typical_error:
-            known = np.isfinite(error) & (error > 0)
-            precision = np.where(known, precision * (self.typical_error / np.where(known, error, 1)) ** 2, precision)
-        given = np.where(seen, values / place.std, 0).astype(np.float32)
+        precision = region.precision(values, self.noise, relative_variance(error, self.typical_error))
+        given = torch.from_numpy((np.nan_to_num(values) / region.scale).astype(np.float32))
         with torch.inference_mode():
-            found = solver.analyse(torch.from_numpy(given)[None], torch.from_numpy(precision)[None].float())[0]
+            found = solver.analyse(given[None], precision[None])[0]
         return np.asarray(found.numpy())
 
-    def told(self, place: Place, day: np.datetime64) -> np.ndarray:
-        """Return what a network is told of a window of a place around a day."""
-        mean = float(place.std[place.water].mean()) if place.water.any() else 1.0
+    def told(self, region: Region, day: np.datetime64) -> np.ndarray:
+        """Return what a network is told of a window of a region around a day."""
         day_of_year = float((day - day.astype("datetime64[Y]")).astype("timedelta64[D]").astype(int)) + 1
-        return told(self.terms, noise=self.noise / mean, side=place.side, day_of_year=day_of_year)
+        side = float(np.sqrt(region.height * region.widths.mean()))
+        return told(self.terms, noise=self.noise / region.mean_scale, side=side, day_of_year=day_of_year)
 
-    @property
-    def error_variance(self) -> float:
-        """Variance of an observation's error, in squared climatological standard deviations where these are one."""
-        return sum(float(term.variance) for term in self.terms if not term.signal)
+    def error_variance(self, region: Region) -> float:
+        """Return the variance of an observation's error, in squared climatological standard deviations."""
+        shared = sum(float(term.variance) for term in self.terms if not term.signal)
+        return (self.noise / region.mean_scale) ** 2 + shared
 
 
-def place_of(cube: xr.Dataset) -> Place:
-    """Return the whole grid of an anomaly cube."""
-    water = cube["water"].values
-    std = known_everywhere(cube["climatology_std"].values.astype(np.float32), water)
-    return Place(water, std.astype(np.float32), cell_size(cube)[0], cell_widths(cube))
+def spread_of(region: Region) -> np.ndarray:
+    """Return the logarithm of the climatological standard deviation over its mean, float32 (lat, lon)."""
+    return np.asarray(np.log(region.scale / region.mean_scale), dtype=np.float32)

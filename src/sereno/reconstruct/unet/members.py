@@ -15,7 +15,8 @@ from sereno.config import UNet
 from sereno.errors import InputError
 from sereno.features import split
 from sereno.methods import Progress
-from sereno.reconstruct.unet.guess import FirstGuess, place_of
+from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.pool import Pool, pool
 from sereno.training import train_on
 from sereno.windows import Drawn
@@ -43,8 +44,8 @@ def train_members(
     progress: Progress,
 ) -> tuple[list[dict[str, Tensor]], list[dict[str, float]]]:
     """Train the members, each on windows of its own."""
-    place, archives = place_of(cube), split(cube, config, valid=valid)
-    make = partial(pool, guess=guess, place=place, past_fraction=config.past_fraction)
+    region, archives = Region.of(cube), split(cube, config, valid=valid)
+    make = partial(pool, guess=guess, region=region, past_fraction=config.past_fraction)
     fixed = make(Drawn(archives[1], config, seed, config.validation_windows, fixed=True).of_epoch(0), seed=seed)
     if not fixed:
         raise InputError("the validation days have too few observations to hide some of them")

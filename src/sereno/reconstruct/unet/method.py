@@ -12,15 +12,16 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
+from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.config import UNet
 from sereno.methods import Progress, State, silent
 from sereno.nets.corrector import Corrector, corrector
-from sereno.nets.gridded import Solver, Term, two_scale_terms
+from sereno.nets.gridded import Solver, Term
 from sereno.nets.precision import arithmetic
 from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.oi.method import OptimalInterpolation
-from sereno.reconstruct.unet.guess import FirstGuess, Place, place_of
+from sereno.reconstruct.oi_grid.method import GriddedInterpolation
+from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.unet.guess import FirstGuess, spread_of
 from sereno.reconstruct.unet.members import packaged, train_members
 from sereno.tiling import blend, plan
 
@@ -76,22 +77,12 @@ class UNetReconstructor:
         InputError
             If the record is too short or too empty to train and validate on.
         """
-        found = OptimalInterpolation.fit(
-            cube, OptimalInterpolationConfig(), valid=valid, seed=seed, progress=progress
-        )
-        place = place_of(cube)
-        mean = float(place.std[place.water].mean())
-        covariance = found.covariance
-        values = covariance.values()
-        terms = two_scale_terms(
-            values["scales"],
-            amplitude=min(covariance.amplitude, 2.0),
-            shared_error=covariance.correlated_noise / mean,
-            error_length=covariance.noise_length,
-        )
-        guess = FirstGuess(tuple(terms), covariance.noise, found.typical_error)
+        settings = GriddedInterpolationConfig(window=config.window, steps=config.tuning_steps)
+        found = GriddedInterpolation.fit(cube, settings, valid=valid, seed=seed, progress=progress)
+        guess = FirstGuess(tuple(found.covariance.terms()), found.covariance.noise, found.typical_error)
+        history: list[dict[str, float]] = []
         if config.weights == "packaged":
-            weights, history = [packaged()] * config.members, []
+            weights = [packaged()] * config.members
         else:
             weights, history = train_members(
                 cube,
@@ -113,8 +104,8 @@ class UNetReconstructor:
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the corrected anomalies of `days` and their standard deviation, lazily."""
-        place, window = place_of(cube), self.config.window
-        tiles = plan(place.water.shape, tile=_tile(place.water.shape), halo=HALO)
+        region, window = Region.of(cube), self.config.window
+        tiles = plan(region.water.shape, tile=_tile(region.water.shape), halo=HALO)
         lock, made = Lock(), list[Solver]()
 
         def reconstruct_block(
@@ -122,29 +113,29 @@ class UNetReconstructor:
         ) -> tuple[np.ndarray, np.ndarray]:
             with lock:  # made when the first block is computed
                 if not made:
-                    made.append(self.guess.solver(place, window))
-            mean, std = np.zeros((2, len(block), *place.water.shape), np.float32)
+                    made.append(self.guess.solver(region, window))
+            mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
             for number, day in enumerate(block):
                 seen = values[number : number + window]
                 stated = None if error is None else error[number : number + window]
                 if not np.isfinite(seen).any():
-                    std[number] = place.std
+                    std[number] = region.scale
                     continue
-                first = self.guess.analyse(made[0], seen, place, stated)
-                told = self.guess.told(place, day)
-                pieces = [self._predict(seen, first, place, told, tile.outer) for tile in tiles]
+                first = self.guess.analyse(made[0], seen, region, stated)
+                told = self.guess.told(region, day)
+                pieces = [self._predict(seen, first, region, told, tile.outer) for tile in tiles]
                 for part, result in ((mean, 0), (std, 1)):
-                    part[number] = blend(tiles, (piece[result] for piece in pieces)) * place.std
+                    part[number] = blend(tiles, (piece[result] for piece in pieces)) * region.scale
             return mean, std
 
         return by_block(cube, days, window=window, reconstruct_block=reconstruct_block, with_error=True)
 
     def _predict(
-        self, values: np.ndarray, first: np.ndarray, place: Place, told: np.ndarray, crop: tuple[slice, slice]
+        self, values: np.ndarray, first: np.ndarray, region: Region, told: np.ndarray, crop: tuple[slice, slice]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of a piece, in climatological standard deviations."""
-        scaled = (values[:, *crop] / place.std[crop]).astype(np.float32)
-        inputs = (scaled, first[:, *crop], place.water[crop], place.spread[crop], told)
+        scaled = (values[:, *crop] / region.scale[crop]).astype(np.float32)
+        inputs = (scaled, first[:, *crop], region.water[crop], spread_of(region)[crop], told)
         tensors = [torch.from_numpy(np.ascontiguousarray(part))[None] for part in inputs]
         dtype = arithmetic(self.config)
         with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):

@@ -9,7 +9,8 @@ import numpy as np
 
 from sereno.features import HiddenWindow
 from sereno.reconstruct.oi.workers import workers
-from sereno.reconstruct.unet.guess import FirstGuess, Place
+from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.unet.guess import FirstGuess, spread_of
 
 Sample = tuple[np.ndarray, ...]
 """Values and first guess (window, lat, lon); water and spread (lat, lon); what is told (n,); truth and weight
@@ -63,7 +64,7 @@ def turned(sample: Sample, rng: np.random.Generator) -> Sample:
 def pool(
     windows: Iterable[HiddenWindow],
     guess: FirstGuess,
-    place: Place,
+    region: Region,
     *,
     past_fraction: float,
     seed: int,
@@ -75,7 +76,7 @@ def pool(
     ----------
     windows
         Windows with hidden pixels.
-    guess, place
+    guess, region
         The first guess, and the grid that windows were cut from.
     past_fraction
         Share of windows that lose all days after the central one.
@@ -85,16 +86,14 @@ def pool(
 
     def one(item: tuple[int, HiddenWindow]) -> Sample:
         number, window = item
-        here, values = place.cut(window.crop), window.values.copy()
+        here, values = region.part(*window.crop), window.values.copy()
         if np.random.default_rng((seed, number)).random() < past_fraction:
             values[len(values) // 2 + 1 :] = np.nan
         first = guess.analyse(guess.solver(here, len(values)), values, here)
-        mean = here.std[here.water].mean()
-        noise = np.float32((guess.noise / mean) ** 2 + guess.error_variance)
-        truth = np.where(window.hidden, window.truth / here.std, 0).astype(np.float32)
-        weight = window.hidden.astype(np.float32)
-        scaled = (values / here.std).astype(np.float32)
-        return scaled, first, here.water, here.spread, guess.told(here, window.day), truth, weight, noise
+        scaled = (values / here.scale).astype(np.float32)
+        truth = np.where(window.hidden, window.truth / here.scale, 0).astype(np.float32)
+        weight, noise = window.hidden.astype(np.float32), np.array(guess.error_variance(here), np.float32)
+        return scaled, first, here.water, spread_of(here), guess.told(here, window.day), truth, weight, noise
 
     made = []
     with workers() as threads:
