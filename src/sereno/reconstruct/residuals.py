@@ -18,7 +18,7 @@ from sereno.methods import Reconstructor
 from sereno.reconstruct.conditions import WINDOW, Conditions, conditions
 from sereno.reconstruct.observation_error import ObservationError
 
-DAYS = 120
+DAYS = 80
 """Days that are reconstructed, at most; of large maps fewer, so that `CELLS` are."""
 FEWEST_DAYS = 16
 CELLS = 6e5
@@ -31,7 +31,7 @@ ROUNDS = 4
 """How often a short record is gone through, each time under other clouds."""
 WHOLE_DAY_EVERY = 8
 """One day in so many is withheld whole, so that the error far from the day's observations is met too."""
-DISTURBED = 24
+DISTURBED = 16
 """Days of a part, at most, that are reconstructed a second time, from observations with further errors."""
 STRETCHES, STRETCH_DAYS = 6, 40
 """A record that memory does not hold is looked at in so many stretches of so many days."""
