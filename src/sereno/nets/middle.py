@@ -50,7 +50,7 @@ class LocalAttention(nn.Module):
         inside = functional.unfold(torch.ones_like(maps[:1, :1]), NEIGHBOURHOOD, padding=reach)
         score = (query * key).sum(2) / (channels // HEADS) ** 0.5 + self.place[:, :, None]
         weight = score.masked_fill(inside[0] == 0, -torch.inf).softmax(2)
-        return maps + self.told((weight[:, :, None] * value).sum(3).reshape(batch, channels, lat, lon))
+        return torch.as_tensor(maps + self.told((weight[:, :, None] * value).sum(3).reshape(batch, channels, lat, lon)))
 
 
 class Recurrence(nn.Module):
@@ -79,10 +79,11 @@ class Recurrence(nn.Module):
     def forward(self, maps: Tensor, days: Tensor) -> Tensor:
         """Return maps of the same shape; `days` is (batch, days, daily, lat, lon), its middle the central day."""
         batch, count = days.shape[:2]
-        coarse = functional.gelu(self.entry(days.flatten(0, 1))).unflatten(0, (batch, count))
+        coarse = functional.gelu(self.entry(days.flatten(0, 1)))
+        coarse = coarse.reshape(batch, count, *coarse.shape[1:])
         half = count // 2
         states = [self.forward_in_time(coarse[:, : half + 1]), self.backward_in_time(coarse[:, half:].flip(1))]
-        return maps + self.told(torch.cat(states, 1))
+        return torch.as_tensor(maps + self.told(torch.cat(states, 1)))
 
 
 def _start_at_zero(layer: nn.Conv2d) -> None:

@@ -52,8 +52,8 @@ def turned(sample: Sample, rng: np.random.Generator) -> Sample:
     """
     values, guess, water, spread, told_, truth, weight, noise = sample
     maps = [values, guess, water, spread, truth, weight]
-    flips = tuple(slice(None, None, int(step)) for step in rng.choice([-1, 1], 2))
-    maps = [part[(..., *flips)] for part in maps]
+    axes = tuple(axis for axis in (-2, -1) if rng.random() < 0.5)
+    maps = [np.flip(part, axes) for part in maps]
     if water.shape[0] == water.shape[1] and rng.random() < 0.5:
         maps = [part.swapaxes(-1, -2) for part in maps]
     sign = np.float32(rng.choice([-1, 1]))
