@@ -15,6 +15,7 @@ from sereno.config import UNet
 from sereno.errors import InputError
 from sereno.features import split
 from sereno.methods import Progress
+from sereno.nets.corrector import corrector
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.pool import Pool, pool
@@ -25,10 +26,25 @@ WEIGHTS = "unet.safetensors"
 """Weights that come with the package, in `sereno.data`."""
 
 
-def packaged() -> dict[str, Tensor]:
-    """Return the weights that come with the package."""
+def packaged(config: UNet) -> dict[str, Tensor]:
+    """Return the weights that come with the package; fresh ones of what their network has not.
+
+    Raises
+    ------
+    InputError
+        If they are of a network of another size.
+    """
     held = load_tensors((files("sereno.data") / WEIGHTS).read_bytes())
-    return {name: torch.from_numpy(array) for name, array in held.items()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = corrector(config).state_dict()
+    if any(name not in weights or weights[name].shape != array.shape for name, array in held.items()):
+        default = UNet()
+        raise InputError(
+            f"model.weights: those of the package are of a network with window {default.window} and widths "
+            f'{list(default.widths)}; keep to these, or set model.weights to "fresh" and train with fit'
+        )
+    return weights | {name: torch.from_numpy(array) for name, array in held.items()}
 
 
 def train_members(
@@ -61,7 +77,7 @@ def train_members(
             config,
             scale=1.0,
             seed=seed + member,
-            weights=None if config.weights == "fresh" else packaged(),
+            weights=None if config.weights == "fresh" else packaged(config),
             folder=None if folder is None else folder / f"member-{member}",
             resume=resume,
             max_minutes=None if max_minutes is None else max_minutes / config.members,

@@ -82,7 +82,7 @@ class UNetReconstructor:
         guess = FirstGuess(tuple(found.covariance.terms()), found.covariance.noise, found.typical_error)
         history: list[dict[str, float]] = []
         if config.weights == "packaged":
-            weights = [packaged()] * config.members
+            weights = [packaged(config)] * config.members
         else:
             weights, history = train_members(
                 cube,
