@@ -1,8 +1,8 @@
 """Train the network that comes with the package on samples with their first guesses (`guesses.py`).
 
-Usage: ``python pretraining/pretrain.py SHARDS -o FOLDER [--epochs N] [--minutes N]``. It can be stopped at any time
-and goes on where it was; shards that are added meanwhile are taken up. ``metrics.csv`` in the folder holds the
-losses, and ``weights.safetensors`` the averaged weights with the least validation loss.
+Usage: ``python pretraining/pretrain.py SHARDS -o FOLDER [--epochs N] [--minutes N] [--start WEIGHTS]``. It can be
+stopped at any time and goes on where it was; shards that are added meanwhile are taken up. ``metrics.csv`` in the
+folder holds the losses, and ``weights.safetensors`` the averaged weights with the least validation loss.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.numpy import save_file
+from safetensors.torch import load_file
 
 from guesses import Shard, read_shard
 from sereno.config import UNet
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--start", type=Path, help="weights.safetensors to begin with")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -98,6 +100,7 @@ def main() -> None:
         validation,
         config,
         scale=1.0,
+        weights=None if options.start is None else load_file(options.start),
         folder=options.output,
         resume=True,
         max_minutes=options.minutes,
