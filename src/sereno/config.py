@@ -261,7 +261,14 @@ REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
 """The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
 MethodConfig = Annotated[
-    Climatology | Interpolation | Persistence | Linear | OptimalInterpolation | GriddedInterpolation | DINEOF | ConvLSTM,
+    Climatology
+    | Interpolation
+    | Persistence
+    | Linear
+    | OptimalInterpolation
+    | GriddedInterpolation
+    | DINEOF
+    | ConvLSTM,
     Field(discriminator="method"),
 ]
 

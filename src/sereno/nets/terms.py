@@ -20,7 +20,7 @@ MATERN_ERRORS = (0.0108, 0.0024, 0.0007)
 TOLERATED = 0.016
 """Departure of a term's covariance that is accepted, in squared climatological standard deviations."""
 EXPONENTIAL_GAUSSIANS = ((0.369, 0.1891), (0.631, 1.0563))
-"""The same for the exponential correlation; within 0.05, and closer but where the distance is a small part of a scale."""
+"""The same for the exponential correlation; within 0.05, and closer but at a small part of a scale."""
 NEGLIGIBLE = 1e-3
 """Share of the variance of a component in time that is left out."""
 
@@ -47,6 +47,11 @@ class Term(NamedTuple):
     width: Number
     time: Number
     signal: bool = True
+
+    def settled(self) -> Term:
+        """Return the same with plain numbers."""
+        variance, width, time = (float(torch.as_tensor(n).detach()) for n in (self.variance, self.width, self.time))
+        return Term(variance, width, time, self.signal)
 
     @property
     def deviation(self) -> Number:
@@ -83,7 +88,9 @@ def two_scale_terms(
 
 def _matern(variance: float) -> tuple[tuple[float, float], ...]:
     """Return the fewest Gaussians that are close enough to a Matérn-3/2 term of a variance."""
-    good = [sum_ for sum_, error in zip(MATERN_GAUSSIANS, MATERN_ERRORS, strict=True) if variance * error <= TOLERATED]
+    good = [
+        sum_ for sum_, error in zip(MATERN_GAUSSIANS, MATERN_ERRORS, strict=True) if variance * error <= TOLERATED
+    ]
     return good[0] if good else MATERN_GAUSSIANS[-1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +42,10 @@ class Region:
         at = sample.rows, sample.columns
         return Region(self.water[at], self.scale[at], self.height, self.widths[sample.rows])
 
-    def solver(self, terms: Sequence[Term], window: int) -> Solver:
+    def solver(self, terms: Sequence[Term], window: int, pool: Executor | None = None) -> Solver:
         """Return the equations of windows here."""
-        settled = [Term(*(float(torch.as_tensor(number).detach()) for number in t[:3]), t.signal) for t in terms]
-        return Solver(terms, self.grid, window, day_blocks(settled, self.grid, window))
+        blocks = day_blocks([term.settled() for term in terms], self.grid, window)
+        return Solver(terms, self.grid, window, blocks, pool)
 
     def analyse(self, solver: Solver, values: np.ndarray, precision: Tensor) -> Tensor:
         """Return the analysis of the central day of a window, the field's unit, (lat, lon).
