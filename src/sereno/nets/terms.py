@@ -106,4 +106,5 @@ def root(days: int, scale: Number) -> Tensor:
         return factor.float()
     values, vectors = torch.linalg.eigh(correlation)
     kept = values > NEGLIGIBLE
-    return (vectors[:, kept] * values[kept].sqrt()).float()
+    components: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return components.float()
