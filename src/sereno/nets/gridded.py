@@ -26,7 +26,7 @@ __all__ = ["Grid", "Solver", "Term", "two_scale_terms"]
 
 FACTORS = (8, 4, 2, 1)
 """Cells of the grids solved on one after the other."""
-FIRST, ALONE, TOGETHER = 40, 12, (24, 24, 24, 0)
+FIRST, ALONE, TOGETHER = 40, 12, (24, 24, 14, 0)
 """Conjugate gradient steps at most: on the coarsest grid; on each finer one in the terms that are new there, given
 the others; and then in all."""
 RESOLVED = 0.75
