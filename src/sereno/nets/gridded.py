@@ -1,18 +1,19 @@
 """Optimal interpolation of gridded observations without a neighbour search, in torch.
 
-The anomaly is a sum of terms. Each is white noise on nodes, smoothed by a Gaussian along rows, then along columns, and
-in time (a process convolution: Higdon 1998, Environmental and Ecological Statistics 5, 173–190). With L the smoothing
-of all terms, A the precision of the observations and d their values, the analysis is L v with v from ::
+The anomaly is a sum of terms. Each is white noise on nodes, smoothed by a Gaussian along rows, then along columns,
+and in time (a process convolution: Higdon 1998, Environmental and Ecological Statistics 5, 173–190). With L the
+smoothing of all terms, A the precision of the observations and d their values, the analysis is L v with v from ::
 
     (I + Lᵀ A L) v = Lᵀ A d
 
-the control-variable form of variational analysis. It is solved by conjugate gradients; the wide terms are first solved
-for on coarser grids, where all others count as noise of the blocks' means.
+the control-variable form of variational analysis. It is solved by conjugate gradients; the wide terms are first
+solved for on coarser grids, where all others count as noise of the blocks' means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,9 +26,9 @@ __all__ = ["Grid", "Solver", "Term", "two_scale_terms"]
 
 FACTORS = (8, 4, 2, 1)
 """Cells of the grids solved on one after the other."""
-FIRST, ALONE, TOGETHER = 40, 12, (24, 24, 24, 0)
-"""Conjugate gradient steps at most: on the coarsest grid; on each finer one in the terms that are new there, given the
-others; and then in all."""
+FIRST, ALONE, TOGETHER = 40, 12, (24, 24, 14, 0)
+"""Conjugate gradient steps at most: on the coarsest grid; on each finer one in the terms that are new there, given
+the others; and then in all."""
 RESOLVED = 0.75
 """A grid is fine enough for a kernel of at least so many of its cells."""
 FEWEST_CELLS = 8
@@ -52,13 +53,22 @@ class Solver:
         Where the windows lie.
     days
         Days of a window.
+    pool
+        Threads that share the terms among them; not where a gradient is wanted.
     blocks
         Cells of the super-observations that each day's observations are taken as, one of `FACTORS` for each of the
         days; 1 where not given. Only days with 1 are analysed.
     """
 
-    def __init__(self, terms: Sequence[Term], grid: Grid, days: int, blocks: Sequence[int] | None = None) -> None:
-        settled = [Term(*(float(torch.as_tensor(n).detach()) for n in t[:3]), t.signal) for t in terms]
+    def __init__(
+        self,
+        terms: Sequence[Term],
+        grid: Grid,
+        days: int,
+        blocks: Sequence[int] | None = None,
+        pool: Executor | None = None,
+    ) -> None:
+        settled = [term.settled() for term in terms]
         nodes = [_nodes(term, grid) for term in settled]
         in_time = [
             torch.eye(days) if s.time <= 0 else root(days, t.time) for s, t in zip(settled, terms, strict=True)
@@ -71,7 +81,7 @@ class Solver:
                 continue
             used = of_day.clamp(min=factor)
             groups = []
-            for side in used.unique().tolist():
+            for side in sorted(set(used.tolist())):
                 here, at = grid.coarser(side), torch.nonzero(used == side)[:, 0]
                 taken = [k for k, t in enumerate(settled) if resolved(t, here) or (side == 1 and t.signal)]
                 for k in taken:
@@ -79,7 +89,7 @@ class Solver:
                         smoothers[k, side] = Smoother.of(terms[k], here, in_time[k], factor=side, nodes=nodes[k])
                 rest = [t for k, t in enumerate(terms) if k not in taken]
                 mine = {k: smoothers[k, side].on(at) for k in taken}
-                groups.append(_Group(side, at, mine, _block_noise(rest, grid, side)))
+                groups.append(_Group(side, at, mine, _block_noise(rest, grid, side), pool))
             if groups[0].smoothers:
                 self._levels.append(_Level(groups, together))
         self.centre = sum(b == 1 for b in of_day[: days // 2].tolist())
@@ -130,6 +140,7 @@ class _Group:
     days: Tensor
     smoothers: dict[int, Smoother]
     noise: tuple[Tensor, Tensor]
+    pool: Executor | None
 
     def observe(self, values: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
         """Return the precision of the blocks' means, and these means times it, (batch, lon, days, lat)."""
@@ -149,8 +160,18 @@ class _Group:
 
     def smooth(self, control: Mapping[int, Tensor]) -> Tensor:
         """Return the sum of the terms on these days, (batch, lon, days, lat)."""
-        parts = [self.smoothers[k].smooth(part) for k, part in control.items() if k in self.smoothers]
+        here = [k for k in control if k in self.smoothers]
+        parts = list(self.over(lambda k: self.smoothers[k].smooth(control[k]), here))
         return sum(parts[1:], parts[0]) if parts else torch.zeros(())
+
+    def gather(self, field: Tensor, terms: Sequence[int] | None) -> Control:
+        """Apply the adjoint of `smooth`, for some of the terms."""
+        here = [k for k in self.smoothers if terms is None or k in terms]
+        return dict(zip(here, self.over(lambda k: self.smoothers[k].gather(field), here), strict=True))
+
+    def over(self, work: Callable[[int], Tensor], terms: Sequence[int]) -> Iterable[Tensor]:
+        """Do some work for each of the terms."""
+        return map(work, terms) if self.pool is None else self.pool.map(work, terms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,10 +195,7 @@ class _Level:
         """Apply the adjoint of the groups' smoothing, for some of the terms."""
         total: Control = {}
         for group, field in zip(self.groups, fields, strict=True):
-            for k, smoother in group.smoothers.items():
-                if terms is not None and k not in terms:
-                    continue
-                part = smoother.gather(field)
+            for k, part in group.gather(field, terms).items():
                 total[k] = total[k] + part if k in total else part
         return total
 
@@ -251,7 +269,7 @@ def _nodes(term: Term, grid: Grid) -> tuple[Nodes, Nodes]:
 
 
 def _block_noise(terms: Sequence[Term], grid: Grid, side: int) -> tuple[Tensor, Tensor]:
-    """Return the variance of the mean of a block's cells under terms, where one cell is observed and where all are."""
+    """Return the variance of the mean of a block's cells under terms, where one of them is observed and where all."""
     apart = (torch.arange(side)[:, None] - torch.arange(side)).float()
     of_one, of_all = torch.zeros(()), torch.zeros(())
     for term in terms:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -13,8 +13,8 @@ from torch.nn import functional
 from sereno.nets.terms import Term
 
 NODE_SPACING, REACH = 1.3, 3.0
-"""Distance of nodes at most, and the reach of a kernel, in its standard deviations: the sum over nodes ripples by less
-than 1 %."""
+"""Distance of nodes at most, and the reach of a kernel, in its standard deviations: the sum over nodes ripples by
+less than 1 %."""
 DETOUR = 2.0
 """A kilometre of land counts for so many more of sea."""
 BLOCK = 8
@@ -54,7 +54,8 @@ class Grid:
         return max(self.height, float(self.widths.max()))
 
 
-class Nodes(NamedTuple):
+@dataclass(frozen=True)
+class Nodes:
     """Where the nodes of a term lie along an axis.
 
     The cells of the axis are cut into blocks; block b sees `window` nodes from number b · `step` on.
@@ -96,7 +97,7 @@ class Nodes(NamedTuple):
 
     def coarser(self, factor: int) -> Nodes:
         """Return the same nodes with blocks counted in cells that are `factor` times as large."""
-        return self._replace(cells=math.ceil(self.cells / factor))
+        return replace(self, cells=math.ceil(self.cells / factor))
 
     def places(self, factor: int) -> Tensor:
         """Return the places of all nodes in cells that are `factor` times as large."""
@@ -189,7 +190,7 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Smoother:
-    """One term on one grid: from nodes (batch, rows of nodes, components, columns of nodes) to (batch, lon, days, lat).
+    """One term on one grid: from (batch, rows of nodes, components, columns of nodes) to (batch, lon, days, lat).
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ MATERN_ERRORS = (0.0108, 0.0024, 0.0007)
 TOLERATED = 0.016
 """Departure of a term's covariance that is accepted, in squared climatological standard deviations."""
 EXPONENTIAL_GAUSSIANS = ((0.369, 0.1891), (0.631, 1.0563))
-"""The same for the exponential correlation; within 0.05, and closer but where the distance is a small part of a scale."""
+"""The same for the exponential correlation; within 0.05, and closer but at a small part of a scale."""
 NEGLIGIBLE = 1e-3
 """Share of the variance of a component in time that is left out."""
 
@@ -47,6 +47,11 @@ class Term(NamedTuple):
     width: Number
     time: Number
     signal: bool = True
+
+    def settled(self) -> Term:
+        """Return the same with plain numbers."""
+        variance, width, time = (float(torch.as_tensor(n).detach()) for n in (self.variance, self.width, self.time))
+        return Term(variance, width, time, self.signal)
 
     @property
     def deviation(self) -> Number:
@@ -101,4 +106,5 @@ def root(days: int, scale: Number) -> Tensor:
         return factor.float()
     values, vectors = torch.linalg.eigh(correlation)
     kept = values > NEGLIGIBLE
-    return (vectors[:, kept] * values[kept].sqrt()).float()
+    components: Tensor = vectors[:, kept] * values[kept].sqrt()
+    return components.float()

@@ -61,7 +61,8 @@ class GriddedCovariance:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild from `vars` of one, as JSON holds it."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        variances, widths, times = (tuple(values[name]) for name in ("variances", "widths", "times"))
+        return cls(variances, widths, times, values["noise"], values["shared_error"], values["error_width"])
 
     def logarithms(self) -> Tensor:
         """Return all parameters as unbounded numbers, float32 (3 terms + 3,)."""
@@ -87,7 +88,8 @@ def terms_of(logarithms: Tensor, *, cell: float) -> tuple[list[Term], Tensor]:
     """Return the terms and the noise, differentiable; widths are a cell at least."""
     numbers = logarithms.exp()
     count = len(numbers) // 3 - 1
-    variances, widths, times, (noise, shared, width) = numbers.split([count, count, count, 3])
+    variances, widths, times = numbers[: 3 * count].view(3, count)
+    noise, shared, width = numbers[3 * count :]
     widths = widths.clamp(min=cell)
     signal = [Term(variances[k], widths[k], times[k]) for k in range(count)]
     return [*signal, Term(shared**2, width.clamp(min=cell), 0.0, False)], noise

@@ -24,8 +24,8 @@ from sereno.reconstruct.oi_grid.tuning import tune
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.spread import SMALLEST_STD, Spread
 
-TUNING_SAMPLES, TUNING_SIDE = 60, 64
-"""Windows that parameters are tuned on, at most, and cells along either side of one."""
+TUNING_SAMPLES, TUNING_EXTENT, TUNING_SIDE = 60, 400.0, (64, 128)
+"""Windows that parameters are tuned on, at most; kilometres along either side of one, and between how many cells."""
 CALIBRATION_SAMPLES, CALIBRATION_SIDE, CALIBRATION_TARGETS = 24, 128, 400
 """The same for the spread, and withheld observations of each that it is learned from, at most."""
 
@@ -65,7 +65,9 @@ class GriddedInterpolation:
         """
         source = cube if valid is None else valid
         draw = partial(samples, source, window=config.window)
-        drawn, region = list(draw(count=TUNING_SAMPLES, side=TUNING_SIDE, seed=seed)), Region.of(cube)
+        region = Region.of(cube)
+        side = int(np.clip(TUNING_EXTENT / region.grid.cell, *TUNING_SIDE))
+        drawn = list(draw(count=TUNING_SAMPLES, side=side, seed=seed))
         typical, white = typical_error(drawn), white_noise(drawn)
         noise = config.noise or typical or white or UNKNOWN_NOISE * region.mean_scale
         covariance = GriddedCovariance.start(config.terms, cell=region.grid.cell, noise=noise)
@@ -93,14 +95,11 @@ class GriddedInterpolation:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the optimally interpolated anomalies of `days` and their standard deviation."""
         region, window = Region.of(cube), self.config.window
-        lock, made = Lock(), list[Solver]()
+        lock, made, alone = Lock(), list[Solver](), len(days) == 1
 
         def interpolate(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
         ) -> tuple[np.ndarray, np.ndarray]:
-            with lock:  # made when the first block is computed
-                if not made:
-                    made.append(region.solver(self.covariance.terms(), window))
             stated = relative_variance(error, self.typical_error)
             mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
 
@@ -110,8 +109,13 @@ class GriddedInterpolation:
                 mean[day], share = self._analyse(made[0], region, values[here], of_day)
                 std[day] = np.where(share > 0, self.spread.std(share, region.scale), region.scale)
 
-            with workers() as pool:
-                list(pool.map(fill, range(len(block))))
+            # Threads share the days or, where there is but one, its terms: torch keeps to a core in each of them.
+            with workers() as of_days, workers() as of_terms:
+                with lock:  # made with the first block
+                    if not made:
+                        pool = of_terms if alone else None
+                        made.append(of_days.submit(region.solver, self.covariance.terms(), window, pool).result())
+                list(of_days.map(fill, range(len(block))))
             return mean, std
 
         return by_block(cube, days, window=window, reconstruct_block=interpolate, with_error=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Self
 
@@ -55,10 +56,10 @@ class Region:
         """Return a part of it."""
         return Region(self.water[rows, columns], self.scale[rows, columns], self.height, self.widths[rows])
 
-    def solver(self, terms: Sequence[Term], window: int) -> Solver:
+    def solver(self, terms: Sequence[Term], window: int, pool: Executor | None = None) -> Solver:
         """Return the equations of windows here."""
-        settled = [Term(*(float(torch.as_tensor(number).detach()) for number in t[:3]), t.signal) for t in terms]
-        return Solver(terms, self.grid, window, day_blocks(settled, self.grid, window))
+        blocks = day_blocks([term.settled() for term in terms], self.grid, window)
+        return Solver(terms, self.grid, window, blocks, pool)
 
     def analyse(self, solver: Solver, values: np.ndarray, precision: Tensor) -> Tensor:
         """Return the analysis of the central day of a window, the field's unit, (lat, lon).
