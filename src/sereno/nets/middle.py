@@ -50,7 +50,8 @@ class LocalAttention(nn.Module):
         inside = functional.unfold(torch.ones_like(maps[:1, :1]), NEIGHBOURHOOD, padding=reach)
         score = (query * key).sum(2) / (channels // HEADS) ** 0.5 + self.place[:, :, None]
         weight = score.masked_fill(inside[0] == 0, -torch.inf).softmax(2)
-        return torch.as_tensor(maps + self.told((weight[:, :, None] * value).sum(3).reshape(batch, channels, lat, lon)))
+        gathered = (weight[:, :, None] * value).sum(3).reshape(batch, channels, lat, lon)
+        return torch.as_tensor(maps + self.told(gathered))
 
 
 class Recurrence(nn.Module):
