@@ -122,6 +122,7 @@ def train_on(
     scale: float,
     seed: int = 0,
     weights: dict[str, Tensor] | None = None,
+    learner: Learner | None = None,
     folder: Path | None = None,
     resume: bool = False,
     max_minutes: float | None = None,
@@ -135,6 +136,8 @@ def train_on(
         What the samples were divided by.
     weights
         Weights to start from; fresh ones where not given.
+    learner
+        What is trained, where it is not what the configuration asks for.
     folder
         Where ``last.ckpt``, ``best.ckpt`` and ``metrics.csv`` are kept.
     resume
@@ -159,7 +162,7 @@ def train_on(
         if checkpoint:
             _check_same_training(checkpoint, config, scale)
         torch.manual_seed(seed)
-        learner = learner_of(config)
+        learner = learner or learner_of(config)
         if weights is not None:
             learner.network.load_state_dict(weights)
         steps = -(-len(training) // config.batch_size)
