@@ -176,7 +176,7 @@ def _reconstruct(
     water = anomalies["water"].values
     known = np.where(water, known, np.float32(np.nan))
     run: Callable[[xr.Dataset, np.ndarray], xr.Dataset] = lambda cube, at: inner.reconstruct(  # noqa: E731
-        cube.copy(deep=True), at
+        cube.copy(deep=True), at.copy()
     )[["mean", "std"]].compute()
     analysis = run(anomalies, days)
     mean, std = (analysis[name].transpose(*DIMS).values for name in ("mean", "std"))

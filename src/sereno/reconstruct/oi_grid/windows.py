@@ -43,9 +43,10 @@ class Region:
     @classmethod
     def of(cls, cube: xr.Dataset) -> Self:
         """Return the grid of an anomaly cube."""
-        water = cube["water"].values
-        scale = known_everywhere(cube["climatology_std"].values.astype(np.float32), water)
-        return cls(water, scale, cell_size(cube)[0], cell_widths(cube))
+        # torch takes no mirrored arrays, which those of a file with descending latitudes are.
+        water = np.ascontiguousarray(cube["water"].values)
+        scale = known_everywhere(np.ascontiguousarray(cube["climatology_std"].values, np.float32), water)
+        return cls(water, scale, cell_size(cube)[0], np.ascontiguousarray(cell_widths(cube)))
 
     @property
     def mean_scale(self) -> float:
