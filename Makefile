@@ -7,7 +7,7 @@ DATA ?= ../shared
 
 WORK ?= pretraining/work
 
-.PHONY: help setup demo test test-keras check bench bench-basin leaderboard pretrain bench-convlstm reference docs clean
+.PHONY: help setup demo test test-keras check bench bench-basin leaderboard pretrain ablation bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ pretrain: setup   ## Train the network of the package anew, on simulated seas in
 	$(BIN)/python pretraining/guesses.py $(WORK)/library $(WORK)/shards
 	$(BIN)/python pretraining/pretrain.py $(WORK)/shards -o $(WORK)/training
 	cp $(WORK)/training/weights.safetensors src/sereno/data/unet.safetensors
+
+ablation: setup   ## Measure what each idea of the network is worth, on the samples of `make pretrain`: hours
+	PYTHONPATH=pretraining $(BIN)/python benchmarks/ablation.py $(WORK)/shards $(DATA)/bench
 
 bench-basin: setup  ## Time oi and dineof on the whole Mediterranean at 1/24°
 	$(BIN)/python benchmarks/oi.py

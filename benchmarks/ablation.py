@@ -1,10 +1,10 @@
 """What each idea of the network that corrects a first guess is worth.
 
 Usage: ``python benchmarks/ablation.py SHARDS BENCH [--epochs N] [--variants …] [--seas …] [--work ablation]
-[--document docs/ablation.md]``, with a folder of shards (``pretraining/guesses.py``) and the folder of
-`tasmania_l3.nc`. Every variant is trained from fresh weights on the same shards for the same number of steps, and
-then used as it is on the scored days of seas that it never saw. What is there in the working folder is not done again.
-The table is printed and written into the document between its markers.
+[--document FILE]``, with a folder of shards (``pretraining/guesses.py``) and the folder of
+`tasmania_l3.nc`. Every variant is trained from fresh weights on the same shards for as many steps, and then used as
+it is on the scored days of seas that it never saw. What is there in the working folder is not done again. The table
+is printed and written into the document between its markers.
 """
 
 from __future__ import annotations

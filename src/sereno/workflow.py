@@ -168,9 +168,10 @@ def model_for(
     In near real time it is fitted on the days up to the first one to be filled.
     """
     validate(cube)
+    first = select_period(cube, days)["time"].values[0]  # before minutes are spent on a fit
     if not nrt or isinstance(method, Model):
         return resolve(cube, method, progress=progress)
-    known = cube.sel(time=slice(None, select_period(cube, days)["time"].values[0]))
+    known = cube.sel(time=slice(None, first))
     config = settings_of(configure_at_once(method) if isinstance(method, str) else method)
     needed, name = config.model.window, config.model.method
     if known.sizes["time"] < needed:
