@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 KERAS := .venv-keras
 DATA ?= ../shared
 
-.PHONY: help setup demo test test-keras check bench bench-basin leaderboard bench-convlstm reference docs clean
+WORK ?= pretraining/work
+
+.PHONY: help setup demo test test-keras check bench bench-basin leaderboard pretrain ablation bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -43,6 +45,15 @@ bench: setup      ## Measure accuracy and speed on the benchmark cubes in $(DATA
 
 leaderboard: setup  ## Score every method on the benchmark cubes and twin seas, into docs/; MINUTES=N trains the networks
 	$(BIN)/python benchmarks/leaderboard.py $(DATA)/bench $(if $(MINUTES),--minutes $(MINUTES)) --document docs/leaderboard.md
+
+pretrain: setup   ## Train the network of the package anew, on simulated seas in $(WORK): hours; goes on where it was
+	$(BIN)/python pretraining/library.py $(WORK)/library --data $(DATA)/data
+	$(BIN)/python pretraining/guesses.py $(WORK)/library $(WORK)/shards
+	$(BIN)/python pretraining/pretrain.py $(WORK)/shards -o $(WORK)/training
+	cp $(WORK)/training/weights.safetensors src/sereno/data/unet.safetensors
+
+ablation: setup   ## Measure what each idea of the network is worth, on the samples of `make pretrain`: hours
+	PYTHONPATH=pretraining $(BIN)/python benchmarks/ablation.py $(WORK)/shards $(DATA)/bench
 
 bench-basin: setup  ## Time oi and dineof on the whole Mediterranean at 1/24°
 	$(BIN)/python benchmarks/oi.py

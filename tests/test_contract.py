@@ -15,8 +15,19 @@ from sereno.cube import DIMS, OBSERVED
 from sereno.methods import METHODS
 from sereno.workflow import Model
 
+CORRECTOR: dict[str, Any] = {
+    "weights": "fresh",
+    "widths": [8, 16],
+    "windows_kept": 16,
+    "validation_windows": 6,
+    "batch_size": 4,
+    "steps_per_epoch": 4,
+    "max_epochs": 2,
+    "precision": "float32",
+}
 SMALL: dict[str, dict[str, Any]] = {
     "oi": {"covariance": "exponential", "parameters": "paper", "observations": 24},
+    "oi-grid": {"terms": 2, "steps": 2},
     "dineof": {"segment": 60, "margin": 10, "most_modes": 6},
     "convlstm": {
         "window": 5,
@@ -30,6 +41,8 @@ SMALL: dict[str, dict[str, Any]] = {
         "validation_windows": 6,
         "precision": "float32",
     },
+    "unet": CORRECTOR | {"members": 2},
+    "convlstm-unet": CORRECTOR | {"hidden": 6},
 }
 """Settings that make a method quick to fit; the others' defaults are, but for the window."""
 

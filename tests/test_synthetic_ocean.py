@@ -43,8 +43,9 @@ def test_anomalies_persist_for_days_but_not_for_ever(month: list[Currents]) -> N
 
 
 def test_flow_is_without_divergence_and_advection_keeps_the_variance() -> None:
-    grid = PeriodicGrid.around(TwinSeaConfig(shape=(32, 32)))
-    flow = SurfaceFlow(grid, gradient=0.0, speed=0.15)
+    config = TwinSeaConfig(shape=(32, 32), meridional_gradient=0.0)
+    grid = PeriodicGrid.around(config)
+    flow = SurfaceFlow(grid, config)
     rng = np.random.default_rng(0)
     large_scales = grid.amplitude(np.exp(-((grid.k * 60e3) ** 2)))
     state = np.stack([0.15 * large_scales * grid.noise(rng), large_scales * grid.noise(rng)])
@@ -59,8 +60,9 @@ def test_flow_is_without_divergence_and_advection_keeps_the_variance() -> None:
 
 def test_a_uniform_flow_carries_the_gradient() -> None:
     """With no eddies in the temperature, it changes by −v Γ alone."""
-    grid = PeriodicGrid.around(TwinSeaConfig(shape=(32, 32)))
-    flow = SurfaceFlow(grid, gradient=-1e-5, speed=0.15)
+    config = TwinSeaConfig(shape=(32, 32), meridional_gradient=-1e-5)
+    grid = PeriodicGrid.around(config)
+    flow = SurfaceFlow(grid, config)
     buoyancy = 0.1 * grid.amplitude(np.exp(-((grid.k * 60e3) ** 2))) * grid.noise(np.random.default_rng(1))
     state = np.stack([buoyancy, np.zeros_like(buoyancy)])
     tendency = grid.inverse(flow.tendency(state, np.zeros_like(buoyancy)))[1]

@@ -138,6 +138,26 @@ class OptimalInterpolation:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class GriddedInterpolation:
+    """Optimal interpolation by convolutions on the whole grid at once, its covariance tuned through them."""
+
+    method: Literal["oi-grid"] = "oi-grid"
+    window: int = Field(default=15, ge=1)
+    """Days, centred on the target, from which its observations are taken; an odd number."""
+    terms: int = Field(default=4, ge=1)
+    """Terms of the covariance, each Gaussian in space and Matérn-3/2 in time."""
+    steps: int = Field(default=40, ge=1)
+    """Steps of the tuning."""
+    noise: float | None = Field(default=None, gt=0)
+    """Standard deviation of an observation's own error, the field's unit; tuned where not given. Where the input
+    states an error for each observation, that of a typical one."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre."""
+        _require_odd(self, "window")
+
+
+@dataclass(frozen=True, config=_STRICT)
 class DINEOF:
     """Data-interpolating empirical orthogonal functions, solved a segment of the record at a time."""
 
@@ -231,6 +251,62 @@ class ConvLSTM:
         _require_odd(self, "window", "kernel")
 
 
+@dataclass(frozen=True, config=_STRICT)
+class UNet:
+    """A U-Net that corrects the first guess of gridded optimal interpolation and tells how uncertain it is."""
+
+    method: Literal["unet"] = "unet"
+    window: int = Field(default=15, ge=3)
+    """Days in the window, an odd number; the target is the central one."""
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(48, 80, 128, 160), min_length=2)
+    """Channels of each level of the network, the finest first; a level has half the cells of the one before."""
+    passes: int = Field(default=1, ge=1, le=4)
+    """How often the network is applied, each time to what came out before, with the same weights."""
+    attention: bool = False
+    """Let the coarsest cells attend to those around them."""
+    tuning_steps: int = Field(default=40, ge=1)
+    """Steps of the tuning of the first guess, as of oi-grid."""
+    weights: Literal["packaged", "fine-tuned", "fresh"] = "fine-tuned"
+    """Use the weights of the package as they are, train them further on the input, or train new ones on it."""
+    members: int = Field(default=1, ge=1)
+    """Networks trained one after the other, of which the mean is taken."""
+    tile: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (64, 64)
+    """Cells (lat, lon) of the crops trained on."""
+    hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
+    """Share of windows whose central day is wholly hidden; the rest lose a cloud's worth."""
+    past_fraction: float = Field(default=0.2, ge=0, le=1)
+    """Share of windows without a day after the central one, as in near real time."""
+    windows_kept: int = Field(default=1500, ge=8)
+    """Training windows, drawn once; each is seen many times, turned and mirrored."""
+    validation_windows: int = Field(default=128, ge=1)
+    """Fixed windows that the validation loss is taken on."""
+    batch_size: int = Field(default=16, ge=1)
+    """Windows in a training step."""
+    steps_per_epoch: int = Field(default=100, ge=1)
+    """Training steps between two looks at the validation loss."""
+    learning_rate: float = Field(default=3e-4, gt=0)
+    """Step size of AdamW; it falls to zero at the end of all epochs."""
+    max_epochs: int = Field(default=30, ge=1)
+    """Epochs at most."""
+    patience: int = Field(default=10, ge=1)
+    """Epochs without a better validation loss before training stops."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic; auto: bfloat16, faster and as accurate, where the hardware has it."""
+
+    def __post_init__(self) -> None:
+        """Refuse a window without a centre."""
+        _require_odd(self, "window")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class ConvLSTMUNet(UNet):
+    """The same with a ConvLSTM over the days, to and fro, at the coarsest level of the network."""
+
+    method: Literal["convlstm-unet"] = "convlstm-unet"  # type: ignore[assignment]  # narrower
+    hidden: int = Field(default=64, ge=1)
+    """Channels of the ConvLSTM in either direction."""
+
+
 REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
     "model1": {"layers": 1, "kernel": 3, "dilation": 1},
     "model2": {"layers": 1, "kernel": 3, "dilation": 2},
@@ -241,7 +317,16 @@ REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
 """The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
 MethodConfig = Annotated[
-    Climatology | Interpolation | Persistence | Linear | OptimalInterpolation | DINEOF | ConvLSTM,
+    Climatology
+    | Interpolation
+    | Persistence
+    | Linear
+    | OptimalInterpolation
+    | GriddedInterpolation
+    | DINEOF
+    | ConvLSTM
+    | UNet
+    | ConvLSTMUNet,
     Field(discriminator="method"),
 ]
 
@@ -294,6 +379,12 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> Ru
 def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
     """Return the default configuration of a method; `settings` are further keys of `RunConfig`."""
     return parse_config({"model": {"method": method}, **settings}, origin=f"method {method!r}")
+
+
+def configure_at_once(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
+    """Return the configuration that a quick method is fitted with on the fly: a network is used as packaged."""
+    model = {"method": method} | ({"weights": "packaged"} if method == "unet" else {})
+    return parse_config({"model": model, **settings}, origin=f"method {method!r}")
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import xarray as xr
 
-from sereno.config import ConvLSTM
+from sereno.config import ConvLSTM, UNet
 from sereno.cube import DIMS, field_of
 from sereno.errors import InputError
 
@@ -33,6 +33,8 @@ class HiddenWindow(NamedTuple):
         bool (lat, lon), true over water.
     crop
         Slices (lat, lon) of the grid that the window was cut from.
+    day
+        The central day.
     """
 
     values: np.ndarray
@@ -40,6 +42,7 @@ class HiddenWindow(NamedTuple):
     hidden: np.ndarray
     water: np.ndarray
     crop: tuple[slice, slice]
+    day: np.datetime64
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +179,7 @@ def first_validation_day(first: np.datetime64, last: np.datetime64, *, window: i
     return last - (max(round(VALIDATION_SHARE * days), window) - 1)
 
 
-def split(cube: xr.Dataset, config: ConvLSTM, *, valid: xr.Dataset | None = None) -> tuple[Archive, Archive]:
+def split(cube: xr.Dataset, config: ConvLSTM | UNet, *, valid: xr.Dataset | None = None) -> tuple[Archive, Archive]:
     """Return the archives to train and to validate on, with a window's distance between any two of their days.
 
     Under ``split = "random"`` both are the whole cube: who draws from it must part the windows, and leaks.
@@ -188,7 +191,7 @@ def split(cube: xr.Dataset, config: ConvLSTM, *, valid: xr.Dataset | None = None
     """
     archive, window = Archive.of(cube), config.window
     days = archive.days
-    if config.split == "random":
+    if isinstance(config, ConvLSTM) and config.split == "random":
         if config.windows != "tiles":
             raise InputError('model.split = "random" parts fixed tiles: set model.windows = "tiles" too')
         if valid is not None:

@@ -19,13 +19,18 @@ METHODS = {
     "persistence": "sereno.reconstruct.persistence:Persistence",
     "linear": "sereno.reconstruct.linear:Linear",
     "oi": "sereno.reconstruct.oi.method:OptimalInterpolation",
+    "oi-grid": "sereno.reconstruct.oi_grid.method:GriddedInterpolation",
     "dineof": "sereno.reconstruct.dineof.method:Dineof",
     "convlstm": "sereno.reconstruct.network:ConvLSTMReconstructor",
+    "unet": "sereno.reconstruct.unet.method:UNetReconstructor",
+    "convlstm-unet": "sereno.reconstruct.unet.method:UNetReconstructor",
 }
 """Name of each method and where its class lives; imported when first used, so that torch is not loaded in vain."""
 
-QUICK_METHODS = frozenset({"climatology", "interpolation", "persistence", "linear", "oi", "dineof"})
-"""Methods cheap enough to be fitted on the fly by `fill` and `evaluate`."""
+TRAINED_METHODS = frozenset({"convlstm", "unet", "convlstm-unet"})
+"""Networks: their `fit` takes ``folder``, ``resume`` and ``max_minutes`` besides."""
+QUICK_METHODS = frozenset(METHODS) - TRAINED_METHODS | {"unet"}
+"""Methods that `fill` and `evaluate` can fit on the fly; ``unet`` with the weights of the package as they are."""
 
 Progress = Callable[[str, float], None]
 """Called with the name of the stage and the fraction done, 0 to 1."""

@@ -21,6 +21,8 @@ from sereno.tally import PixelSums, Tally
 
 Row = dict[str, Any]
 """Scores by name; intervals as ``[low, high]``, and ``ratio`` nested."""
+OF_THE_STD = frozenset({"crps", "coverage_1sigma", "coverage_2sigma", "z_mean", "z_std"})
+"""Scores that the standard deviation has a part in."""
 
 
 def tables(
@@ -151,11 +153,14 @@ def shared_baselines(tallies: Mapping[str, Tally]) -> dict[str, list[str]]:
 
 
 def same_scores(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two rows hold the same scores, but for rounding and for what only one of them has."""
+    """Tell whether two rows are of the same analysis: the same scores but for rounding and those of the std.
+
+    The climatology as a method has a calibrated std, the climatology that another method departs from has not.
+    """
     return all(
         math.isclose(one[name], other[name], rel_tol=1e-6, abs_tol=1e-9)
         or (math.isnan(one[name]) and math.isnan(other[name]))
-        for name in one.keys() & other.keys()
+        for name in (one.keys() & other.keys()) - OF_THE_STD
         if isinstance(one[name], float) and isinstance(other[name], float)
     )
 

@@ -26,19 +26,18 @@ import torch
 import xarray as xr
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping
-from torch import Tensor, nn
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from sereno.config import ConvLSTM
+from sereno.config import ConvLSTM, UNet
 from sereno.errors import InputError
 from sereno.features import split
-from sereno.losses import masked_mse
+from sereno.learners import WARM_UP_STEPS, Learner, learner_of
 from sereno.methods import Progress, silent
 from sereno.nets.memory import kept_memory
 from sereno.nets.precision import arithmetic
-from sereno.nets.thesis import ThesisNetwork
-from sereno.windows import Encoded, Sample, Samples, Windows, windows_for
+from sereno.windows import Encoded, Samples, Windows, windows_for
 
 T = TypeVar("T")
 AHEAD = 8
@@ -118,10 +117,12 @@ def train(
 def train_on(
     training: Samples,
     validation: Samples,
-    config: ConvLSTM,
+    config: ConvLSTM | UNet,
     *,
     scale: float,
     seed: int = 0,
+    weights: dict[str, Tensor] | None = None,
+    learner: Learner | None = None,
     folder: Path | None = None,
     resume: bool = False,
     max_minutes: float | None = None,
@@ -133,6 +134,10 @@ def train_on(
     ----------
     scale
         What the samples were divided by.
+    weights
+        Weights to start from; fresh ones where not given.
+    learner
+        What is trained, where it is not what the configuration asks for.
     folder
         Where ``last.ckpt``, ``best.ckpt`` and ``metrics.csv`` are kept.
     resume
@@ -157,11 +162,18 @@ def train_on(
         if checkpoint:
             _check_same_training(checkpoint, config, scale)
         torch.manual_seed(seed)
-        network = ThesisNetwork(config)
+        learner = learner or learner_of(config)
+        if weights is not None:
+            learner.network.load_state_dict(weights)
         steps = -(-len(training) // config.batch_size)
         logbook = _Logbook(folder, config, steps, max_minutes, progress)
-        trainer = _trainer(config, logbook)
-        _fit(trainer, _Fitting(network, config, scale), _Data(training, validation, config), checkpoint)
+        trainer = _trainer(config, logbook, learner.averaging)
+        _fit(
+            trainer,
+            _Fitting(learner, config, scale, config.max_epochs * steps),
+            _Data(training, validation, config),
+            checkpoint,
+        )
         best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     progress("training", 1.0)
     weights = {name.removeprefix("network."): tensor for name, tensor in best.items()}
@@ -171,9 +183,10 @@ def train_on(
 class _Fitting(LightningModule):
     """The training of one network: its loss and its optimiser."""
 
-    def __init__(self, network: nn.Module, config: ConvLSTM, scale: float) -> None:
+    def __init__(self, learner: Learner, config: ConvLSTM | UNet, scale: float, steps: int) -> None:
         super().__init__()
-        self.network = network
+        self.network = learner.network
+        self.learner, self.steps = learner, steps
         self.config = config
         self.scale = scale
 
@@ -185,29 +198,27 @@ class _Fitting(LightningModule):
         """Record the loss of a batch."""
         self._loss(batch, "valid_loss")
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam at the defaults of Keras, but for the step size."""
-        return torch.optim.Adam(self.network.parameters(), lr=self.config.learning_rate, eps=1e-7)
+    def configure_optimizers(self) -> Any:  # noqa: ANN401
+        """Return the learner's optimiser."""
+        return self.learner.optimiser(self.network.parameters(), self.steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note what the training was made with, for `_check_same_training`."""
         checkpoint["sereno"] = {"config": _settings(self.config), "scale": self.scale}
 
     def _loss(self, batch: list[Tensor], name: str) -> Tensor:
-        inputs, truth, hidden = batch
-        loss = masked_mse(self.network(inputs)[:, 0], truth, hidden)
-        # Weighted by pixels, so that the loss of an epoch is the mean over all of its hidden pixels.
-        self.log(name, loss, on_step=False, on_epoch=True, batch_size=max(int(hidden.sum()), 1))
+        loss, count = self.learner.loss(self.network, batch, self.global_step)
+        self.log(name, loss, on_step=False, on_epoch=True, batch_size=count)  # type: ignore[arg-type]  # a weight
         return loss
 
 
-class _Epoch(IterableDataset[Sample]):
+class _Epoch(IterableDataset[Any]):
     """The samples of one epoch, made a few ahead of the network by a thread of their own."""
 
     def __init__(self, samples: Samples, epoch: int) -> None:
         self.samples, self.epoch = samples, epoch
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[Any]:
         return ahead(self.samples.of_epoch(self.epoch), count=AHEAD)
 
 
@@ -227,16 +238,16 @@ def ahead(items: Iterator[T], *, count: int) -> Iterator[T]:
 class _Data(LightningDataModule):
     """The samples to train on, another order or other ones each epoch, and the fixed ones to validate on."""
 
-    def __init__(self, training: Samples, validation: Samples, config: ConvLSTM) -> None:
+    def __init__(self, training: Samples, validation: Samples, config: ConvLSTM | UNet) -> None:
         super().__init__()
         self.training, self.validation, self.config = training, validation, config
 
-    def train_dataloader(self) -> DataLoader[Sample]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Return the samples of the epoch that begins."""
         assert self.trainer is not None
         return DataLoader(_Epoch(self.training, self.trainer.current_epoch), self.config.batch_size)
 
-    def val_dataloader(self) -> DataLoader[Sample]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Return the validation samples."""
         return DataLoader(_Epoch(self.validation, 0), self.config.batch_size)
 
@@ -245,7 +256,7 @@ class _Logbook(Callback):
     """Keeps losses and checkpoints of each epoch, reports progress, and ends the training when its time is up."""
 
     def __init__(
-        self, folder: Path, config: ConvLSTM, steps: int, max_minutes: float | None, progress: Progress
+        self, folder: Path, config: ConvLSTM | UNet, steps: int, max_minutes: float | None, progress: Progress
     ) -> None:
         self.history: list[dict[str, float]] = []
         self._folder, self._progress = folder, progress
@@ -286,15 +297,18 @@ class _Logbook(Callback):
         self.history = list(state_dict["history"])
 
 
-def _trainer(config: ConvLSTM, logbook: _Logbook) -> Trainer:
+def _trainer(config: ConvLSTM | UNet, logbook: _Logbook, averaging: float | None) -> Trainer:
     """Return a trainer that says nothing."""
+    averages = (
+        [] if averaging is None else [EMAWeightAveraging(decay=averaging, update_starting_at_step=WARM_UP_STEPS)]
+    )
     return Trainer(
         devices=1,
         # Without it Lightning would make one worker of each task of a SLURM job.
         plugins=[LightningEnvironment()],
         precision="bf16-mixed" if arithmetic(config) == torch.bfloat16 else "32-true",
         max_epochs=config.max_epochs,
-        callbacks=[logbook, EarlyStopping("valid_loss", patience=config.patience)],
+        callbacks=[*averages, logbook, EarlyStopping("valid_loss", patience=config.patience)],
         # The logbook keeps the checkpoints: Lightning's own loses the best one when a folder is moved.
         enable_checkpointing=False,
         reload_dataloaders_every_n_epochs=1,
@@ -316,12 +330,12 @@ def _fit(trainer: Trainer, fitting: _Fitting, data: _Data, checkpoint: Path | No
         raise KeyboardInterrupt from None
 
 
-def _settings(config: ConvLSTM) -> dict[str, Any]:
+def _settings(config: ConvLSTM | UNet) -> dict[str, Any]:
     """Return the configuration less what a training may change when it is resumed."""
     return {key: value for key, value in asdict(config).items() if key not in ("max_epochs", "patience", "recompute")}
 
 
-def _check_same_training(checkpoint: Path, config: ConvLSTM, scale: float) -> None:
+def _check_same_training(checkpoint: Path, config: ConvLSTM | UNet, scale: float) -> None:
     """Raise an InputError if a checkpoint stems from other settings or other data."""
     made_with = torch.load(checkpoint, map_location="cpu", weights_only=True)["sereno"]
     settings = _settings(config)

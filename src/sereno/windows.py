@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sereno.config import ConvLSTM
+from sereno.config import ConvLSTM, UNet
 from sereno.errors import InputError
 from sereno.features import VALIDATION_SHARE, Archive, HiddenWindow, Record, encode, land_channel, normalise
 from sereno.tiling import starts, window_positions
@@ -17,8 +17,9 @@ RANDOM_VALIDATION_WINDOWS = 64
 _DRAWS = 20
 _SMALLEST_SHARE = 0.02
 
-Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Inputs (window, 2, lat, lon), normalised truth (lat, lon) and hidden pixels (lat, lon)."""
+Sample = tuple[np.ndarray, ...]
+"""What the loss of a learner takes; the reference's: inputs (window, 2, lat, lon), normalised truth (lat, lon) and
+hidden pixels (lat, lon)."""
 
 
 class Windows(Protocol):
@@ -77,7 +78,7 @@ class Drawn:
     """
 
     archive: Archive
-    config: ConvLSTM
+    config: ConvLSTM | UNet
     seed: int
     count: int
     fixed: bool = False
@@ -213,7 +214,7 @@ def validation_count(windows: int) -> int:
     return int(below if share - below <= 2 * below - share else 2 * below)
 
 
-def draw_window(record: Record, config: ConvLSTM, generator: np.random.Generator) -> HiddenWindow:
+def draw_window(record: Record, config: ConvLSTM | UNet, generator: np.random.Generator) -> HiddenWindow:
     """Draw a day and a crop, and hide pixels of the day: all of them, or where another day of the record was cloudy.
 
     A crop that gives next to nothing to learn from is drawn again, a bounded number of times.
@@ -237,11 +238,11 @@ def cut_hidden(
     values = cut_window(record.values[:, *crop], window_positions(record.days, day, window=window))
     truth = values[window // 2].copy()
     values[window // 2, hidden] = np.nan
-    return HiddenWindow(values, truth, hidden, record.water[crop], crop)
+    return HiddenWindow(values, truth, hidden, record.water[crop], crop, record.days[day])
 
 
 def _hidden(
-    record: Record, day: int, crop: tuple[slice, slice], config: ConvLSTM, generator: np.random.Generator
+    record: Record, day: int, crop: tuple[slice, slice], config: ConvLSTM | UNet, generator: np.random.Generator
 ) -> np.ndarray:
     """Choose the pixels of a day to hide, bool (lat, lon)."""
     hidden: np.ndarray = np.isfinite(record.values[day, *crop])

@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 
 from sereno.clouds import visible_part
-from sereno.config import RunConfig, as_mapping, configure, parse_config, to_toml
+from sereno.config import RunConfig, as_mapping, configure, configure_at_once, parse_config, to_toml
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
 from sereno.errors import InputError
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
 from sereno.io.static import climatology_table
 from sereno.io.write import Product, SstType
-from sereno.methods import QUICK_METHODS, Progress, silent
+from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, silent
 from sereno.networks import BareNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 
@@ -92,7 +92,7 @@ def fit(
             raise InputError(f"the {period} period {span(part)} holds no observation")
     table = climatology_table(config.climatology, cube)
     training: dict[str, Any] = {}
-    if config.model.method not in QUICK_METHODS:
+    if config.model.method in TRAINED_METHODS:
         training = {"folder": folder, "resume": resume, "max_minutes": config.max_minutes}
         training["trained"] = None if trained is None else trained.state
     reconstructor = AnomalyReconstructor.fit(
@@ -168,10 +168,11 @@ def model_for(
     In near real time it is fitted on the days up to the first one to be filled.
     """
     validate(cube)
+    first = select_period(cube, days)["time"].values[0]  # before minutes are spent on a fit
     if not nrt or isinstance(method, Model):
         return resolve(cube, method, progress=progress)
-    known = cube.sel(time=slice(None, select_period(cube, days)["time"].values[0]))
-    config = settings_of(configure(method) if isinstance(method, str) else method)
+    known = cube.sel(time=slice(None, first))
+    config = settings_of(configure_at_once(method) if isinstance(method, str) else method)
     needed, name = config.model.window, config.model.method
     if known.sizes["time"] < needed:
         raise InputError(
@@ -235,9 +236,9 @@ def resolve(
     if isinstance(method, Model):
         return method
     if isinstance(method, str):
-        config = configure(method)
         if method not in QUICK_METHODS:
             raise InputError(f"{method} needs training: run sereno fit -m {method} first and give the model's folder")
+        config = configure_at_once(method)
     else:
         config = method.config if isinstance(method, BareNetwork) else method
     if before is not None and config.train is None:

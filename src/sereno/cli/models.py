@@ -43,6 +43,11 @@ LEAKS = (
 WHAT = (
     f"a model's folder, a run file (TOML), or one of {', '.join(name for name in METHODS if name in QUICK_METHODS)}."
 )
+DEFAULT_METHOD = "unet"
+PACKAGED = (
+    "the network that comes with the package is used as it is; climatology, scales and uncertainty are measured on "
+    "the input. sereno fit -m unet trains it further on your own region"
+)
 BARE = "what else it needs is fitted on the input that fill or evaluate uses it on"
 
 
@@ -100,7 +105,7 @@ def fit(
         typer.echo(f"wrote {output}: a bare network trained on {model.origin}; {BARE}")
     if getattr(run.model, "split", "time") == "random":
         note(LEAKS)
-    if run.model.method == "convlstm":
+    if (checkpoints / "metrics.csv").exists():
         save_figure(losses_figure(checkpoints / "metrics.csv"), checkpoints / "losses.png")
         typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it if not to be resumed")
 
@@ -134,8 +139,8 @@ def import_keras(
 @app.command(epilog="Example: `sereno fill l3s/ -m interpolation -o analysis.nc --days 2024-05-01:2024-05-31`")
 def fill(
     inputs: Inputs,
-    method: Annotated[str, typer.Option("-m", "--model", "--method", help=WHAT)],
     output: Annotated[Path, typer.Option("-o", "--output", help="OUT.nc, OUT.zarr, or a folder for daily files.")],
+    method: Annotated[str, typer.Option("-m", "--model", "--method", help=WHAT)] = DEFAULT_METHOD,
     days: Days = None,
     nrt: Annotated[bool, typer.Option("--nrt", help="Near real time: no day sees what came after it.")] = False,
     keep_observed: Annotated[
@@ -152,6 +157,8 @@ def fill(
 
     require_other_place(inputs, output)
     named = model_or_name(method)
+    if named == DEFAULT_METHOD:
+        note(PACKAGED)
     told = None if isinstance(named, str) else workflow.settings_of(named)
     cube = open_for(inputs, told, variable, water, quality)
     with shown_progress() as progress:
@@ -195,7 +202,7 @@ def evaluate(
 ) -> None:
     """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
     from sereno import evaluation
-    from sereno.config import RunConfig, configure
+    from sereno.config import RunConfig, configure_at_once
     from sereno.io.withheld import read_withheld
     from sereno.report.page import save_report
     from sereno.report.score_figures import save_score_figures
@@ -204,7 +211,7 @@ def evaluate(
     chosen: dict[str, Model | BareNetwork | RunConfig] = {}
     for text in methods:
         named = model_or_name(text)
-        named = configure(named, train=train) if isinstance(named, str) else named
+        named = configure_at_once(named, train=train) if isinstance(named, str) else named
         label = Path(text).name.removesuffix(".toml")
         if label in chosen:
             raise InputError(f"-m {text}: {label!r} is given twice; rename one of the model folders")

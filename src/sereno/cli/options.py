@@ -107,7 +107,7 @@ def model_or_name(text: str) -> Model | BareNetwork | RunConfig | str:
         return text
     if text.endswith(".toml"):
         config = parse_config(read_config(text), origin=text)
-        if config.model.method not in QUICK_METHODS:
+        if getattr(config.model, "weights", "packaged") != "packaged" or config.model.method not in QUICK_METHODS:
             raise InputError(f"-m {text}: needs training; run sereno fit --config {text} first and give its folder")
         return config
     if Path(text).exists():

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from sereno.config import ConvLSTM
+from sereno.config import ConvLSTM, UNet
 
 
-def arithmetic(config: ConvLSTM) -> torch.dtype:
+def arithmetic(config: ConvLSTM | UNet) -> torch.dtype:
     """Return the type that the convolutions are computed in, to be given to `torch.autocast`."""
     if torch.cuda.is_available():
         supported = torch.cuda.is_bf16_supported()

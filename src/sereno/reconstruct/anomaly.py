@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,10 +13,11 @@ from sereno.climatology import Climatology, fit_climatology
 from sereno.config import RunConfig
 from sereno.cube import DIMS, field_of
 from sereno.methods import Progress, Reconstructor, State, method_class, silent
-from sereno.reconstruct.spread import noise_variance
+from sereno.reconstruct.calibration import REACH, Calibration
+from sereno.reconstruct.observation_error import ObservationError
+from sereno.reconstruct.residuals import collect
 
 _PREFIX = "climatology_"
-_NOISE_IMAGES = 60
 _SMALL_BYTES = 2**31
 
 
@@ -30,7 +32,9 @@ class AnomalyReconstructor:
     climatology: Climatology
     inner: Reconstructor[Any]
     noise_variance: float = 0.0
-    """Variance of the observations' white noise, K², estimated on the training cube."""
+    """Variance of the observations' errors, the field's unit squared, estimated on the training cube."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """What the method's standard deviation is multiplied by."""
 
     @classmethod
     def fit(
@@ -44,7 +48,10 @@ class AnomalyReconstructor:
         table: xr.DataArray | None = None,
         **training: Any,  # noqa: ANN401
     ) -> Self:
-        """Fit the climatology, then the method on the anomalies.
+        """Fit the climatology, then the method on the anomalies, and calibrate its standard deviation.
+
+        The calibration is learned on `valid` where it is given, from another draw of withheld observations than the
+        method's own.
 
         Parameters
         ----------
@@ -55,7 +62,6 @@ class AnomalyReconstructor:
         """
         progress("climatology", 0.0)
         climatology = fit_climatology(cube, config.climatology, table=table)
-        noise = _noise_variance(cube)
         progress("climatology", 1.0)
         inner = method_class(config.model.method).fit(
             _in_memory(climatology.anomalies(cube)),
@@ -65,24 +71,46 @@ class AnomalyReconstructor:
             progress=progress,
             **training,
         )
-        return cls(config, climatology, inner, noise)
+        fitted = cls(config, climatology, inner)
+        if valid is not None:
+            return fitted.calibrated(valid, seed=seed)
+        return fitted.calibrated(
+            cube, seed=seed, refit=lambda part: fit_climatology(part, config.climatology, table=table)
+        )
+
+    def calibrated(
+        self, cube: xr.Dataset, *, seed: int = 0, refit: Callable[[xr.Dataset], Climatology] | None = None
+    ) -> Self:
+        """Return the same method with its standard deviation calibrated on withheld observations of a cube.
+
+        Parameters
+        ----------
+        refit
+            Fits the climatology of a cube; to be given where that of the method was fitted on `cube`.
+        """
+        error = ObservationError.estimate(_in_memory(cube))
+        found = collect(self.inner, self.climatology, cube, error, seed=seed, refit=refit)
+        calibration = Calibration() if found is None else Calibration.fit(found, error)
+        return replace(self, noise_variance=error.variance, calibration=calibration)
 
     @property
     def reach(self) -> int:
-        """Days either side that bear on a day: the method's, and those of the recent mean of each."""
-        return self.inner.reach + self.config.climatology.recent_days
+        """Days either side that bear on a day: those of method and calibration, and of the recent mean of each."""
+        return max(self.inner.reach, REACH) + self.config.climatology.recent_days
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the analysis of `days` in the field's units, lazily, with ``climatology`` beside the mean."""
         cube = self._around(cube, days)
+        anomalies = self.climatology.anomalies(cube)
         # A copy of what is in memory: a method that writes into it must not move its climatology.
-        analysis = self.inner.reconstruct(self.climatology.anomalies(cube).copy(deep=True), days)
+        analysis = self.inner.reconstruct(anomalies.copy(deep=True), days)
+        std = self.calibration.std(anomalies, analysis)
         baseline = self.climatology.baseline(cube, days).where(cube["water"])
         baseline = baseline.chunk(analysis.chunksizes).astype("float32").transpose(*DIMS)
         mean = (analysis["mean"] + baseline).astype("float32")
         units = {"units": field_of(cube).attrs.get("units", "")}
-        analysis = analysis.assign(mean=mean.assign_attrs(units), climatology=baseline.assign_attrs(units))
-        analysis["std"].attrs.update(units)
+        named = {"mean": mean, "std": std, "climatology": baseline}
+        analysis = analysis.assign({name: values.assign_attrs(units) for name, values in named.items()})
         return analysis.assign(water=cube["water"])
 
     def _around(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
@@ -103,7 +131,12 @@ class AnomalyReconstructor:
             "recent_days": self.climatology.recent_days,
             "base_period": self.climatology.base_period,
         }
-        values = {"method": inner.values, "climatology": climatology, "noise_variance": self.noise_variance}
+        values = {
+            "method": inner.values,
+            "climatology": climatology,
+            "noise_variance": self.noise_variance,
+            "calibration": asdict(self.calibration),
+        }
         return State(values, inner.tensors, fields)
 
     @classmethod
@@ -116,16 +149,10 @@ class AnomalyReconstructor:
         rest = state.fields.drop_vars(mine)
         inner = State(state.values["method"], state.tensors, rest if rest.data_vars else None)
         fitted = method_class(config.model.method).from_state(config.model, inner)
-        return cls(config, climatology, fitted, state.values["noise_variance"])
+        calibration = Calibration.from_values(state.values.get("calibration", {}))  # earlier models have none
+        return cls(config, climatology, fitted, state.values["noise_variance"], calibration)
 
 
 def _in_memory(cube: xr.Dataset) -> xr.Dataset:
     """Load a small cube once, because tuning and training look at its days in no order; leave a large one lazy."""
     return cube.compute() if cube.nbytes <= _SMALL_BYTES else cube
-
-
-def _noise_variance(cube: xr.Dataset) -> float:
-    """Estimate the noise of the observations on a few dozen images spread over the record."""
-    step = max(1, cube.sizes["time"] // _NOISE_IMAGES)
-    images = field_of(cube).where(cube["water"]).isel(time=slice(None, None, step))
-    return noise_variance(images.values)

@@ -33,6 +33,18 @@ class TwinSeaConfig:
     """Seed of everything random."""
     current_speed: float = 0.15
     """Root mean square of the eddies' velocity, m/s."""
+    eddy_wavelength: float = 170e3
+    """Wavelength that grows fastest, metres: eddies of half that diameter."""
+    growth_time: float = 15
+    """Days in which the most unstable wave grows by e when the flow has its appointed speed."""
+    relaxation_time: float = 45
+    """Days in which the air takes all but 1/e of an anomaly of temperature back."""
+    heating: float = 0.09
+    """Standard deviation of the heating of the surface, kelvin a day."""
+    heating_memory: float = 3
+    """Days over which the heating is correlated."""
+    heating_length: float = 400e3
+    """Length over which the heating is correlated, metres."""
     mean_sst: float = 291.6
     """Annual mean at the middle of the window, kelvin."""
     meridional_gradient: float = -0.5e-5
@@ -53,6 +65,9 @@ class TwinSeaConfig:
             raise InputError(f"twin sea: needs at least one day and 16 × 16 cells, not {self.days} of {self.shape}")
         if self.spacing <= 0 or self.current_speed <= 0 or not 0 < self.cloud_cover < 1:
             raise InputError("twin sea: spacing and current speed must be positive, cloud cover between 0 and 1")
+        scales = (self.eddy_wavelength, self.growth_time, self.relaxation_time)
+        if min(*scales, self.heating_memory, self.heating_length) <= 0 or self.heating < 0:
+            raise InputError("twin sea: lengths and times must be positive, and the heating not negative")
 
     @property
     def lat(self) -> np.ndarray:

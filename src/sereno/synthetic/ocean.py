@@ -21,18 +21,10 @@ from scipy import ndimage
 
 from sereno.methods import Progress, silent
 from sereno.synthetic.config import TwinSeaConfig
-from sereno.synthetic.spectral import METRES_PER_DEGREE, PeriodicGrid
+from sereno.synthetic.spectral import MARGIN, METRES_PER_DEGREE, PeriodicGrid
 
 DAY = 86_400.0
-EDDY_WAVELENGTH = 170e3
-"""Wavelength that grows fastest, metres: eddies of half that diameter."""
-GROWTH = 1 / (15 * DAY)
-"""Growth rate of the most unstable wave when the flow has its appointed speed."""
 FRICTION = 1 / (25 * DAY)
-RELAXATION = 1 / (45 * DAY)
-"""Rate at which the air takes an anomaly of temperature back."""
-HEATING, HEATING_MEMORY, HEATING_LENGTH = 0.09 / DAY, 3 * DAY, 400e3
-"""Surface heating: standard deviation (K/s), correlation time (s) and length (m)."""
 SPIN_UP_DAYS = 90
 WARMEST_DAY = 228
 """Day of the year on which the annual cycle peaks: mid-August."""
@@ -93,23 +85,30 @@ def seasonal_background(config: TwinSeaConfig) -> np.ndarray:
     return background.astype(np.float32, copy=False)
 
 
-def simulate(config: TwinSeaConfig) -> Iterator[Currents]:
-    """Yield one day of the turbulent sea after another, without end, the spin-up left out."""
-    grid = PeriodicGrid.around(config)
-    rng = config.random("ocean")
-    flow = SurfaceFlow(grid, gradient=config.meridional_gradient, speed=config.current_speed)
-    heating_shape = grid.amplitude(np.exp(-((grid.k * HEATING_LENGTH / 2) ** 2)))
-    memory = float(np.exp(-DAY / HEATING_MEMORY))
+def simulate(config: TwinSeaConfig, *, margin: float = MARGIN) -> Iterator[Currents]:
+    """Yield one day of the turbulent sea after another, without end, the spin-up left out.
 
-    eddies = grid.amplitude(np.exp(-(((grid.k * EDDY_WAVELENGTH / (2 * np.pi)) - 1) ** 2) / 0.1))
+    Parameters
+    ----------
+    margin
+        Length of the periodic domain in windows.
+    """
+    grid = PeriodicGrid.around(config, margin=margin)
+    rng = config.random("ocean")
+    flow = SurfaceFlow(grid, config)
+    strength = config.heating / DAY
+    heating_shape = grid.amplitude(np.exp(-((grid.k * config.heating_length / 2) ** 2)))
+    memory = float(np.exp(-DAY / (config.heating_memory * DAY)))
+
+    eddies = grid.amplitude(np.exp(-(((grid.k * config.eddy_wavelength / (2 * np.pi)) - 1) ** 2) / 0.1))
     buoyancy = config.current_speed * eddies * grid.noise(rng)
     buoyancy[0, 0] = 0.0
     state = np.stack([buoyancy, np.zeros_like(buoyancy)])
-    heating = HEATING * heating_shape * grid.noise(rng)
+    heating = strength * heating_shape * grid.noise(rng)
     day = -SPIN_UP_DAYS
     while True:
         state = flow.advance_day(state, heating)
-        heating = memory * heating + HEATING * (1 - memory**2) ** 0.5 * heating_shape * grid.noise(rng)
+        heating = memory * heating + strength * (1 - memory**2) ** 0.5 * heating_shape * grid.noise(rng)
         day += 1
         if day > 0:
             u, v = grid.inverse(flow.velocity * state[0])
@@ -123,14 +122,15 @@ class SurfaceFlow:
     hyperviscosity, are exact factors applied after each step.
     """
 
-    def __init__(self, grid: PeriodicGrid, *, gradient: float, speed: float) -> None:
-        self.grid, self.gradient, self.speed = grid, gradient, speed
+    def __init__(self, grid: PeriodicGrid, config: TwinSeaConfig) -> None:
+        self.grid, self.gradient, self.speed = grid, config.meridional_gradient, config.current_speed
+        self.growth, self.relaxation = 1 / (config.growth_time * DAY), 1 / (config.relaxation_time * DAY)
         with np.errstate(divide="ignore", invalid="ignore"):
             stream = np.where(grid.k > 0, 1 / grid.k, 0)
         self.velocity: np.ndarray = np.stack([-1j * grid.ky * stream, 1j * grid.kx * stream]).astype(np.complex64)
         self.divergence: np.ndarray = np.stack(np.broadcast_arrays(1j * grid.kx, 1j * grid.ky)).astype(np.complex64)
         self.cutoff = min(np.abs(grid.ky).max(), grid.kx.max())
-        octaves = np.log2(np.where(grid.k > 0, grid.k, np.inf) * EDDY_WAVELENGTH / (2 * np.pi))
+        octaves = np.log2(np.where(grid.k > 0, grid.k, np.inf) * config.eddy_wavelength / (2 * np.pi))
         self.instability: np.ndarray = np.exp(-((octaves / 0.5) ** 2) / 2)
 
     def tendency(self, state: np.ndarray, heating: np.ndarray) -> np.ndarray:
@@ -149,9 +149,10 @@ class SurfaceFlow:
         steps = max(4, int(np.ceil(DAY * self.cutoff * np.sqrt(np.max(u**2 + v**2)) / COURANT)))
         dt = np.float32(DAY / steps)
         # Growth falls as the eddies strengthen, which holds the speed near the one asked for, however long the run.
-        growth = GROWTH * min(3.0, (self.speed**2 / energy) ** 2) * self.instability
+        growth = self.growth * min(3.0, (self.speed**2 / energy) ** 2) * self.instability
         viscosity = 0.7 * (self.grid.k / self.cutoff) ** 16 * (self.cutoff * np.sqrt(energy))
-        factor = np.exp(dt * np.stack([growth - FRICTION - viscosity, -RELAXATION - viscosity])).astype(np.float32)
+        rates = np.stack([growth - FRICTION - viscosity, -self.relaxation - viscosity])
+        factor = np.exp(dt * rates).astype(np.float32)
         for _ in range(steps):
             k1 = self.tendency(state, heating)
             k2 = self.tendency(state + dt / 2 * k1, heating)

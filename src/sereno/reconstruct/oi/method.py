@@ -10,17 +10,18 @@ from typing import Self
 import numpy as np
 import xarray as xr
 
-from sereno.clouds import Sample, samples
+from sereno.clouds import samples
 from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
 from sereno.grid import cell_size, cell_widths
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.observations import UNKNOWN_NOISE, relative_variance, typical_error, white_noise
 from sereno.reconstruct.oi.covariance import Covariance, published, start
 from sereno.reconstruct.oi.neighbours import Blocks, Geometry
-from sereno.reconstruct.oi.pyramid import build, relative_variance
+from sereno.reconstruct.oi.pyramid import build
 from sereno.reconstruct.oi.tuning import Withheld, gather, tune
 from sereno.reconstruct.oi.walk import Batch, analyse_day, batches, known_everywhere
-from sereno.reconstruct.spread import SMALLEST_STD, Spread, noise_variance
+from sereno.reconstruct.spread import SMALLEST_STD, Spread
 
 TUNING_NEIGHBOURS, TUNING_TARGETS = 48, (400, 1000)
 """Neighbours of each withheld observation that parameters are tuned on, and how many of these in each round: the
@@ -29,8 +30,6 @@ CALIBRATION_TARGETS = 4000
 """Withheld observations that the spread is learned from."""
 SAMPLES, SIDE = 80, 192
 """Windows that these are drawn from, at most, and cells along either side of one."""
-UNKNOWN_NOISE = 0.2
-"""Standard deviation of an observation's error where the images do not tell it, in climatological ones."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class OptimalInterpolation:
         source = cube if valid is None else valid
         drawn = list(samples(source, window=config.window, count=SAMPLES, side=SIDE, seed=seed))
         water, scale = _maps(cube)
-        typical, white = _typical_error(drawn), _noise(drawn)
+        typical, white = typical_error(drawn), white_noise(drawn)
         noise = config.noise or typical or white or UNKNOWN_NOISE * float(scale[water].mean())
         choose = partial(gather, drawn, scale=scale, typical_error=typical)
         if config.parameters == "paper":
@@ -159,20 +158,6 @@ def _geometry(cube: xr.Dataset, covariance: Covariance, config: OptimalInterpola
         half=config.window // 2,
         covariance=covariance,
     )
-
-
-def _typical_error(drawn: list[Sample]) -> float | None:
-    """Return the root mean square of the stated errors of what was observed on the samples' days."""
-    stated = [s.error[np.isfinite(s.values) & (s.error > 0)] for s in drawn if s.error is not None]
-    known = np.concatenate(stated) if stated else np.empty(0)
-    return float(np.sqrt(np.mean(known.astype(np.float64) ** 2))) if known.size else None
-
-
-def _noise(drawn: list[Sample]) -> float:
-    """Estimate the standard deviation of the observations' white noise from the samples' days."""
-    images = [noise_variance(sample.values[len(sample.values) // 2][None]) for sample in drawn]
-    known = [variance for variance in images if variance > 0]
-    return float(np.sqrt(np.mean(known))) if known else 0.0
 
 
 def _fit_spread(withheld: Withheld | None, covariance: Covariance, noise_variance: float) -> Spread:

@@ -147,10 +147,3 @@ def _summed(values: np.ndarray, lattice: Lattice, level: int) -> np.ndarray:
     for _ in range(level):
         total = total[:, ::2, ::2] + total[:, 1::2, ::2] + total[:, ::2, 1::2] + total[:, 1::2, 1::2]
     return np.asarray(total)
-
-
-def relative_variance(error: np.ndarray | None, typical: float | None) -> np.ndarray | None:
-    """Return stated errors as variances in units of a typical one's; 1 where none is stated, None without any."""
-    if error is None or typical is None:
-        return None
-    return np.where(error > 0, (error / typical) ** 2, np.float32(1)).astype(np.float32)

@@ -1,0 +1,130 @@
+"""What a network is shown of a window and of its first guess, and what becomes of its answer."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sereno.config import ConvLSTMUNet
+from sereno.config import UNet as UNetConfig
+from sereno.nets.middle import LocalAttention, Nothing, Recurrence
+from sereno.nets.unet import UNet
+
+TOLD = 11
+"""Numbers that hold for a whole window: see `sereno.correction.told`."""
+LAGS = (1, 2, 4, 6)
+"""Days before and after the central one whose first guess is shown, as a departure from that of the central day."""
+MEMORY = 4.0
+"""The lag of the nearest observation is shown as exp(−lag / MEMORY), days."""
+COAST_CELLS = 8
+"""The distance from the coast is told up to so many cells."""
+TYPICAL_ERROR = 0.3
+"""Error of a first guess, in climatological standard deviations: what the network's answers are measured in."""
+SMALLEST_STD = 0.02
+"""Floor of the standard deviation, in climatological ones."""
+
+
+def channels(window: int) -> int:
+    """Return the number of channels that `encode` makes."""
+    return 2 * window + (1 + 2 * len([lag for lag in LAGS if lag <= window // 2])) + 4 + 3 + TOLD
+
+
+def encode(values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor) -> Tensor:
+    """Return the channels of a network.
+
+    Parameters
+    ----------
+    values
+        Anomalies over the climatological standard deviation, (batch, window, lat, lon), NaN where missing.
+    guess
+        First guess of every day, in the same unit, of the same shape.
+    water
+        bool (batch, lat, lon).
+    spread
+        Logarithm of the climatological standard deviation over its mean, (batch, lat, lon).
+    told
+        What holds for the whole window: scales, noise, season; (batch, n).
+
+    Returns
+    -------
+    Tensor
+        (batch, `channels`, lat, lon): departures of the observations from the first guess, where there are any; the
+        first guess of the central day, and how those of other days depart from it; the nearest departure before
+        and after with its lag; water, distance from the coast, spread; what is told.
+    """
+    half = values.shape[1] // 2
+    seen = torch.isfinite(values) & water[:, None]
+    departure = torch.where(seen, values - guess, 0.0)
+    centre = guess[:, half : half + 1]
+    lags = [lag for lag in LAGS if lag <= half]
+    others = [guess[:, half + sign * lag : half + sign * lag + 1] - centre for lag in lags for sign in (-1, 1)]
+    before = _nearest(departure[:, : half + 1].flip(1), seen[:, : half + 1].flip(1))
+    after = _nearest(departure[:, half:], seen[:, half:])
+    sea = water[:, None].float()
+    constant = told[:, :, None, None].expand(-1, -1, *water.shape[1:])
+    return torch.cat(
+        [departure, seen.float(), centre, *others, *before, *after, sea, _offshore(sea), spread[:, None], constant], 1
+    )
+
+
+def _nearest(departure: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first value seen along the days, 0 where there is none, and exp(−lag / MEMORY); (batch, 1, …)."""
+    lag = torch.argmax(seen.int(), 1, keepdim=True)  # of several the first
+    weight = torch.where(seen.any(1, keepdim=True), torch.exp(-lag / MEMORY), 0.0)
+    return departure.gather(1, lag), weight
+
+
+def _offshore(sea: Tensor) -> Tensor:
+    """Return the distance from land in cells, over `COAST_CELLS` and at most 1."""
+    total, near = torch.zeros_like(sea), sea
+    for _ in range(COAST_CELLS):
+        total = total + near
+        near = -functional.max_pool2d(-near, 3, stride=1, padding=1)
+    return total / COAST_CELLS
+
+
+class Corrector(nn.Module):
+    """A network that corrects the first guess of the central day and tells how uncertain the result is.
+
+    Parameters
+    ----------
+    network
+        Takes `channels` maps and three of each day, returns two.
+    passes
+        How often the same network is applied, each time to what came out before.
+    """
+
+    def __init__(self, network: nn.Module, *, passes: int = 1) -> None:
+        super().__init__()
+        self.network, self.passes = network, passes
+
+    def forward(
+        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and logarithm of the standard deviation, float32 (batch, lat, lon), in the unit of `values`."""
+        half = values.shape[1] // 2
+        seen = torch.isfinite(values) & water[:, None]
+        for _ in range(self.passes):
+            maps = encode(values, guess, water, spread, told).contiguous(memory_format=torch.channels_last)
+            days = torch.stack(
+                [torch.where(seen, values - guess, 0.0), seen.float(), guess - guess[:, half : half + 1]], 2
+            )
+            correction, log_std = self.network(maps, days).float().unbind(1)
+            mean = guess[:, half] + TYPICAL_ERROR * correction
+            guess = torch.cat([guess[:, :half], mean[:, None], guess[:, half + 1 :]], 1)
+        return mean, torch.logaddexp(log_std + math.log(TYPICAL_ERROR), torch.tensor(math.log(SMALLEST_STD)))
+
+
+def corrector(config: UNetConfig | ConvLSTMUNet) -> Corrector:
+    """Return the network that a configuration asks for, with fresh weights."""
+    coarsest = config.widths[-1]
+    middle: nn.Module = Nothing()
+    if isinstance(config, ConvLSTMUNet):
+        middle = Recurrence(coarsest, daily=3, hidden=config.hidden, factor=2 ** (len(config.widths) - 1))
+    elif config.attention:
+        middle = LocalAttention(coarsest)
+    network = UNet(channels(config.window), 2, config.widths, middle)
+    return Corrector(network.to(memory_format=torch.channels_last), passes=config.passes)  # type: ignore[call-overload]

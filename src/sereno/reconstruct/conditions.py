@@ -1,0 +1,86 @@
+"""What the error of an analysis is scaled by: the lag of the nearest observation, cloud cover, and a lively sea.
+
+How lively the sea has been of late is told by two mean squares over what was seen in a month around the day, each
+less the observations' errors and in climatological variances: of the anomalies, and of half the change of a pixel in
+three to five days. A method errs the more, the further the sea is from its climatology and the faster it moves.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import convolve1d
+
+from sereno.strata import days_to_observation
+
+WINDOW = 31
+"""Days that bear on the conditions of a day: fifteen on either side."""
+CHANGES = (3, 4, 5)
+"""Days between the observations of a pixel whose difference counts as change."""
+PRIOR_SHARE = 0.05
+"""Where little was seen, the sea is as lively as is typical: this share of the water has shown it."""
+LIVELIEST = 8.0
+"""Bound of liveliness relative to what is typical, either way."""
+
+
+class Conditions(NamedTuple):
+    """The conditions of n days.
+
+    Attributes
+    ----------
+    lag, since
+        Days to the nearest observation of each pixel, and days since the last one: 0 on the day itself, infinite
+        where there is none in the window; float32 (n, lat, lon).
+    cover
+        Share of the water that is not seen, (n,).
+    totals, counts
+        Sums and numbers that the mean squares of anomalies and of changes are of, per cell of water, (n, 2); days
+        weigh by a triangle.
+    """
+
+    lag: np.ndarray
+    since: np.ndarray
+    cover: np.ndarray
+    totals: np.ndarray
+    counts: np.ndarray
+
+
+def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, noise: float) -> Conditions:
+    """Return the conditions of a block of days.
+
+    Parameters
+    ----------
+    values
+        Anomalies with their context, (n + `WINDOW` − 1, lat, lon), NaN where missing and on land.
+    scale
+        Climatological standard deviation, (lat, lon).
+    water
+        Boolean mask, (lat, lon).
+    noise
+        Variance of the observations' errors.
+    """
+    half, cells = WINDOW // 2, max(int(water.sum()), 1)
+    inner = slice(half, len(values) - half)
+    here = np.isfinite(values[inner])
+    since, nearest = days_to_observation(values, np.arange(len(here)))
+    at_sea = values[:, water]
+    inverse = 1 / np.maximum(scale[water].astype(np.float64), 1e-6) ** 2
+    weights = 1 - np.abs(np.arange(-half, half + 1)) / (half + 1)
+    totals, counts = np.zeros((2, len(values), 2))
+    for kind, aparts in enumerate(((0,), CHANGES)):
+        for apart in aparts:
+            square = at_sea**2 if apart == 0 else (at_sea[apart:] - at_sea[:-apart]) ** 2 / 2
+            seen = np.isfinite(square)
+            # Summed row by row, so that a day's sum does not depend on the days that share its block.
+            totals[apart:, kind] += ((np.where(seen, square, 0.0) - noise * seen) * inverse).sum(axis=1)
+            counts[apart:, kind] += seen.sum(axis=1)
+    totals, counts = (convolve1d(part, weights, axis=0, mode="constant")[inner] / cells for part in (totals, counts))
+    lag, since = (np.where(here, np.float32(0), distance) for distance in (nearest, since))
+    return Conditions(lag, since, 1 - here.sum(axis=(1, 2)) / cells, totals, counts)
+
+
+def liveliness(totals: np.ndarray, counts: np.ndarray, typical: np.ndarray) -> np.ndarray:
+    """Return how lively the sea is relative to what is `typical`, (2,), from totals and counts (n, 2)."""
+    found = np.maximum(totals + PRIOR_SHARE * typical, 0.0) / (counts + PRIOR_SHARE) / typical
+    return np.asarray(np.clip(found, 1 / LIVELIEST, LIVELIEST))

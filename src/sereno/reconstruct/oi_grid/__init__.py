@@ -1,0 +1,1 @@
+"""Optimal interpolation by convolutions on the whole grid at once."""

@@ -1,0 +1,164 @@
+"""Gridded optimal interpolation as a method of reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from threading import Lock
+from typing import Self
+
+import numpy as np
+import torch
+import xarray as xr
+
+from sereno.clouds import Sample, samples
+from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
+from sereno.methods import Progress, State, silent
+from sereno.nets.gridded import Solver
+from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.observations import UNKNOWN_NOISE, relative_variance, typical_error, white_noise
+from sereno.reconstruct.oi.workers import workers
+from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
+from sereno.reconstruct.oi_grid.explained import explained
+from sereno.reconstruct.oi_grid.tuning import tune
+from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.spread import SMALLEST_STD, Spread
+
+TUNING_SAMPLES, TUNING_EXTENT, TUNING_SIDE = 60, 400.0, (64, 128)
+"""Windows that parameters are tuned on, at most; kilometres along either side of one, and between how many cells."""
+CALIBRATION_SAMPLES, CALIBRATION_SIDE, CALIBRATION_TARGETS = 24, 128, 400
+"""The same for the spread, and withheld observations of each that it is learned from, at most."""
+
+
+@dataclass(frozen=True)
+class GriddedInterpolation:
+    """Optimal interpolation of the whole grid at once, with its covariance and its spread.
+
+    Attributes
+    ----------
+    covariance
+        Of anomalies and errors.
+    spread
+        The error's standard deviation as a function of how much of the variance the observations explain, 0 to 1.
+    typical_error
+        Root mean square of the errors that the training input states, the field's unit; None where it states none.
+    """
+
+    config: GriddedInterpolationConfig
+    covariance: GriddedCovariance
+    spread: Spread
+    typical_error: float | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        cube: xr.Dataset,
+        config: GriddedInterpolationConfig,
+        *,
+        valid: xr.Dataset | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+    ) -> Self:
+        """Tune the parameters on withheld observations, and learn the spread from another draw of them.
+
+        Both come from `valid` where it is given, which is nearer to the days to come.
+        """
+        source = cube if valid is None else valid
+        draw = partial(samples, source, window=config.window)
+        region = Region.of(cube)
+        side = int(np.clip(TUNING_EXTENT / region.grid.cell, *TUNING_SIDE))
+        drawn = list(draw(count=TUNING_SAMPLES, side=side, seed=seed))
+        typical, white = typical_error(drawn), white_noise(drawn)
+        noise = config.noise or typical or white or UNKNOWN_NOISE * region.mean_scale
+        covariance = GriddedCovariance.start(config.terms, cell=region.grid.cell, noise=noise)
+        if drawn:
+            covariance = tune(
+                drawn,
+                region,
+                covariance,
+                steps=config.steps,
+                typical_error=typical,
+                fixed_noise=config.noise is not None,
+                progress=lambda done: progress("tuning", done),
+            )
+        progress("tuning", 1.0)
+        fitted = cls(config, covariance, Spread(np.array([0.0, 1.0]), np.array([1.0, SMALLEST_STD**2])), typical)
+        others = list(draw(count=CALIBRATION_SAMPLES, side=CALIBRATION_SIDE, seed=seed + 1))
+        spread = fitted._learn_spread(others, region, white**2, seed) if others else fitted.spread
+        return cls(config, covariance, spread, typical)
+
+    @property
+    def reach(self) -> int:
+        """Days either side that bear on a day."""
+        return self.config.window // 2
+
+    def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+        """Return the optimally interpolated anomalies of `days` and their standard deviation."""
+        region, window = Region.of(cube), self.config.window
+        lock, made, alone = Lock(), list[Solver](), len(days) == 1
+
+        def interpolate(
+            values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
+        ) -> tuple[np.ndarray, np.ndarray]:
+            stated = relative_variance(error, self.typical_error)
+            mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
+
+            def fill(day: int) -> None:
+                here = slice(day, day + window)
+                of_day = None if stated is None else stated[here]
+                mean[day], share = self._analyse(made[0], region, values[here], of_day)
+                std[day] = np.where(share > 0, self.spread.std(share, region.scale), region.scale)
+
+            # Threads share the days or, where there is but one, its terms: torch keeps to a core in each of them.
+            with workers() as of_days, workers() as of_terms:
+                with lock:  # made with the first block
+                    if not made:
+                        pool = of_terms if alone else None
+                        made.append(of_days.submit(region.solver, self.covariance.terms(), window, pool).result())
+                list(of_days.map(fill, range(len(block))))
+            return mean, std
+
+        return by_block(cube, days, window=window, reconstruct_block=interpolate, with_error=True)
+
+    def state(self) -> State:
+        """Return the covariance and the spread."""
+        values = {"covariance": asdict(self.covariance), "typical_error": self.typical_error}
+        return State(values, {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance})
+
+    @classmethod
+    def from_state(cls, config: GriddedInterpolationConfig, state: State) -> Self:
+        """Rebuild from saved parameters."""
+        spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
+        covariance = GriddedCovariance.from_values(state.values["covariance"])
+        return cls(config, covariance, spread, state.values["typical_error"])
+
+    @torch.no_grad()
+    def _analyse(
+        self, solver: Solver, region: Region, values: np.ndarray, stated: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the analysis of a window's central day and the share of variance explained, (lat, lon)."""
+        precision = region.precision(values, self.covariance.noise, stated)
+        mean = region.analyse(solver, values, precision)
+        return mean.numpy(), explained(self.covariance.terms(), region, precision.numpy())
+
+    def _learn_spread(self, drawn: list[Sample], region: Region, noise_variance: float, seed: int) -> Spread:
+        """Learn how large errors are from withheld observations, by how much of the variance is explained."""
+        rng = np.random.default_rng(seed)
+
+        def look(sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            here = region.part(sample.rows, sample.columns)
+            solver = here.solver(self.covariance.terms(), len(sample.values))
+            stated = relative_variance(sample.error, self.typical_error)
+            mean, share = self._analyse(solver, here, sample.values, stated)
+            return share, (sample.withheld - mean) ** 2, here.scale
+
+        with workers() as pool:
+            parts = []
+            for sample, looked in zip(drawn, pool.map(look, drawn), strict=True):
+                hidden = np.flatnonzero(np.isfinite(sample.withheld))
+                chosen = rng.permutation(hidden)[:CALIBRATION_TARGETS]
+                parts.append(tuple(part.ravel()[chosen] for part in looked))
+        share, square, scale = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
+        found = Spread.fit(share, square, scale=scale, noise_variance=noise_variance)
+        none = max(1.0, float(found.variance[0]))  # where nothing is explained, the climatology's own spread at least
+        return Spread(np.append(0.0, found.knots), np.append(none, found.variance))

@@ -1,0 +1,92 @@
+"""From a window of observations to tensors and back to a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from sereno.grid import cell_size, cell_widths
+from sereno.nets.gridded import Grid, Solver, Term
+from sereno.reconstruct.oi.walk import known_everywhere
+from sereno.reconstruct.oi_grid.covariance import day_blocks
+
+
+@dataclass(frozen=True)
+class Region:
+    """The grid of a cube, or a part of it.
+
+    Attributes
+    ----------
+    water, scale
+        Mask, and climatological standard deviation, known on land too, (lat, lon).
+    height, widths
+        Kilometres of a cell northward, and eastward in each row.
+    """
+
+    water: np.ndarray
+    scale: np.ndarray
+    height: float
+    widths: np.ndarray
+
+    @property
+    def grid(self) -> Grid:
+        """The same for the solver."""
+        return Grid(torch.from_numpy(self.water.copy())[None], self.height, torch.from_numpy(self.widths).float())
+
+    @classmethod
+    def of(cls, cube: xr.Dataset) -> Self:
+        """Return the grid of an anomaly cube."""
+        # torch takes no mirrored arrays, which those of a file with descending latitudes are.
+        water = np.ascontiguousarray(cube["water"].values)
+        scale = known_everywhere(np.ascontiguousarray(cube["climatology_std"].values, np.float32), water)
+        return cls(water, scale, cell_size(cube)[0], np.ascontiguousarray(cell_widths(cube)))
+
+    @property
+    def mean_scale(self) -> float:
+        """Mean of the scale over water."""
+        return float(self.scale[self.water].mean() if self.water.any() else self.scale.mean())
+
+    def part(self, rows: slice, columns: slice) -> Region:
+        """Return a part of it."""
+        return Region(self.water[rows, columns], self.scale[rows, columns], self.height, self.widths[rows])
+
+    def solver(self, terms: Sequence[Term], window: int, pool: Executor | None = None) -> Solver:
+        """Return the equations of windows here."""
+        blocks = day_blocks([term.settled() for term in terms], self.grid, window)
+        return Solver(terms, self.grid, window, blocks, pool)
+
+    def analyse(self, solver: Solver, values: np.ndarray, precision: Tensor) -> Tensor:
+        """Return the analysis of the central day of a window, the field's unit, (lat, lon).
+
+        Parameters
+        ----------
+        values
+            (window, lat, lon), NaN where missing.
+        precision
+            As `precision` returned it.
+        """
+        relative = torch.from_numpy(np.where(np.isfinite(values), values, 0) / self.scale).float()
+        return solver.analyse(relative[None], precision[None])[0, solver.centre] * torch.from_numpy(self.scale)
+
+    def precision(self, values: np.ndarray, noise: Tensor | float, stated: np.ndarray | None) -> Tensor:
+        """Return the inverse variance of observations in climatological units, 0 where missing; as `values`.
+
+        Parameters
+        ----------
+        values
+            (window, lat, lon), NaN where missing.
+        noise
+            Standard deviation of a typical observation's error, the field's unit.
+        stated
+            Variance of each in units of a typical one's; None for all alike.
+        """
+        seen = np.isfinite(values) & self.water
+        relative = seen * self.scale**2 if stated is None else seen * self.scale**2 / stated
+        return torch.from_numpy(relative.astype(np.float32)) / noise**2

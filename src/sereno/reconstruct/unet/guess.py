@@ -1,0 +1,121 @@
+"""The first guess of a window, and what a correcting network is told of it as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sereno.nets.gridded import Solver, Term
+from sereno.reconstruct.observations import relative_variance
+from sereno.reconstruct.oi_grid.windows import Region
+
+CELLS, DAYS = (2.0, 8.0, 24.0), (1.0, 4.0)
+"""Distances in cells, and lags, of which the correlation is told."""
+
+
+def told(terms: Sequence[Term], *, noise: float, side: float, day_of_year: float) -> np.ndarray:
+    """Return what holds for a whole window, float32 (`sereno.nets.corrector.TOLD`,).
+
+    Parameters
+    ----------
+    terms
+        The covariance of the first guess, variances in squared climatological standard deviations.
+    noise
+        Standard deviation of the observations' white error, in the same unit.
+    side
+        Side of a cell, km.
+    day_of_year
+        Of the central day.
+
+    Returns
+    -------
+    np.ndarray
+        The white error, the error shared by a day's observations, the anomaly's standard deviation; its correlation
+        at each of `CELLS` and `DAYS`; the logarithm of `side`; the season, as a point on a circle.
+    """
+    signal = [term for term in terms if term.signal]
+    variance = np.array([float(term.variance) for term in signal])
+    widths, times = (np.array([float(getattr(term, name)) for term in signal]) for name in ("width", "time"))
+    shared = sum(float(term.variance) for term in terms if not term.signal)
+    in_space = [np.exp(-0.5 * (cells * side / widths) ** 2) for cells in CELLS]
+    lags = [np.sqrt(3) * days / np.maximum(times, 1e-3) for days in DAYS]
+    in_time = [(1 + lag) * np.exp(-lag) for lag in lags]
+    correlations = [float(variance @ part / variance.sum()) for part in (*in_space, *in_time)]
+    angle = 2 * np.pi * day_of_year / 365.25
+    numbers = [
+        noise,
+        np.sqrt(shared),
+        np.sqrt(variance.sum()),
+        *correlations,
+        np.log(side) / 3,
+        np.sin(angle),
+        np.cos(angle),
+    ]
+    return np.array(numbers, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class FirstGuess:
+    """Gridded optimal interpolation of windows, in climatological standard deviations.
+
+    Attributes
+    ----------
+    terms
+        Its covariance.
+    noise
+        Standard deviation of the observations' white error, the field's unit.
+    typical_error
+        Root mean square of the errors that the training input states, the field's unit; None where it states none.
+    """
+
+    terms: tuple[Term, ...]
+    noise: float
+    typical_error: float | None = None
+
+    def solver(self, region: Region, days: int) -> Solver:
+        """Return the equations for windows of a region."""
+        return Solver(self.terms, region.grid, days)
+
+    def analyse(
+        self, solver: Solver, values: np.ndarray, region: Region, error: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the first guess of every day of a window.
+
+        Parameters
+        ----------
+        values
+            Anomalies, (days, lat, lon), NaN where missing.
+        region
+            Where they lie.
+        error
+            The errors stated of the values, of their shape; NaN where they are not known.
+
+        Returns
+        -------
+        np.ndarray
+            float32 (days, lat, lon), in climatological standard deviations.
+        """
+        precision = region.precision(values, self.noise, relative_variance(error, self.typical_error))
+        given = torch.from_numpy((np.nan_to_num(values) / region.scale).astype(np.float32))
+        with torch.inference_mode():
+            found = solver.analyse(given[None], precision[None])[0]
+        return np.asarray(found.numpy())
+
+    def told(self, region: Region, day: np.datetime64) -> np.ndarray:
+        """Return what a network is told of a window of a region around a day."""
+        day_of_year = float((day - day.astype("datetime64[Y]")).astype("timedelta64[D]").astype(int)) + 1
+        side = float(np.sqrt(region.height * region.widths.mean()))
+        return told(self.terms, noise=self.noise / region.mean_scale, side=side, day_of_year=day_of_year)
+
+    def error_variance(self, region: Region) -> float:
+        """Return the variance of an observation's error, in squared climatological standard deviations."""
+        shared = sum(float(term.variance) for term in self.terms if not term.signal)
+        return (self.noise / region.mean_scale) ** 2 + shared
+
+
+def spread_of(region: Region) -> np.ndarray:
+    """Return the logarithm of the climatological standard deviation over its mean, float32 (lat, lon)."""
+    return np.asarray(np.log(region.scale / region.mean_scale), dtype=np.float32)

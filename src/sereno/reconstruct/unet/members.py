@@ -1,0 +1,88 @@
+"""The training of the networks that correct a first guess, and the weights that come with the package."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+import xarray as xr
+from safetensors.numpy import load as load_tensors
+from torch import Tensor
+
+from sereno.config import UNet
+from sereno.errors import InputError
+from sereno.features import split
+from sereno.methods import Progress
+from sereno.nets.corrector import corrector
+from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.unet.guess import FirstGuess
+from sereno.reconstruct.unet.pool import Pool, pool
+from sereno.training import train_on
+from sereno.windows import Drawn
+
+WEIGHTS = "unet.safetensors"
+"""Weights that come with the package, in `sereno.data`."""
+
+
+def packaged(config: UNet) -> dict[str, Tensor]:
+    """Return the weights that come with the package; fresh ones of what their network has not.
+
+    Raises
+    ------
+    InputError
+        If they are of a network of another size.
+    """
+    held = load_tensors((files("sereno.data") / WEIGHTS).read_bytes())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        weights = corrector(config).state_dict()
+    if any(name not in weights or weights[name].shape != array.shape for name, array in held.items()):
+        default = UNet()
+        raise InputError(
+            f"model.weights: those of the package are of a network with window {default.window} and widths "
+            f'{list(default.widths)}; keep to these, or set model.weights to "fresh" and train with fit'
+        )
+    return weights | {name: torch.from_numpy(array) for name, array in held.items()}
+
+
+def train_members(
+    cube: xr.Dataset,
+    valid: xr.Dataset | None,
+    config: UNet,
+    guess: FirstGuess,
+    *,
+    seed: int,
+    folder: Path | None,
+    resume: bool,
+    max_minutes: float | None,
+    progress: Progress,
+) -> tuple[list[dict[str, Tensor]], list[dict[str, float]]]:
+    """Train the members, each on windows of its own."""
+    region, archives = Region.of(cube), split(cube, config, valid=valid)
+    make = partial(pool, guess=guess, region=region, past_fraction=config.past_fraction)
+    fixed = make(Drawn(archives[1], config, seed, config.validation_windows, fixed=True).of_epoch(0), seed=seed)
+    if not fixed:
+        raise InputError("the validation days have too few observations to hide some of them")
+    weights, history = [], []
+    for member in range(config.members):
+        drawn = Drawn(archives[0], config, seed + member, config.windows_kept)
+        told = lambda done: progress("first guesses", done / config.windows_kept)  # noqa: E731
+        windows = [window for window in drawn.of_epoch(0) if window.hidden.any()]
+        samples = make(windows, seed=seed + member, progress=told)
+        trained = train_on(
+            Pool(samples, config.steps_per_epoch * config.batch_size, seed + member),
+            Pool(fixed),
+            config,
+            scale=1.0,
+            seed=seed + member,
+            weights=None if config.weights == "fresh" else packaged(config),
+            folder=None if folder is None else folder / f"member-{member}",
+            resume=resume,
+            max_minutes=None if max_minutes is None else max_minutes / config.members,
+            progress=progress,
+        )
+        weights.append(trained.weights)
+        history += [{"member": member, **epoch} for epoch in trained.history]
+    return weights, history

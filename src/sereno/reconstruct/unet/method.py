@@ -1,0 +1,189 @@
+"""The corrected first guess as a method of reconstruction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
+from sereno.config import UNet
+from sereno.methods import Progress, State, silent
+from sereno.nets.corrector import Corrector, corrector
+from sereno.nets.gridded import Solver, Term
+from sereno.nets.precision import arithmetic
+from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.oi_grid.method import GriddedInterpolation
+from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.unet.guess import FirstGuess, spread_of
+from sereno.reconstruct.unet.members import packaged, train_members
+from sereno.tiling import blend, plan
+
+TILE, HALO = 256, 64
+"""Cells of the tiles that a large map is cut into for the network, and of the context round each."""
+
+
+@dataclass(frozen=True, eq=False)
+class UNetReconstructor:
+    """A first guess and the networks that correct it.
+
+    Attributes
+    ----------
+    config
+        What the networks were built and trained with.
+    guess
+        The first guess, its scales measured on the training cube.
+    networks
+        One for each member.
+    history
+        Losses of the epochs of each member, if it was trained here.
+    """
+
+    config: UNet
+    guess: FirstGuess
+    networks: tuple[Corrector, ...]
+    history: list[dict[str, float]]
+
+    @classmethod
+    def fit(
+        cls,
+        cube: xr.Dataset,
+        config: UNet,
+        *,
+        valid: xr.Dataset | None = None,
+        seed: int = 0,
+        progress: Progress = silent,
+        folder: Path | None = None,
+        resume: bool = False,
+        max_minutes: float | None = None,
+        trained: State | None = None,
+    ) -> Self:
+        """Measure the scales of the first guess, then train the networks as the configuration says.
+
+        Parameters
+        ----------
+        folder, resume, max_minutes
+            Where checkpoints are kept, whether to continue from there, and the time that training may take: see
+            `sereno.training.train_on`.
+
+        Raises
+        ------
+        InputError
+            If the record is too short or too empty to train and validate on.
+        """
+        settings = GriddedInterpolationConfig(window=config.window, steps=config.tuning_steps)
+        found = GriddedInterpolation.fit(cube, settings, valid=valid, seed=seed, progress=progress)
+        guess = FirstGuess(tuple(found.covariance.terms()), found.covariance.noise, found.typical_error)
+        history: list[dict[str, float]] = []
+        if config.weights == "packaged":
+            weights = [packaged(config)] * config.members
+        else:
+            weights, history = train_members(
+                cube,
+                valid,
+                config,
+                guess,
+                seed=seed,
+                folder=folder,
+                resume=resume,
+                max_minutes=max_minutes,
+                progress=progress,
+            )
+        return cls(config, guess, tuple(_network(config, w) for w in weights), history)
+
+    @property
+    def reach(self) -> int:
+        """Days either side that bear on a day."""
+        return self.config.window // 2
+
+    def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+        """Return the corrected anomalies of `days` and their standard deviation, lazily."""
+        region, window = Region.of(cube), self.config.window
+        tiles = plan(region.water.shape, tile=_tile(region.water.shape), halo=HALO)
+        lock, made = Lock(), list[Solver]()
+
+        def reconstruct_block(
+            values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
+        ) -> tuple[np.ndarray, np.ndarray]:
+            with lock:  # made when the first block is computed
+                if not made:
+                    made.append(self.guess.solver(region, window))
+            mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
+            for number, day in enumerate(block):
+                seen = values[number : number + window]
+                stated = None if error is None else error[number : number + window]
+                if not np.isfinite(seen).any():
+                    std[number] = region.scale
+                    continue
+                first = self.guess.analyse(made[0], seen, region, stated)
+                told = self.guess.told(region, day)
+                pieces = [self._predict(seen, first, region, told, tile.outer) for tile in tiles]
+                for part, result in ((mean, 0), (std, 1)):
+                    part[number] = blend(tiles, (piece[result] for piece in pieces)) * region.scale
+            return mean, std
+
+        return by_block(cube, days, window=window, reconstruct_block=reconstruct_block, with_error=True)
+
+    def _predict(
+        self, values: np.ndarray, first: np.ndarray, region: Region, told: np.ndarray, crop: tuple[slice, slice]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of a piece, in climatological standard deviations."""
+        scaled = (values[:, *crop] / region.scale[crop]).astype(np.float32)
+        inputs = (scaled, first[:, *crop], region.water[crop], spread_of(region)[crop], told)
+        tensors = [torch.from_numpy(np.ascontiguousarray(part))[None] for part in inputs]
+        dtype = arithmetic(self.config)
+        with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            answers = [network(*tensors) for network in self.networks]
+        means = torch.stack([mean[0] for mean, _ in answers])
+        variance = torch.stack([torch.exp(2 * log_std[0]) for _, log_std in answers]).mean(0)
+        variance = variance + means.var(0, correction=0)  # of a mixture of Gaussians
+        return means.mean(0).numpy(), variance.sqrt().numpy()
+
+    def state(self) -> State:
+        """Return the scales of the first guess, the weights, and the history of the losses."""
+        guess = {"terms": [list(term) for term in self.guess.terms], "noise": self.guess.noise}
+        values = {"guess": guess | {"typical_error": self.guess.typical_error}, "history": self.history}
+        tensors = {
+            f"{number}.{name}": np.ascontiguousarray(tensor.cpu().numpy())
+            for number, network in enumerate(self.networks)
+            for name, tensor in network.state_dict().items()
+        }
+        return State(values, tensors)
+
+    @classmethod
+    def from_state(cls, config: UNet, state: State) -> Self:
+        """Rebuild the method from its state."""
+        told = state.values["guess"]
+        guess = FirstGuess(tuple(Term(*term) for term in told["terms"]), told["noise"], told["typical_error"])
+        networks = [
+            _network(
+                config,
+                {
+                    k.split(".", 1)[1]: torch.from_numpy(v)
+                    for k, v in state.tensors.items()
+                    if k.startswith(f"{number}.")
+                },
+            )
+            for number in range(config.members)
+        ]
+        return cls(config, guess, tuple(networks), state.values["history"])
+
+
+def _tile(grid: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of the tiles; an axis no longer than a tile with its halo is not cut."""
+    rows, columns = (size if size <= TILE + 2 * HALO else TILE for size in grid)
+    return rows, columns
+
+
+def _network(config: UNet, weights: dict[str, Tensor]) -> Corrector:
+    """Build a network around given weights."""
+    with torch.random.fork_rng(devices=[]):
+        network = corrector(config)
+    network.load_state_dict(weights)
+    return network.eval()

@@ -1,0 +1,122 @@
+"""The method `unet`: its first guess, its samples, its weights."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import sereno
+from sereno.climatology import fit_climatology
+from sereno.config import ClimatologyConfig, ConvLSTMUNet, UNet, parse_config
+from sereno.errors import InputError
+from sereno.features import Archive
+from sereno.nets.gridded import Term
+from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.unet.guess import FirstGuess, spread_of, told
+from sereno.reconstruct.unet.members import packaged
+from sereno.reconstruct.unet.pool import Pool, pool, turned
+from sereno.windows import Drawn
+
+WINDOW = 7
+TERMS = (Term(0.7, 60.0, 5.0), Term(0.3, 20.0, 3.0), Term(0.04, 90.0, 0.0, False))
+
+
+@pytest.fixture(scope="module")
+def anomalies(sea: xr.Dataset) -> xr.Dataset:
+    climatology = fit_climatology(sea, ClimatologyConfig())
+    return climatology.anomalies(sea).compute()
+
+
+def drawn(anomalies: xr.Dataset, count: int) -> list[Any]:
+    windows = Drawn(Archive.of(anomalies), UNet(window=WINDOW, tile=(16, 16)), 1, count)
+    return [window for window in windows.of_epoch(0) if window.hidden.any()]
+
+
+def test_told_is_what_the_covariance_says() -> None:
+    numbers = told([Term(1.0, 20.0, 2.0), Term(0.09, 50.0, 0.0, False)], noise=0.2, side=5.0, day_of_year=365.25 / 4)
+    correlations = [np.exp(-0.5 * (cells * 5 / 20) ** 2) for cells in (2, 8, 24)]
+    times = [(1 + lag) * np.exp(-lag) for lag in np.sqrt(3) * np.array([1, 4]) / 2]
+    assert np.allclose(numbers, [0.2, 0.3, 1.0, *correlations, *times, np.log(5) / 3, 1, 0], atol=1e-6)
+
+
+def test_first_guess_takes_stated_errors_at_their_word(anomalies: xr.Dataset) -> None:
+    """A pixel whose error is stated to be huge is as good as not seen."""
+    region, guess = Region.of(anomalies), FirstGuess(TERMS, 0.15, typical_error=0.15)
+    values = anomalies["anomaly"].values[40 : 40 + WINDOW].copy()
+    solver, error = guess.solver(region, WINDOW), np.full(values.shape, 0.15, np.float32)
+    plain = guess.analyse(solver, values, region)
+    assert np.array_equal(guess.analyse(solver, values, region, error), plain)
+    error[:, ::2], hidden = 1e4, values.copy()
+    hidden[:, ::2] = np.nan
+    doubted, unseen = guess.analyse(solver, values, region, error), guess.analyse(solver, hidden, region)
+    assert np.std(doubted - unseen) < 0.2 * np.std(plain - unseen)
+
+
+def test_samples_show_nothing_of_what_is_hidden(anomalies: xr.Dataset) -> None:
+    windows, region = drawn(anomalies, 6), Region.of(anomalies)
+    guess = FirstGuess(TERMS, 0.15)
+    for window, sample in zip(windows, pool(windows, guess, region, past_fraction=0.5, seed=3), strict=True):
+        values, first, water, spread, _, truth, weight, noise = sample
+        assert np.isnan(values[WINDOW // 2][window.hidden]).all()
+        assert np.array_equal(weight > 0, window.hidden)
+        scale = region.scale[window.crop]
+        assert np.allclose(truth[window.hidden], (window.truth / scale)[window.hidden])
+        other = window._replace(truth=np.where(window.hidden, 99.0, window.truth))
+        again = pool([other], guess, region, past_fraction=0.0, seed=3)[0]
+        if np.isfinite(values[WINDOW // 2 + 1 :]).any():
+            assert np.array_equal(again[1], first)
+        assert np.array_equal(spread, spread_of(region.part(*window.crop)))
+        assert water.shape == truth.shape
+        assert noise == pytest.approx((0.15 / region.part(*window.crop).mean_scale) ** 2 + 0.04, rel=1e-5)
+
+
+def test_some_samples_have_no_future(anomalies: xr.Dataset) -> None:
+    windows, region = drawn(anomalies, 6), Region.of(anomalies)
+    for fraction, expected in ((0.0, True), (1.0, False)):
+        samples = pool(windows, FirstGuess(TERMS, 0.15), region, past_fraction=fraction, seed=3)
+        assert any(np.isfinite(sample[0][WINDOW // 2 + 1 :]).any() for sample in samples) is expected
+
+
+def test_a_turned_sample_is_turned_as_a_whole() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((WINDOW, 8, 8)).astype(np.float32)
+    water, weight = values[0] > -1, np.ones((8, 8), np.float32)
+    sample = (values, values + 1, water, values[1], np.zeros(3), values[2], weight, np.float32(0))
+    seen = set()
+    for _ in range(60):
+        one, guess, sea, spread, _, truth, _, _ = turned(sample, rng)
+        sign = np.sign(one[2] * truth).mean()
+        assert sign == 1
+        assert np.array_equal(one[2], truth)
+        change = guess - one
+        assert np.allclose(change, change.flat[0], atol=1e-6)
+        assert np.array_equal(one[0] * change.flat[0] > -1, sea)
+        assert np.allclose(one[1] * change.flat[0], spread, atol=1e-6)
+        seen.add(one.tobytes())
+    assert len(seen) == 16
+
+
+def test_a_pool_draws_the_same_again() -> None:
+    maps = [np.full((WINDOW, 4, 4), float(n), np.float32) for n in range(9)]
+    sea = np.ones((4, 4), bool)
+    samples = [(m, m, sea, m[0], np.zeros(1), m[0], m[0], np.float32(0)) for m in maps]
+    one, other, later = (
+        [sample[0][0, 0, 0] for sample in Pool(samples, 20, 5).of_epoch(epoch)] for epoch in (0, 0, 1)
+    )
+    assert one == other != later
+    assert [sample[0][0, 0, 0] for sample in Pool(samples).of_epoch(3)] == list(range(9))
+
+
+def test_packaged_weights_fit_the_default_networks() -> None:
+    plain, recurrent = packaged(UNet()), packaged(ConvLSTMUNet())
+    assert set(plain) < set(recurrent)
+    assert all(np.array_equal(plain[name], recurrent[name]) for name in plain)
+    assert sum(tensor.numel() * 4 for tensor in plain.values()) < 10e6
+
+
+@pytest.mark.parametrize("settings", [{"window": 7}, {"widths": [8, 16]}])
+def test_packaged_weights_of_another_size_are_refused(sea: xr.Dataset, settings: dict[str, Any]) -> None:
+    model = {"method": "unet", "weights": "packaged", "tuning_steps": 1} | settings
+    with pytest.raises(InputError, match=r"window 15 and widths \[48, 80, 128, 160\]"):
+        sereno.fit(sea, parse_config({"model": model}))
