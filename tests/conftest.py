@@ -1,5 +1,8 @@
+import os
 import signal
 from collections.abc import Iterator
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch come in: tests run side by side, one a core
 
 import pytest
 import torch
