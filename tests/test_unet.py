@@ -115,6 +115,11 @@ def test_packaged_weights_fit_the_default_networks() -> None:
     assert sum(tensor.numel() * 4 for tensor in plain.values()) < 10e6
 
 
+def test_the_package_holds_one_network() -> None:
+    with pytest.raises(InputError, match="the package holds one network"):
+        parse_config({"model": {"method": "unet", "weights": "packaged", "members": 2}})
+
+
 @pytest.mark.parametrize("settings", [{"window": 7}, {"widths": [8, 16]}])
 def test_packaged_weights_of_another_size_are_refused(sea: xr.Dataset, settings: dict[str, Any]) -> None:
     model = {"method": "unet", "weights": "packaged", "tuning_steps": 1} | settings

@@ -269,7 +269,7 @@ class UNet:
     weights: Literal["packaged", "fine-tuned", "fresh"] = "fine-tuned"
     """Use the weights of the package as they are, train them further on the input, or train new ones on it."""
     members: int = Field(default=1, ge=1)
-    """Networks trained one after the other, of which the mean is taken."""
+    """Networks trained one after the other, of which the mean is taken; the package holds one."""
     tile: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (64, 64)
     """Cells (lat, lon) of the crops trained on."""
     hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
@@ -294,8 +294,10 @@ class UNet:
     """Arithmetic; auto: bfloat16, faster and as accurate, where the hardware has it."""
 
     def __post_init__(self) -> None:
-        """Refuse a window without a centre."""
+        """Refuse a window without a centre, and more packaged networks than there are."""
         _require_odd(self, "window")
+        if self.weights == "packaged" and self.members > 1:
+            raise ValueError("members: the package holds one network; train several with weights fine-tuned or fresh")
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -94,7 +94,8 @@ def fit(
     training: dict[str, Any] = {}
     if config.model.method in TRAINED_METHODS:
         training = {"folder": folder, "resume": resume, "max_minutes": config.max_minutes}
-        training["trained"] = None if trained is None else trained.state
+    if trained is not None:
+        training["trained"] = trained.state
     reconstructor = AnomalyReconstructor.fit(
         train, config, valid=valid, seed=config.seed, progress=progress, table=table, **training
     )

@@ -29,7 +29,7 @@ from sereno.cli.options import (
 )
 from sereno.cli.progress import shown_progress
 from sereno.errors import InputError
-from sereno.methods import METHODS, QUICK_METHODS
+from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
 
 if TYPE_CHECKING:
     from sereno.config import RunConfig
@@ -105,8 +105,9 @@ def fit(
         typer.echo(f"wrote {output}: a bare network trained on {model.origin}; {BARE}")
     if getattr(run.model, "split", "time") == "random":
         note(LEAKS)
-    if (checkpoints / "metrics.csv").exists():
-        save_figure(losses_figure(checkpoints / "metrics.csv"), checkpoints / "losses.png")
+    if run.model.method in TRAINED_METHODS and checkpoints.exists():
+        for losses in checkpoints.rglob("metrics.csv"):
+            save_figure(losses_figure(losses), losses.with_name("losses.png"))
         typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it if not to be resumed")
 
 

@@ -62,7 +62,6 @@ class UNetReconstructor:
         folder: Path | None = None,
         resume: bool = False,
         max_minutes: float | None = None,
-        trained: State | None = None,
     ) -> Self:
         """Measure the scales of the first guess, then train the networks as the configuration says.
 
@@ -82,7 +81,7 @@ class UNetReconstructor:
         guess = FirstGuess(tuple(found.covariance.terms()), found.covariance.noise, found.typical_error)
         history: list[dict[str, float]] = []
         if config.weights == "packaged":
-            weights = [packaged(config)] * config.members
+            weights = [packaged(config)]
         else:
             weights, history = train_members(
                 cube,

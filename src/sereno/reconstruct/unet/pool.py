@@ -11,10 +11,7 @@ from sereno.features import HiddenWindow
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
-
-Sample = tuple[np.ndarray, ...]
-"""Values and first guess (window, lat, lon); water and spread (lat, lon); what is told (n,); truth and weight
-(lat, lon); variance of the truth's noise. In climatological standard deviations."""
+from sereno.windows import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +67,10 @@ def pool(
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Sample]:
-    """Return samples: values, first guess, water, spread, told, truth, weight, noise variance; units as in training.
+    """Return samples to train a corrector on, in climatological standard deviations.
+
+    Each holds values and first guess (window, lat, lon); water and spread (lat, lon); what is told (n,); truth and
+    weight (lat, lon); the variance of the truth's noise.
 
     Parameters
     ----------
