@@ -17,9 +17,12 @@ from samples import WINDOW, DrawnSamples, Simulated
 from sereno.nets.gridded import two_scale_terms
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess, told
+from sereno.synthetic.family import FIRST_SEED
 
 SAMPLES = 256
 """Samples of a shard."""
+VALIDATION_SHARDS, HELD_OUT = 2, 10
+"""The first shards validate: they hold every so many-th sea, which no other shard has anything of."""
 LENGTHS, TIMES, ERRORS, AMPLITUDES = 0.15, 0.2, 0.15, 0.1
 """Standard deviations of the logarithms of what the scales are made wrong by, as tuned ones are."""
 LARGEST_AMPLITUDE, SHORTEST = 2.0, 0.3
@@ -82,7 +85,9 @@ def with_guess(drawn: Simulated, rng: np.random.Generator) -> tuple[np.ndarray, 
 
 def make_shard(library: Path, path: Path, number: int) -> float:
     """Write a shard of samples drawn from what the library holds now; return the error of their first guesses."""
-    drawn = DrawnSamples(library, seed=0)
+    validating = number < VALIDATION_SHARDS
+    seeds_of_seas = [seed for seed in range(FIRST_SEED, 2 * FIRST_SEED) if (seed % HELD_OUT == 0) == validating]
+    drawn = DrawnSamples(library, seed=0, seeds=seeds_of_seas)
     seeds = (np.random.default_rng([SEED, number, index]) for index in range(SAMPLES))
     samples = [with_guess(drawn.sample(number, index), rng) for index, rng in enumerate(seeds)]
     kinds = (np.float16, np.float16, np.float16, bool, np.float32)

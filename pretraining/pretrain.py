@@ -18,14 +18,12 @@ import torch
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
-from guesses import Shard, read_shard
+from guesses import VALIDATION_SHARDS, Shard, read_shard
 from sereno.config import UNet
 from sereno.reconstruct.unet.pool import turned
 from sereno.training import train_on
 from sereno.windows import Sample
 
-VALIDATION_SHARDS = 2
-"""The first shards validate: they hold seas, clouds and coasts of the same family."""
 HIDDEN, OBSERVED = 1.0, 0.25
 """Weights of cells that are not seen, and that are."""
 SPREAD = 0.2

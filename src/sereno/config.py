@@ -349,6 +349,8 @@ class RunConfig:
     """Training period as A:B, both days included; the whole record where not given."""
     valid: str | None = None
     """Validation period as A:B; must keep a window's distance from `train`."""
+    calibration_days: int = Field(default=80, ge=8)
+    """Days, at most, reconstructed from a part of their observations to calibrate the standard deviation."""
     max_minutes: float | None = Field(default=None, gt=0)
     """Stop training after so many minutes with the best weights so far."""
     seed: int = Field(default=0, ge=0)

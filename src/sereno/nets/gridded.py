@@ -26,7 +26,7 @@ __all__ = ["Grid", "Solver", "Term", "two_scale_terms"]
 
 FACTORS = (8, 4, 2, 1)
 """Cells of the grids solved on one after the other."""
-FIRST, ALONE, TOGETHER = 40, 12, (24, 24, 14, 0)
+FIRST, ALONE, TOGETHER = 20, 12, (0, 0, 12, 0)
 """Conjugate gradient steps at most: on the coarsest grid; on each finer one in the terms that are new there, given
 the others; and then in all."""
 RESOLVED = 0.75
@@ -58,6 +58,11 @@ class Solver:
     blocks
         Cells of the super-observations that each day's observations are taken as, one of `FACTORS` for each of the
         days; 1 where not given. Only days with 1 are analysed.
+
+    Attributes
+    ----------
+    analysed
+        Numbers of these days.
     """
 
     def __init__(
@@ -92,7 +97,7 @@ class Solver:
                 groups.append(_Group(side, at, mine, _block_noise(rest, grid, side), pool))
             if groups[0].smoothers:
                 self._levels.append(_Level(groups, together))
-        self.centre = sum(b == 1 for b in of_day[: days // 2].tolist())
+        self.analysed = torch.nonzero(of_day == 1)[:, 0].tolist()
         self._signal = [k for k, term in enumerate(terms) if term.signal]
 
     def analyse(self, values: Tensor, precision: Tensor) -> Tensor:
@@ -114,8 +119,9 @@ class Solver:
         """
         control: Control = {}
         for level in self._levels:
-            weights, given = level.observe(values, precision)
-            control = level.solve(level.gather(given), weights, control)
+            if level.together or any(k not in control for k in level.terms):
+                weights, given = level.observe(values, precision)
+                control = level.solve(level.gather(given), weights, control)
         finest = self._levels[-1].groups[0]
         return finest.smooth({k: control[k] for k in self._signal}).permute(0, 2, 3, 1)
 

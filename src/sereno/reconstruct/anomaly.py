@@ -89,7 +89,8 @@ class AnomalyReconstructor:
             Fits the climatology of a cube; to be given where that of the method was fitted on `cube`.
         """
         error = ObservationError.estimate(_in_memory(cube))
-        found = collect(self.inner, self.climatology, cube, error, seed=seed, refit=refit)
+        days = self.config.calibration_days
+        found = collect(self.inner, self.climatology, cube, error, days=days, seed=seed, refit=refit)
         calibration = Calibration() if found is None else Calibration.fit(found, error)
         return replace(self, noise_variance=error.variance, calibration=calibration)
 

@@ -18,9 +18,8 @@ from sereno.methods import Reconstructor
 from sereno.reconstruct.conditions import WINDOW, Conditions, conditions
 from sereno.reconstruct.observation_error import ObservationError
 
-DAYS = 80
-"""Days that are reconstructed, at most; of large maps fewer, so that `CELLS` are."""
 FEWEST_DAYS = 16
+"""Days that are reconstructed of large maps, of which `CELLS` make fewer than were asked for."""
 CELLS = 6e5
 """Cells that are reconstructed, about."""
 SIDE = 192
@@ -89,6 +88,7 @@ def collect(
     cube: xr.Dataset,
     error: ObservationError,
     *,
+    days: int,
     seed: int,
     refit: Callable[[xr.Dataset], Climatology] | None = None,
 ) -> Residuals | None:
@@ -104,13 +104,15 @@ def collect(
         Of the field; days that are near to those to come, and were not fitted on if there are such.
     error
         Of the observations; further errors are drawn from it.
+    days
+        Days that are reconstructed, at most.
     refit
         Fits the climatology of a cube, where `climatology` was fitted on `cube` itself: in a short record the
         withheld observations would bear on it.
     """
     rng = np.random.default_rng([seed, _SEED])
     sizes = [min(cube.sizes[dim], SIDE) for dim in DIMS[1:]]
-    wanted = int(np.clip(CELLS / (sizes[0] * sizes[1]), FEWEST_DAYS, DAYS))
+    wanted = min(days, max(FEWEST_DAYS, int(CELLS / (sizes[0] * sizes[1]))))
     parts = []
     for part, withheld in _draws(cube, inner.reach, wanted, rng):
         here = {

@@ -95,14 +95,14 @@ def terms_of(logarithms: Tensor, *, cell: float) -> tuple[list[Term], Tensor]:
     return [*signal, Term(shared**2, width.clamp(min=cell), 0.0, False)], noise
 
 
-def day_blocks(terms: Sequence[Term], grid: Grid, days: int) -> list[int]:
-    """Return how large the blocks are whose means stand for the observations of each day of a window.
+def day_blocks(terms: Sequence[Term], grid: Grid, window: int, *, targets: int = 1) -> list[int]:
+    """Return how large the blocks are whose means stand for the observations of each day round target days.
 
-    The further from the target day, the larger: the terms that they blur have been forgotten by then.
+    The further from the target days, the larger: the terms that they blur have been forgotten by then.
     """
-    sizes = []
-    for day in range(days):
-        lag = abs(day - days // 2)
+    sizes, half = [], window // 2
+    for day in range(-half, targets + half):
+        lag = max(-day, day - targets + 1, 0)
         forgotten = [t for t in terms if t.signal and correlation_in_time(t, lag) < FORGOTTEN]
         good = [n for n in BLOCKS if all(resolved(t, grid.coarser(n)) or t in forgotten for t in terms if t.signal)]
         sizes.append(max(good, default=1) if lag else 1)  # the target day is what is asked for, cell by cell

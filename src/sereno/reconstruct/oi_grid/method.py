@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from threading import Lock
@@ -21,7 +22,7 @@ from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.explained import explained
 from sereno.reconstruct.oi_grid.tuning import tune
-from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
 from sereno.reconstruct.spread import SMALLEST_STD, Spread
 
 TUNING_SAMPLES, TUNING_EXTENT, TUNING_SIDE = 60, 400.0, (64, 128)
@@ -90,12 +91,12 @@ class GriddedInterpolation:
     @property
     def reach(self) -> int:
         """Days either side that bear on a day."""
-        return self.config.window // 2
+        return self.config.window // 2 + RUN - 1
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the optimally interpolated anomalies of `days` and their standard deviation."""
         region, window = Region.of(cube), self.config.window
-        lock, made, alone = Lock(), list[Solver](), len(days) == 1
+        lock, made, alone = Lock(), list[Solver](), len(runs(days)) == 1
 
         def interpolate(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
@@ -103,22 +104,24 @@ class GriddedInterpolation:
             stated = relative_variance(error, self.typical_error)
             mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
 
-            def fill(day: int) -> None:
-                here = slice(day, day + window)
-                of_day = None if stated is None else stated[here]
-                mean[day], share = self._analyse(made[0], region, values[here], of_day)
-                std[day] = np.where(share > 0, self.spread.std(share, region.scale), region.scale)
+            def fill(run: tuple[np.ndarray, int]) -> None:
+                at, first = run
+                here = slice(first + RUN - 1, first + 2 * (RUN - 1) + window)
+                of_run = None if stated is None else stated[here]
+                for day, (found, share) in self._analyse(made[0], region, values[here], of_run, at - first):
+                    mean[first + day] = found
+                    std[first + day] = np.where(share > 0, self.spread.std(share, region.scale), region.scale)
 
-            # Threads share the days or, where there is but one, its terms: torch keeps to a core in each of them.
-            with workers() as of_days, workers() as of_terms:
+            # Threads share the runs or, where there is but one, its terms: torch keeps to a core in each of them.
+            with workers() as of_runs, workers() as of_terms:
                 with lock:  # made with the first block
                     if not made:
-                        pool = of_terms if alone else None
-                        made.append(of_days.submit(region.solver, self.covariance.terms(), window, pool).result())
-                list(of_days.map(fill, range(len(block))))
+                        make = partial(region.solver, targets=RUN, pool=of_terms if alone else None)
+                        made.append(of_runs.submit(make, self.covariance.terms(), window).result())
+                list(of_runs.map(fill, runs(block)))
             return mean, std
 
-        return by_block(cube, days, window=window, reconstruct_block=interpolate, with_error=True)
+        return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=interpolate, with_error=True)
 
     def state(self) -> State:
         """Return the covariance and the spread."""
@@ -134,12 +137,23 @@ class GriddedInterpolation:
 
     @torch.no_grad()
     def _analyse(
-        self, solver: Solver, region: Region, values: np.ndarray, stated: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the analysis of a window's central day and the share of variance explained, (lat, lon)."""
+        self, solver: Solver, region: Region, values: np.ndarray, stated: np.ndarray | None, targets: np.ndarray
+    ) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
+        """Yield target days, the analysis of each and the share of variance explained, (lat, lon).
+
+        Parameters
+        ----------
+        values, stated
+            Of all target days that the solver was made for, with half a window on either side, (days, lat, lon).
+        targets
+            Those that are wanted, counted from the first.
+        """
+        window = self.config.window
         precision = region.precision(values, self.covariance.noise, stated)
-        mean = region.analyse(solver, values, precision)
-        return mean.numpy(), explained(self.covariance.terms(), region, precision.numpy())
+        mean = region.analyse(solver, values, precision, targets=len(values) - window + 1)
+        for day in targets.tolist():
+            share = explained(self.covariance.terms(), region, precision[day : day + window].numpy())
+            yield day, (mean[day].numpy(), share)
 
     def _learn_spread(self, drawn: list[Sample], region: Region, noise_variance: float, seed: int) -> Spread:
         """Learn how large errors are from withheld observations, by how much of the variance is explained."""
@@ -149,7 +163,7 @@ class GriddedInterpolation:
             here = region.part(sample.rows, sample.columns)
             solver = here.solver(self.covariance.terms(), len(sample.values))
             stated = relative_variance(sample.error, self.typical_error)
-            mean, share = self._analyse(solver, here, sample.values, stated)
+            ((_, (mean, share)),) = self._analyse(solver, here, sample.values, stated, np.zeros(1, int))
             return share, (sample.withheld - mean) ** 2, here.scale
 
         with workers() as pool:

@@ -17,6 +17,23 @@ from sereno.nets.gridded import Grid, Solver, Term
 from sereno.reconstruct.oi.walk import known_everywhere
 from sereno.reconstruct.oi_grid.covariance import day_blocks
 
+RUN = 5
+"""Days of the calendar that are analysed together: neighbours share nearly all of their observations."""
+
+
+def runs(days: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """Part consecutive days, datetime64, into runs that always hold the same days of the calendar.
+
+    Returns
+    -------
+    list
+        For each run the positions in `days` of those it holds, and its first day counted from ``days[0]``; before it,
+        where the run began earlier.
+    """
+    number = days.astype("datetime64[D]").astype(int)
+    run = number // RUN
+    return [(np.flatnonzero(run == each), int(each * RUN - number[0])) for each in np.unique(run)]
+
 
 @dataclass(frozen=True)
 class Region:
@@ -57,23 +74,25 @@ class Region:
         """Return a part of it."""
         return Region(self.water[rows, columns], self.scale[rows, columns], self.height, self.widths[rows])
 
-    def solver(self, terms: Sequence[Term], window: int, pool: Executor | None = None) -> Solver:
-        """Return the equations of windows here."""
-        blocks = day_blocks([term.settled() for term in terms], self.grid, window)
-        return Solver(terms, self.grid, window, blocks, pool)
+    def solver(self, terms: Sequence[Term], window: int, *, targets: int = 1, pool: Executor | None = None) -> Solver:
+        """Return the equations of so many target days in a row, with half a window of days on either side."""
+        blocks = day_blocks([term.settled() for term in terms], self.grid, window, targets=targets)
+        return Solver(terms, self.grid, len(blocks), blocks, pool)
 
-    def analyse(self, solver: Solver, values: np.ndarray, precision: Tensor) -> Tensor:
-        """Return the analysis of the central day of a window, the field's unit, (lat, lon).
+    def analyse(self, solver: Solver, values: np.ndarray, precision: Tensor, *, targets: int = 1) -> Tensor:
+        """Return the analysis of the target days, the field's unit, (targets, lat, lon).
 
         Parameters
         ----------
         values
-            (window, lat, lon), NaN where missing.
+            (days, lat, lon), NaN where missing; the targets are those in the middle.
         precision
             As `precision` returned it.
         """
         relative = torch.from_numpy(np.where(np.isfinite(values), values, 0) / self.scale).float()
-        return solver.analyse(relative[None], precision[None])[0, solver.centre] * torch.from_numpy(self.scale)
+        first = solver.analysed.index((len(values) - targets) // 2)
+        found = solver.analyse(relative[None], precision[None])[0, first : first + targets]
+        return found * torch.from_numpy(self.scale)
 
     def precision(self, values: np.ndarray, noise: Tensor | float, stated: np.ndarray | None) -> Tensor:
         """Return the inverse variance of observations in climatological units, 0 where missing; as `values`.

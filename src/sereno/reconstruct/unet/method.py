@@ -19,8 +19,9 @@ from sereno.nets.corrector import Corrector, corrector
 from sereno.nets.gridded import Solver, Term
 from sereno.nets.precision import arithmetic
 from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.method import GriddedInterpolation
-from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
 from sereno.reconstruct.unet.members import packaged, train_members
 from sereno.tiling import blend, plan
@@ -99,35 +100,49 @@ class UNetReconstructor:
     @property
     def reach(self) -> int:
         """Days either side that bear on a day."""
-        return self.config.window // 2
+        return self.config.window // 2 + RUN - 1
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the corrected anomalies of `days` and their standard deviation, lazily."""
         region, window = Region.of(cube), self.config.window
-        tiles = plan(region.water.shape, tile=_tile(region.water.shape), halo=HALO)
         lock, made = Lock(), list[Solver]()
 
-        def reconstruct_block(
+        def correct(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
         ) -> tuple[np.ndarray, np.ndarray]:
-            with lock:  # made when the first block is computed
-                if not made:
-                    made.append(self.guess.solver(region, window))
             mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
-            for number, day in enumerate(block):
-                seen = values[number : number + window]
-                stated = None if error is None else error[number : number + window]
-                if not np.isfinite(seen).any():
-                    std[number] = region.scale
-                    continue
-                first = self.guess.analyse(made[0], seen, region, stated)
-                told = self.guess.told(region, day)
-                pieces = [self._predict(seen, first, region, told, tile.outer) for tile in tiles]
-                for part, result in ((mean, 0), (std, 1)):
-                    part[number] = blend(tiles, (piece[result] for piece in pieces)) * region.scale
+
+            def fill(run: tuple[np.ndarray, int]) -> None:
+                at, first = run
+                here = slice(first + RUN - 1, first + 2 * (RUN - 1) + window)
+                seen, stated = values[here], None if error is None else error[here]
+                guess = self.guess.analyse(made[0], seen, region, stated)
+                for position, day in zip(at, at - first, strict=True):
+                    around = slice(day, day + window)
+                    mean[position], std[position] = self._correct(
+                        seen[around], guess[around], region, block[position]
+                    )
+
+            with workers() as pool:  # threads share the runs: torch keeps to a core in each of them
+                with lock:  # made with the first block
+                    if not made:
+                        made.append(pool.submit(self.guess.solver, region, window + RUN - 1).result())
+                list(pool.map(fill, runs(block)))
             return mean, std
 
-        return by_block(cube, days, window=window, reconstruct_block=reconstruct_block, with_error=True)
+        return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=correct, with_error=True)
+
+    def _correct(
+        self, values: np.ndarray, guess: np.ndarray, region: Region, day: np.datetime64
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of the central day of a window, the field's unit."""
+        if not np.isfinite(values).any():
+            return np.zeros_like(region.scale), region.scale
+        told = self.guess.told(region, day)
+        tiles = plan(region.water.shape, tile=_tile(region.water.shape), halo=HALO)
+        pieces = [self._predict(values, guess, region, told, tile.outer) for tile in tiles]
+        mean, std = (blend(tiles, (piece[k] for piece in pieces)) * region.scale for k in (0, 1))
+        return mean, std
 
     def _predict(
         self, values: np.ndarray, first: np.ndarray, region: Region, told: np.ndarray, crop: tuple[slice, slice]
