@@ -17,18 +17,16 @@ from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.methods import Progress, State, silent
 from sereno.nets.gridded import Solver
 from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.observations import UNKNOWN_NOISE, relative_variance, typical_error, white_noise
+from sereno.reconstruct.observations import relative_variance
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.explained import explained
-from sereno.reconstruct.oi_grid.tuning import tune
+from sereno.reconstruct.oi_grid.tuning import measure
 from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
 from sereno.reconstruct.spread import SMALLEST_STD, Spread
 
-TUNING_SAMPLES, TUNING_EXTENT, TUNING_SIDE = 60, 400.0, (64, 128)
-"""Windows that parameters are tuned on, at most; kilometres along either side of one, and between how many cells."""
 CALIBRATION_SAMPLES, CALIBRATION_SIDE, CALIBRATION_TARGETS = 24, 128, 400
-"""The same for the spread, and withheld observations of each that it is learned from, at most."""
+"""Windows that the spread is learned from, cells along a side, and withheld observations of each; at most."""
 
 
 @dataclass(frozen=True)
@@ -65,26 +63,12 @@ class GriddedInterpolation:
         Both come from `valid` where it is given, which is nearer to the days to come.
         """
         source = cube if valid is None else valid
-        draw = partial(samples, source, window=config.window)
         region = Region.of(cube)
-        side = int(np.clip(TUNING_EXTENT / region.grid.cell, *TUNING_SIDE))
-        drawn = list(draw(count=TUNING_SAMPLES, side=side, seed=seed))
-        typical, white = typical_error(drawn), white_noise(drawn)
-        noise = config.noise or typical or white or UNKNOWN_NOISE * region.mean_scale
-        covariance = GriddedCovariance.start(config.terms, cell=region.grid.cell, noise=noise)
-        if drawn:
-            covariance = tune(
-                drawn,
-                region,
-                covariance,
-                steps=config.steps,
-                typical_error=typical,
-                fixed_noise=config.noise is not None,
-                progress=lambda done: progress("tuning", done),
-            )
-        progress("tuning", 1.0)
+        covariance, typical, white = measure(source, region, config, seed=seed, progress=progress)
         fitted = cls(config, covariance, Spread(np.array([0.0, 1.0]), np.array([1.0, SMALLEST_STD**2])), typical)
-        others = list(draw(count=CALIBRATION_SAMPLES, side=CALIBRATION_SIDE, seed=seed + 1))
+        others = list(
+            samples(source, window=config.window, count=CALIBRATION_SAMPLES, side=CALIBRATION_SIDE, seed=seed + 1)
+        )
         spread = fitted._learn_spread(others, region, white**2, seed) if others else fitted.spread
         return cls(config, covariance, spread, typical)
 

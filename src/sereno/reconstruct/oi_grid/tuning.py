@@ -7,14 +7,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
-from sereno.clouds import Sample
-from sereno.reconstruct.observations import relative_variance
+from sereno.clouds import Sample, samples
+from sereno.config import GriddedInterpolation
+from sereno.methods import Progress
+from sereno.reconstruct.observations import UNKNOWN_NOISE, relative_variance, typical_error, white_noise
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, terms_of
 from sereno.reconstruct.oi_grid.windows import Region
 
+SAMPLES, EXTENT, SIDE = 60, 400.0, (64, 128)
+"""Windows that parameters are tuned on, at most; kilometres along either side of one, and between how many cells."""
 BATCH = 2
 """Windows that a step looks at."""
 RATE, LAST_RATE = 0.1, 0.01
@@ -23,6 +28,36 @@ MOMENTA = (0.8, 0.95)
 """Adam's decay rates: there are few steps."""
 STIFFNESS = 0.02
 """Pull of the logarithms towards where they began, beside the logarithm of the mean squared error."""
+
+
+def measure(
+    cube: xr.Dataset, region: Region, config: GriddedInterpolation, *, seed: int, progress: Progress
+) -> tuple[GriddedCovariance, float | None, float]:
+    """Tune the covariance on withheld observations of a cube.
+
+    Returns
+    -------
+    tuple
+        The covariance; the root mean square of the errors that the cube states, None where it states none; the
+        standard deviation of the observations' white noise. The field's unit.
+    """
+    side = int(np.clip(EXTENT / region.grid.cell, *SIDE))
+    drawn = list(samples(cube, window=config.window, count=SAMPLES, side=side, seed=seed))
+    typical, white = typical_error(drawn), white_noise(drawn)
+    noise = config.noise or typical or white or UNKNOWN_NOISE * region.mean_scale
+    covariance = GriddedCovariance.start(config.terms, cell=region.grid.cell, noise=noise)
+    if drawn:
+        covariance = tune(
+            drawn,
+            region,
+            covariance,
+            steps=config.steps,
+            typical_error=typical,
+            fixed_noise=config.noise is not None,
+            progress=lambda done: progress("tuning", done),
+        )
+    progress("tuning", 1.0)
+    return covariance, typical, white
 
 
 def tune(

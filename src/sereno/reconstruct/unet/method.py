@@ -12,15 +12,14 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
-from sereno.config import UNet
+from sereno.config import GriddedInterpolation, UNet
 from sereno.methods import Progress, State, silent
 from sereno.nets.corrector import Corrector, corrector
 from sereno.nets.gridded import Solver, Term
 from sereno.nets.precision import arithmetic
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi.workers import workers
-from sereno.reconstruct.oi_grid.method import GriddedInterpolation
+from sereno.reconstruct.oi_grid.tuning import measure
 from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
 from sereno.reconstruct.unet.members import packaged, train_members
@@ -77,9 +76,10 @@ class UNetReconstructor:
         InputError
             If the record is too short or too empty to train and validate on.
         """
-        settings = GriddedInterpolationConfig(window=config.window, steps=config.tuning_steps)
-        found = GriddedInterpolation.fit(cube, settings, valid=valid, seed=seed, progress=progress)
-        guess = FirstGuess(tuple(found.covariance.terms()), found.covariance.noise, found.typical_error)
+        settings = GriddedInterpolation(window=config.window, steps=config.tuning_steps)
+        source = cube if valid is None else valid
+        covariance, typical, _ = measure(source, Region.of(cube), settings, seed=seed, progress=progress)
+        guess = FirstGuess(tuple(covariance.terms()), covariance.noise, typical)
         history: list[dict[str, float]] = []
         if config.weights == "packaged":
             weights = [packaged(config)]
