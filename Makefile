@@ -55,8 +55,8 @@ pretrain: setup   ## Train the network of the package anew, on simulated seas in
 ablation: setup   ## Measure what each idea of the network is worth, on the samples of `make pretrain`: hours
 	PYTHONPATH=pretraining $(BIN)/python benchmarks/ablation.py $(WORK)/shards $(DATA)/bench
 
-bench-basin: setup  ## Time oi and dineof on the whole Mediterranean at 1/24°
-	$(BIN)/python benchmarks/oi.py
+bench-basin: setup  ## Time the methods on the whole Mediterranean at 1/24°
+	for method in interpolation oi oi-grid unet; do $(BIN)/python benchmarks/cost.py $$method; done
 	$(BIN)/python benchmarks/dineof.py cost
 
 bench-convlstm: setup $(KERAS)/.ready  ## Time the ConvLSTM against Keras on TensorFlow

@@ -25,14 +25,17 @@ import xarray as xr
 
 import sereno
 from sereno.clouds import hide
-from sereno.config import RunConfig, configure
+from sereno.config import RunConfig, configure, configure_at_once
 from sereno.errors import InputError
-from sereno.methods import METHODS, QUICK_METHODS
+from sereno.methods import METHODS, TRAINED_METHODS
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.workflow import Model, fit
 
 YARDSTICK = "oi"
 """The method that the others' errors are divided by."""
+PACKAGED = "unet-packaged"
+"""The network with the weights of the package, not trained any further."""
+ALL = (*METHODS, PACKAGED)
 SEEDS = (1, 2, 3)
 TWIN = "twin-"
 BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
@@ -66,7 +69,8 @@ class Sea:
     def config(self, method: str, minutes: float | None) -> RunConfig:
         """Return a method's configuration: its defaults on this sea's periods."""
         settings = {"train": self.train, "valid": self.valid, "max_minutes": minutes}
-        return configure(method, **{name: value for name, value in settings.items() if value is not None})
+        given = {name: value for name, value in settings.items() if value is not None}
+        return configure_at_once("unet", **given) if method == PACKAGED else configure(method, **given)
 
 
 def seas(bench: Path) -> dict[str, Sea]:
@@ -96,7 +100,7 @@ def seas(bench: Path) -> dict[str, Sea]:
 
 def takes_part(method: str, folder: Path, minutes: float | None) -> bool:
     """Tell whether a method can be had: it is cheap, or has time to be trained, or its model is there."""
-    return method in QUICK_METHODS or minutes is not None or (folder / method / "model.json").exists()
+    return method not in TRAINED_METHODS or minutes is not None or (folder / method / "model.json").exists()
 
 
 def fitted(sea: Sea, cube: xr.Dataset, method: str, folder: Path, minutes: float | None) -> Model:
@@ -106,9 +110,10 @@ def fitted(sea: Sea, cube: xr.Dataset, method: str, folder: Path, minutes: float
         assert isinstance(model, Model)
         return model
     seen = cube if sea.train or "sst_withheld" not in cube else hide(cube, cube["sst_withheld"].notnull())
-    training = {} if method in QUICK_METHODS else {"folder": folder / f"{method}.training", "resume": True}
+    trained = method in TRAINED_METHODS
+    training = {"folder": folder / f"{method}.training", "resume": True} if trained else {}
     started = time.perf_counter()
-    model = fit(seen, sea.config(method, None if method in QUICK_METHODS else minutes), **training)
+    model = fit(seen, sea.config(method, minutes if trained else None), **training)
     seconds = time.perf_counter() - started
     (folder / f"{method}.json").write_text(json.dumps({"fit_seconds": seconds}))
     sereno.save(model, folder / method)
@@ -258,7 +263,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, help="train the networks for so many minutes each")
     parser.add_argument("--seas", nargs="+", choices=list(seas(Path())), default=list(seas(Path())))
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=ALL, default=ALL)
     parser.add_argument("--work", type=Path, default=Path("leaderboard"))
     parser.add_argument("--document", type=Path, help="write the tables into this file too")
     options = parser.parse_args()
