@@ -37,7 +37,9 @@ def draw_family(seas: list[Sea], path: Path) -> None:
         for column, sea in enumerate(chosen):
             _draw_sea(figure.add_subplot(grid[row, column]), sea)
     for rows, title, prefix in ((grid[:2, 3], "Small scale", ""), (grid[2, 3], "Large scale", "large_")):
-        _draw_scales(figure.add_subplot(rows), seas, title=title, prefix=prefix)
+        axis = figure.add_subplot(rows)
+        _draw_scales(axis, seas, title=title, prefix=prefix)
+    axis.legend(loc="upper left", bbox_to_anchor=(0, -0.25), ncols=3, frameon=False, fontsize=8)
     save(figure, path)
 
 
@@ -52,7 +54,6 @@ def _draw_scales(axis: Axes, seas: list[Sea], *, title: str, prefix: str) -> Non
         side.set_major_formatter(ScalarFormatter())
         side.set_minor_locator(NullLocator())
     axis.set_title(f"{title} of the tuned covariance", fontsize=8)
-    axis.legend(frameon=False, fontsize=8)
     tidy(axis)
 
 
@@ -82,7 +83,7 @@ def _draw_sea(axis: Axes, sea: Sea) -> None:
     spread = sea.description["parameters"]["amplitude"]
     day = min(SHOWN_DAY, len(sea.anomaly) - 1)
     _draw_map(axis, sea.anomaly[day].astype(np.float32), sea.description["spacing"], limit=2.5 * spread)
-    axis.set_title(f"{sea.description['kind']}, cells of {_height(sea):.1f} km, rms {spread:.2f} K", fontsize=8)
+    axis.set_title(f"{sea.description['kind']}, {_height(sea):.1f} km, rms {spread:.2f} K", fontsize=8)
 
 
 def _draw_map(axis: Axes, field: np.ndarray, spacing: tuple[float, float], *, limit: float) -> None:

@@ -328,6 +328,24 @@ def test_days_chooses_what_is_written_and_changes_no_value(run: Run, sea: Path, 
     np.testing.assert_array_equal(some["analysed_sst"], read(tmp_path / "all.nc")["analysed_sst"].sel(time="2019-02"))
 
 
+def test_members_are_trained_and_kept(run: Run, sea: Path, tmp_path: Path) -> None:
+    small = ["weights=fresh", "widths=[4,8]", "window=5", "tuning_steps=1", "windows_kept=8", "validation_windows=4"]
+    small += ["batch_size=4", "steps_per_epoch=1", "max_epochs=1"]
+    words = [word for setting in small for word in ("--set", f"model.{setting}")]
+    words += ["--members", "2", "--set", "calibration_days=8"]
+    well(run("fit", sea / "cube.zarr", "-m", "unet", *words, "-o", tmp_path / "model"))
+    told = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert told["config"]["model"]["members"] == 2
+    for member in ("member-0", "member-1"):
+        assert (tmp_path / "model.training" / member / "losses.png").stat().st_size > 0
+
+
+def test_members_are_for_networks_that_have_them(run: Run, sea: Path, tmp_path: Path) -> None:
+    result = run("fit", sea / "cube.zarr", "-m", "oi", "--members", 2, "-o", tmp_path / "model")
+    assert result.code == 2
+    assert "model.members: unknown key" in result.err
+
+
 def test_a_network_is_fitted_by_its_run_file_and_overrides_and_fills(run: Run, sea: Path, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(TINY)
     words = ("--config", tmp_path / "run.toml", "--set", "model.hidden=3", "--seed", 5)

@@ -74,6 +74,9 @@ def fit(
         float | None, typer.Option(help="End training by then with the best weights so far.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
+    members: Annotated[
+        int | None, typer.Option(min=1, help="Networks of unet to train and to average.  [default: 1]")
+    ] = None,
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
@@ -87,7 +90,8 @@ def fit(
 
     told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
     told |= {"variable": variable, "water": water, "quality_level": quality}
-    run = configuration(method, config, settings or [], told)
+    settings = [*(settings or []), *([] if members is None else [f"model.members={members}"])]
+    run = configuration(method, config, settings, told)
     require_place_for_model(output)
     checkpoints = output.with_name(output.name + ".training")
     on_tiles = len(inputs) == 1 and is_tile_folder(inputs[0])

@@ -145,25 +145,38 @@ def maps_figure(
 
 
 def losses_figure(metrics: str | Path) -> Figure:
-    """Show the training and the validation loss of each epoch, from a training's ``metrics.csv``."""
+    """Show the training and the validation loss of each epoch, from a training's ``metrics.csv``.
+
+    Squared errors share a logarithmic axis. Likelihoods, which may be negative, are told from them by that, and get an
+    axis each: the training's is weighed by the standard deviation (β-NLL).
+    """
     losses = pd.read_csv(metrics)
-    figure = Figure(figsize=(6.5, 4.0), layout="constrained")
-    axis = figure.add_subplot()
+    likelihood = bool((losses[["train_loss", "valid_loss"]] <= 0).any(axis=None))
+    figure = Figure(figsize=(6.5, 5.0 if likelihood else 4.0), layout="constrained")
+    axes = figure.subplots(2 if likelihood else 1, sharex=True, squeeze=False)[:, 0]
     epochs = losses["epoch"] + 1
-    for name, label, colour in (("train_loss", "training", _BEFORE), ("valid_loss", "validation", _AFTER)):
-        axis.plot(epochs, losses[name], color=colour, label=label, marker="." if len(losses) < 60 else "")
     best = int(losses["valid_loss"].fillna(np.inf).argmin())
-    axis.axvline(epochs[best], color="0.5", linestyle=":", label=f"best: epoch {epochs[best]}")
-    axis.set_yscale("log")
-    axis.yaxis.set_major_formatter(ScalarFormatter())
-    axis.yaxis.set_minor_formatter(ScalarFormatter())
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel("epoch", fontsize=LABEL)
-    axis.set_ylabel("mean squared error of normalised anomalies", fontsize=LABEL)
-    axis.tick_params(labelsize=TICK, which="both")
-    axis.grid(alpha=0.3, which="both")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=LABEL)
+    for name, label, colour, axis in (
+        ("train_loss", "training", _BEFORE, axes[0]),
+        ("valid_loss", "validation", _AFTER, axes[-1]),
+    ):
+        axis.plot(epochs, losses[name], color=colour, label=label, marker="." if len(losses) < 60 else "")
+    axes[-1].axvline(epochs[best], color="0.5", linestyle=":", label=f"best: epoch {epochs[best]}")
+    if likelihood:
+        axes[0].set_ylabel("β-NLL", fontsize=LABEL)
+        axes[-1].set_ylabel("negative log-likelihood", fontsize=LABEL)
+    else:
+        axes[0].set_ylabel("mean squared error of normalised anomalies", fontsize=LABEL)
+        axes[0].set_yscale("log")
+        axes[0].yaxis.set_major_formatter(ScalarFormatter())
+        axes[0].yaxis.set_minor_formatter(ScalarFormatter())
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[-1].set_xlabel("epoch", fontsize=LABEL)
+    for axis in axes:
+        axis.tick_params(labelsize=TICK, which="both")
+        axis.grid(alpha=0.3, which="both")
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=LABEL)
     return figure
 
 
