@@ -147,7 +147,7 @@ def maps_figure(
 def losses_figure(metrics: str | Path) -> Figure:
     """Show the training and the validation loss of each epoch, from a training's ``metrics.csv``.
 
-    Squared errors share a logarithmic axis. Likelihoods, which may be negative, are told from them by that, and get an
+    Squared errors share a logarithmic axis. Likelihoods, which are told from them by being negative somewhere, get an
     axis each: the training's is weighed by the standard deviation (β-NLL).
     """
     losses = pd.read_csv(metrics)
