@@ -17,7 +17,7 @@ from sereno.nets.terms import MATERN_ERRORS, MATERN_GAUSSIANS, root
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, day_blocks, terms_of
 from sereno.reconstruct.oi_grid.explained import explained
 from sereno.reconstruct.oi_grid.tuning import tune
-from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
 
 DAYS = 5
 TERMS = [Term(0.6, 10.0, 3.0), Term(0.4, 40.0, 8.0), Term(0.05, 30.0, 0.0, False)]
@@ -293,3 +293,15 @@ def test_the_terms_come_back_from_values() -> None:
     again = GriddedCovariance.from_values({**vars(covariance), "widths": [30.0, 10.0]})
     assert again == covariance
     assert replace(covariance, noise=0.3) != covariance
+
+
+def test_runs_are_the_same_whichever_days_are_asked_for() -> None:
+    record = np.arange("2019-12-20", "2020-02-10", dtype="datetime64[D]")
+    whole = {day: record[0] + first for at, first in runs(record) for day in record[at]}
+    lengths = [len(at) for at, _ in runs(record)]
+    assert set(lengths[1:-1]) == {RUN}
+    for start, stop in ((3, 4), (7, 21), (30, 52)):
+        part = record[start:stop]
+        assert np.array_equal(np.concatenate([at for at, _ in runs(part)]), np.arange(len(part)))
+        for at, first in runs(part):
+            assert all(whole[day] == part[0] + first <= day < part[0] + first + RUN for day in part[at])
