@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 import sereno
@@ -11,11 +12,13 @@ from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, ConvLSTMUNet, UNet, parse_config
 from sereno.errors import InputError
 from sereno.features import Archive
+from sereno.nets.corrector import corrector
 from sereno.nets.gridded import Term
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of, told
 from sereno.reconstruct.unet.members import packaged
 from sereno.reconstruct.unet.pool import Pool, pool, turned
+from sereno.training import train_on
 from sereno.windows import Drawn
 
 WINDOW = 7
@@ -106,6 +109,15 @@ def test_a_pool_draws_the_same_again() -> None:
     )
     assert one == other != later
     assert [sample[0][0, 0, 0] for sample in Pool(samples).of_epoch(3)] == list(range(9))
+
+
+def test_a_training_of_few_steps_is_kept(anomalies: xr.Dataset) -> None:
+    config = UNet(window=WINDOW, widths=(4, 8), batch_size=2, steps_per_epoch=2, max_epochs=3, precision="float32")
+    samples = pool(drawn(anomalies, 6), FirstGuess(TERMS, 0.15), Region.of(anomalies), past_fraction=0.0, seed=3)
+    start = corrector(config).state_dict()
+    trained = train_on(Pool(samples, 4, 1), Pool(samples), config, scale=1.0, weights=start)
+    assert len({epoch["valid_loss"] for epoch in trained.history}) == 3
+    assert not torch.equal(trained.weights["network.leave.weight"], start["network.leave.weight"])
 
 
 def test_packaged_weights_fit_the_default_networks() -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -26,14 +27,14 @@ import torch
 import xarray as xr
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from sereno.config import ConvLSTM, UNet
 from sereno.errors import InputError
 from sereno.features import split
-from sereno.learners import WARM_UP_STEPS, Learner, learner_of
+from sereno.learners import Learner, learner_of
 from sereno.methods import Progress, silent
 from sereno.nets.memory import kept_memory
 from sereno.nets.precision import arithmetic
@@ -299,9 +300,7 @@ class _Logbook(Callback):
 
 def _trainer(config: ConvLSTM | UNet, logbook: _Logbook, averaging: float | None) -> Trainer:
     """Return a trainer that says nothing."""
-    averages = (
-        [] if averaging is None else [EMAWeightAveraging(decay=averaging, update_starting_at_step=WARM_UP_STEPS)]
-    )
+    averages = [] if averaging is None else [WeightAveraging(avg_fn=partial(_averaged, longest=averaging))]
     return Trainer(
         devices=1,
         # Without it Lightning would make one worker of each task of a SLURM job.
@@ -317,6 +316,11 @@ def _trainer(config: ConvLSTM | UNet, logbook: _Logbook, averaging: float | None
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _averaged(average: Tensor, current: Tensor, count: Tensor, *, longest: float) -> Tensor:
+    """Return the average with the weights of one more step; it reaches as far back as it can, from the first on."""
+    return average.lerp(current, 1 - min(longest, (1 + float(count)) / (10 + float(count))))
 
 
 def _fit(trainer: Trainer, fitting: _Fitting, data: _Data, checkpoint: Path | None) -> None:
