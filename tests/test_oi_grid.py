@@ -296,12 +296,16 @@ def test_the_terms_come_back_from_values() -> None:
 
 
 def test_runs_are_the_same_whichever_days_are_asked_for() -> None:
-    record = np.arange("2019-12-20", "2020-02-10", dtype="datetime64[D]")
-    whole = {day: record[0] + first for at, first in runs(record) for day in record[at]}
-    lengths = [len(at) for at, _ in runs(record)]
-    assert set(lengths[1:-1]) == {RUN}
-    for start, stop in ((3, 4), (7, 21), (30, 52)):
-        part = record[start:stop]
-        assert np.array_equal(np.concatenate([at for at, _ in runs(part)]), np.arange(len(part)))
-        for at, first in runs(part):
-            assert all(whole[day] == part[0] + first <= day < part[0] + first + RUN for day in part[at])
+    record, window = np.arange("2019-12-20", "2020-02-10", dtype="datetime64[D]"), 7
+    reach = window // 2 + RUN - 1
+    alone: dict[np.datetime64, tuple[np.datetime64, np.datetime64]] = {}
+    for start, stop in ((0, 52), (3, 4), (7, 21), (30, 52)):
+        part, handed = record[start:stop], record[start] - reach + np.arange(stop - start + 2 * reach)
+        parted = runs(part, window=window)
+        assert np.array_equal(np.concatenate([run.at for run in parted]), np.arange(len(part)))
+        for run in parted:
+            context = handed[run.context]
+            assert len(context) == window + RUN - 1
+            assert np.array_equal(context[run.targets + window // 2], part[run.at])
+            for day in part[run.at]:
+                assert alone.setdefault(day, (context[0], context[-1])) == (context[0], context[-1])

@@ -71,7 +71,7 @@ def fit(
     train: Annotated[str | None, typer.Option(metavar="A:B", help="Training period.")] = None,
     valid: Annotated[str | None, typer.Option(metavar="A:B", help="Validation period.")] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="End training by then with the best weights so far.")
+        float | None, typer.Option(help="End the training itself by then with the best weights so far.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     members: Annotated[
@@ -84,6 +84,7 @@ def fit(
 ) -> None:
     """Train or tune a method and save it as a model; IN may be a folder of training tiles."""
     from sereno import networks, workflow
+    from sereno.config import UNet
     from sereno.io.tiles import is_tile_folder
     from sereno.report.figures import losses_figure
     from sereno.report.figures import save as save_figure
@@ -111,7 +112,8 @@ def fit(
         note(LEAKS)
     if run.model.method in TRAINED_METHODS and checkpoints.exists():
         for losses in checkpoints.rglob("metrics.csv"):
-            save_figure(losses_figure(losses), losses.with_name("losses.png"))
+            figure = losses_figure(losses, likelihood=isinstance(run.model, UNet))
+            save_figure(figure, losses.with_name("losses.png"))
         typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it if not to be resumed")
 
 

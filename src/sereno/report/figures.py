@@ -144,14 +144,13 @@ def maps_figure(
     return figure
 
 
-def losses_figure(metrics: str | Path) -> Figure:
+def losses_figure(metrics: str | Path, *, likelihood: bool = False) -> Figure:
     """Show the training and the validation loss of each epoch, from a training's ``metrics.csv``.
 
-    Squared errors share a logarithmic axis. Likelihoods, which are told from them by being negative somewhere, get an
-    axis each: the training's is weighed by the standard deviation (β-NLL).
+    Squared errors share a logarithmic axis. Likelihoods get an axis each: that of the training is weighed by the
+    standard deviation (β-NLL).
     """
     losses = pd.read_csv(metrics)
-    likelihood = bool((losses[["train_loss", "valid_loss"]] <= 0).any(axis=None))
     figure = Figure(figsize=(6.5, 5.0 if likelihood else 4.0), layout="constrained")
     axes = figure.subplots(2 if likelihood else 1, sharex=True, squeeze=False)[:, 0]
     epochs = losses["epoch"] + 1

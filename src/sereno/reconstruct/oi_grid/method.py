@@ -22,7 +22,7 @@ from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.explained import explained
 from sereno.reconstruct.oi_grid.tuning import measure
-from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
+from sereno.reconstruct.oi_grid.windows import RUN, Region, Run, runs
 from sereno.reconstruct.spread import SMALLEST_STD, Spread
 
 CALIBRATION_SAMPLES, CALIBRATION_SIDE, CALIBRATION_TARGETS = 24, 128, 400
@@ -80,7 +80,7 @@ class GriddedInterpolation:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the optimally interpolated anomalies of `days` and their standard deviation."""
         region, window = Region.of(cube), self.config.window
-        lock, made, alone = Lock(), list[Solver](), len(runs(days)) == 1
+        lock, made, alone = Lock(), list[Solver](), len(runs(days, window=window)) == 1
 
         def interpolate(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
@@ -88,13 +88,12 @@ class GriddedInterpolation:
             stated = relative_variance(error, self.typical_error)
             mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
 
-            def fill(run: tuple[np.ndarray, int]) -> None:
-                at, first = run
-                here = slice(first + RUN - 1, first + 2 * (RUN - 1) + window)
-                of_run = None if stated is None else stated[here]
-                for day, (found, share) in self._analyse(made[0], region, values[here], of_run, at - first):
-                    mean[first + day] = found
-                    std[first + day] = np.where(share > 0, self.spread.std(share, region.scale), region.scale)
+            def fill(run: Run) -> None:
+                of_run = None if stated is None else stated[run.context]
+                analyses = self._analyse(made[0], region, values[run.context], of_run, run.targets)
+                for at, (found, share) in zip(run.at, analyses, strict=True):
+                    mean[at] = found
+                    std[at] = np.where(share > 0, self.spread.std(share, region.scale), region.scale)
 
             # Threads share the runs or, where there is but one, its terms: torch keeps to a core in each of them.
             with workers() as of_runs, workers() as of_terms:
@@ -102,7 +101,7 @@ class GriddedInterpolation:
                     if not made:
                         make = partial(region.solver, targets=RUN, pool=of_terms if alone else None)
                         made.append(of_runs.submit(make, self.covariance.terms(), window).result())
-                list(of_runs.map(fill, runs(block)))
+                list(of_runs.map(fill, runs(block, window=window)))
             return mean, std
 
         return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=interpolate, with_error=True)
@@ -122,8 +121,8 @@ class GriddedInterpolation:
     @torch.no_grad()
     def _analyse(
         self, solver: Solver, region: Region, values: np.ndarray, stated: np.ndarray | None, targets: np.ndarray
-    ) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
-        """Yield target days, the analysis of each and the share of variance explained, (lat, lon).
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield for target days the analysis and the share of variance explained, (lat, lon).
 
         Parameters
         ----------
@@ -137,7 +136,7 @@ class GriddedInterpolation:
         mean = region.analyse(solver, values, precision, targets=len(values) - window + 1)
         for day in targets.tolist():
             share = explained(self.covariance.terms(), region, precision[day : day + window].numpy())
-            yield day, (mean[day].numpy(), share)
+            yield mean[day].numpy(), share
 
     def _learn_spread(self, drawn: list[Sample], region: Region, noise_variance: float, seed: int) -> Spread:
         """Learn how large errors are from withheld observations, by how much of the variance is explained."""
@@ -147,7 +146,7 @@ class GriddedInterpolation:
             here = region.part(sample.rows, sample.columns)
             solver = here.solver(self.covariance.terms(), len(sample.values))
             stated = relative_variance(sample.error, self.typical_error)
-            ((_, (mean, share)),) = self._analyse(solver, here, sample.values, stated, np.zeros(1, int))
+            ((mean, share),) = self._analyse(solver, here, sample.values, stated, np.zeros(1, int))
             return share, (sample.withheld - mean) ** 2, here.scale
 
         with workers() as pool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -21,18 +21,33 @@ RUN = 5
 """Days of the calendar that are analysed together: neighbours share nearly all of their observations."""
 
 
-def runs(days: np.ndarray) -> list[tuple[np.ndarray, int]]:
-    """Part consecutive days, datetime64, into runs that always hold the same days of the calendar.
+class Run(NamedTuple):
+    """Days that are analysed together.
 
-    Returns
-    -------
-    list
-        For each run the positions in `days` of those it holds, and its first day counted from ``days[0]``; before it,
-        where the run began earlier.
+    Attributes
+    ----------
+    at
+        Positions, among the days asked for, of those that the run holds.
+    targets
+        The same days counted from the run's first.
+    context
+        The days that bear on the run, among those handed over: a window round each day, and `RUN` − 1 days more.
     """
+
+    at: np.ndarray
+    targets: np.ndarray
+    context: slice
+
+
+def runs(days: np.ndarray, *, window: int) -> list[Run]:
+    """Part consecutive days, datetime64, into runs that always hold the same days of the calendar."""
     number = days.astype("datetime64[D]").astype(int)
     run = number // RUN
-    return [(np.flatnonzero(run == each), int(each * RUN - number[0])) for each in np.unique(run)]
+    parts = []
+    for each in np.unique(run):
+        at, first = np.flatnonzero(run == each), int(each * RUN - number[0])
+        parts.append(Run(at, at - first, slice(first + RUN - 1, first + 2 * (RUN - 1) + window)))
+    return parts
 
 
 @dataclass(frozen=True)

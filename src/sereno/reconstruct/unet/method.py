@@ -20,7 +20,7 @@ from sereno.nets.precision import arithmetic
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.tuning import measure
-from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
+from sereno.reconstruct.oi_grid.windows import RUN, Region, Run, runs
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
 from sereno.reconstruct.unet.members import packaged, train_members
 from sereno.tiling import blend, plan
@@ -112,22 +112,18 @@ class UNetReconstructor:
         ) -> tuple[np.ndarray, np.ndarray]:
             mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
 
-            def fill(run: tuple[np.ndarray, int]) -> None:
-                at, first = run
-                here = slice(first + RUN - 1, first + 2 * (RUN - 1) + window)
-                seen, stated = values[here], None if error is None else error[here]
+            def fill(run: Run) -> None:
+                seen, stated = values[run.context], None if error is None else error[run.context]
                 guess = self.guess.analyse(made[0], seen, region, stated)
-                for position, day in zip(at, at - first, strict=True):
+                for at, day in zip(run.at, run.targets, strict=True):
                     around = slice(day, day + window)
-                    mean[position], std[position] = self._correct(
-                        seen[around], guess[around], region, block[position]
-                    )
+                    mean[at], std[at] = self._correct(seen[around], guess[around], region, block[at])
 
             with workers() as pool:  # threads share the runs: torch keeps to a core in each of them
                 with lock:  # made with the first block
                     if not made:
                         made.append(pool.submit(self.guess.solver, region, window + RUN - 1).result())
-                list(pool.map(fill, runs(block)))
+                list(pool.map(fill, runs(block, window=window)))
             return mean, std
 
         return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=correct, with_error=True)
