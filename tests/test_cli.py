@@ -295,6 +295,14 @@ def test_fill_by_a_method_s_name_fits_it_on_the_fly_and_reads_raw_images(run: Ru
     check_analysis(read(tmp_path / "out.nc"))
 
 
+@pytest.mark.parametrize("name", ["out.txt", "nowhere/out.nc", "nowhere/days"])
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(run: Run, tmp_path: Path, name: str) -> None:
+    result = run("fill", tmp_path / "no-such-input.nc", "-m", "oi", "-o", tmp_path / name)
+    assert result.code == 2
+    assert name.split("/")[0] in result.err
+    assert "no-such-input" not in result.err
+
+
 def test_keep_observed_leaves_every_observation_as_it_was(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
     well(run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / "out.nc", "--keep-observed", "--unpacked"))
     analysis, cube = read(tmp_path / "out.nc"), open_cube(sea / "cube.zarr").load()

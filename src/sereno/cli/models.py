@@ -160,9 +160,10 @@ def fill(
 ) -> None:
     """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
     from sereno import workflow
-    from sereno.io.write import write_analysis
+    from sereno.io.write import require_place_for_analysis, write_analysis
 
     require_other_place(inputs, output)
+    require_place_for_analysis(output)
     named = model_or_name(method)
     if named == DEFAULT_METHOD:
         note(PACKAGED)

@@ -20,7 +20,7 @@ import xarray as xr
 
 from sereno.cube import BEYOND_SUPPORT, DIMS, FILLED, OBSERVED
 from sereno.errors import InputError
-from sereno.io.atomic import atomic_path, atomic_text, write_dataset
+from sereno.io.atomic import atomic_path, atomic_text, refuse_folder, require_place, write_dataset
 from sereno.methods import Progress, silent
 
 __all__ = ["Product", "atomic_path", "atomic_text", "write_analysis", "write_dataset"]
@@ -119,20 +119,25 @@ def write_analysis(
     if missing:
         raise InputError(f"{path}: the analysis has no {', '.join(missing)}")
     analysis = analysis[_PARTS]  # or a climatology beside them would be computed in vain
+    require_place_for_analysis(path)
     if path.suffix in (".nc", ".zarr"):
         dataset, encoding = _level4(analysis, product, packed)
         return [write_dataset(dataset, path, encoding=encoding, progress=progress)]
-    if path.suffix and not path.is_dir():
-        raise InputError(f"{path}: write to a name in .nc or .zarr, or to a folder for daily files")
     return _write_days(analysis, path, product, packed, progress)
+
+
+def require_place_for_analysis(path: Path) -> None:
+    """Raise an InputError, before any work is done, if `write_analysis` could not write there."""
+    if path.suffix in (".nc", ".zarr"):
+        require_place(path)
+    elif path.suffix and not path.is_dir():
+        raise InputError(f"{path}: write to a name in .nc or .zarr, or to a folder for daily files")
+    else:
+        refuse_folder(path)
 
 
 def _write_days(analysis: xr.Dataset, folder: Path, product: Product, packed: bool, progress: Progress) -> list[Path]:
     """Write a file a day; each is atomic, and what else the folder holds is left alone."""
-    if not folder.parent.is_dir():
-        raise InputError(f"{folder}: there is no folder {folder.parent}; make it first")
-    if folder.is_file():
-        raise InputError(f"{folder}: a file of that name stands where the folder should be")
     folder.mkdir(exist_ok=True)
     total = analysis.sizes["time"]
     block = max(analysis["mean"].chunksizes.get("time", (1,)))
@@ -196,7 +201,7 @@ def _temperature(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[
         "units": "kelvin",
         "units_metadata": "temperature: on_scale",
         "coverage_content_type": "physicalMeasurement",
-        "comment": "Observations where there are any and estimates elsewhere: see source_flag.",
+        "comment": "source_flag tells which cells were observed that day.",
         **_given(analysis, "cell_methods"),
     }
     std.attrs = {
