@@ -84,6 +84,8 @@ class UNetReconstructor:
             covariance, typical, _ = measure(source, Region.of(cube), settings, seed=seed, progress=progress)
             return FirstGuess(tuple(covariance.terms()), covariance.noise, typical)
 
+        if config.weights != "fresh":
+            packaged(config)  # refused, if it must be, before the minutes of the tuning
         history: list[dict[str, float]] = []
         if config.weights == "packaged":
             guess, weights = measured(), [packaged(config)]
