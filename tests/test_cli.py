@@ -360,6 +360,16 @@ def test_members_are_for_networks_that_have_them(run: Run, sea: Path, tmp_path: 
     assert "error: --members 2:\n  model: members: the package holds one network" in result.err
 
 
+@pytest.mark.parametrize("verb", ["fill", "evaluate"])
+def test_weights_of_the_package_are_told_to_be_such(run: Run, tmp_path: Path, verb: str) -> None:
+    told = "note: the network that comes with the package is used as it is"
+    words = (verb, tmp_path / "gone.nc", "-o", tmp_path / "out.nc")
+    assert told in run(*words, "-m", "unet").err
+    (tmp_path / "packaged.toml").write_text('[model]\nmethod = "unet"\nweights = "packaged"\n')
+    assert told in run(*words, "-m", tmp_path / "packaged.toml").err
+    assert told not in run(*words, "-m", "oi").err
+
+
 def test_who_fits_or_fills_is_cautioned_of_short_records_and_fine_cells(
     run: Run, sea: Path, model: Path, tmp_path: Path
 ) -> None:
@@ -484,6 +494,7 @@ def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, tm
     assert cells[1:4] == [f"{scored['rmse']:.3f}", f"{low:.3f}–{high:.3f}", f"{scored['ratio']['rmse']:.3f}"]
     assert max(len(row.rstrip()) for row in result.out.splitlines() if str(tmp_path) not in row) <= 80
     assert "note: climatology was fitted on 2019-01-01:2019-02-09" in result.out
+    assert "time: seconds that filling and scoring took" in " ".join(result.out.split())
 
 
 def test_evaluate_scores_against_the_truth_where_there_is_one(run: Run, sea: Path, tmp_path: Path) -> None:
@@ -589,13 +600,16 @@ def test_the_demo_does_the_whole_job(run: Run, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(demo, "CONVLSTM_MINUTES", 0.03)
     small = {"tile": (16, 16), "hidden": 2, "head": 2, "steps_per_epoch": 2, "batch_size": 2, "validation_windows": 2}
     monkeypatch.setattr(demo, "SMALL_CONVLSTM", demo.SMALL_CONVLSTM | small)
+    monkeypatch.setattr(demo, "PACKAGED_UNET", demo.PACKAGED_UNET | {"tuning_steps": 1})
     result = well(run("demo", "-o", tmp_path / "demo"))
     written = [line.removeprefix("wrote ") for line in result.out.splitlines() if line.startswith("wrote ")]
     assert {Path(name).name for name in written} >= {"analysis.nc", "scores.json", "coverage.png", "maps.png"}
     assert {"strata.png", "triptych_convlstm.png", "report.html"} <= {Path(name).name for name in written}
     assert all(Path(name).stat().st_size > 0 for name in written)
     scores = json.loads((tmp_path / "demo" / "scores.json").read_text())
-    assert {"climatology", "interpolation", "convlstm"} <= set(scores["methods"])
+    assert set(scores["methods"]) == {"climatology", "interpolation", "convlstm", "unet"}
+    assert scores["fitted"]["unet"]["weights"]["from"].startswith("the package of sereno")
+    assert "unet has its weights" not in result.out
     assert set(scores["truth"]["methods"]) == set(scores["methods"])
 
 

@@ -17,7 +17,7 @@ from sereno.config import RunConfig, as_mapping
 from sereno.cube import field_of, span, validate
 from sereno.gallery import common_maps, gallery_days, middling, step_of
 from sereno.heatwaves import heatwave_days
-from sereno.io.artefact import check_fits
+from sereno.io.artefact import PACKAGED, check_fits
 from sereno.methods import Progress, silent
 from sereno.networks import BareNetwork
 from sereno.scoring import Scored, Target, rounds, score
@@ -254,7 +254,9 @@ def _record(model: Model, withheld: xr.DataArray) -> dict[str, Any]:
     """Tell what a model was fitted on, and whether that period holds scored days."""
     made = model.description
     weights: dict[str, Any] = {"from": made.weights_from, "period": made.weights_period, "holds_scored_days": None}
-    if made.weights_period:
+    if made.weights_from == PACKAGED:
+        weights["holds_scored_days"] = False
+    elif made.weights_period:
         weights["holds_scored_days"] = holds(made.weights_period, withheld)
     return {
         "method": model.name,

@@ -181,13 +181,12 @@ def fill(
     require_place_for_analysis(output)
     require_periods({"--days": days})
     named = model_or_name(method)
-    told = None if isinstance(named, str) else workflow.settings_of(named)
-    cube = open_for(inputs, told, variable, water, quality)
-    if not isinstance(named, workflow.Model):
-        run = configure_at_once(named) if isinstance(named, str) else workflow.settings_of(named)
-        tell_packaged([run])
-        for text in workflow.cautions(cube, run):
-            note(text)
+    run = configure_at_once(named) if isinstance(named, str) else workflow.settings_of(named)
+    fitted = isinstance(named, workflow.Model)
+    tell_packaged([] if fitted else [run])
+    cube = open_for(inputs, None if isinstance(named, str) else run, variable, water, quality)
+    for text in [] if fitted else workflow.cautions(cube, run):
+        note(text)
     with shown_progress() as progress:
         model = workflow.model_for(cube, named, days=days, nrt=nrt, progress=progress)
         analysis = workflow.fill(cube, model, days=days, nrt=nrt, keep_observed=keep_observed)
