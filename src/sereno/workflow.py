@@ -14,7 +14,7 @@ from sereno.clouds import visible_part
 from sereno.config import RunConfig, as_mapping, configure, configure_at_once, parse_config, to_toml
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
 from sereno.errors import InputError
-from sereno.io.artefact import PACKAGED, ModelDescription, check_fits, load_model, save_model
+from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
 from sereno.io.static import climatology_table
 from sereno.io.write import Product, SstType
 from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, silent
@@ -107,8 +107,6 @@ def fit(
     description = ModelDescription.of(train, as_mapping(config), seed=config.seed, grid_bound=True)
     if trained is not None:
         description = replace(description, weights_from=trained.origin, weights_period=trained.period)
-    elif getattr(config.model, "weights", None) == "packaged":
-        description = replace(description, weights_from=PACKAGED)
     return Model(reconstructor, description)
 
 

@@ -35,6 +35,8 @@ from sereno.errors import InputError
 from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sereno.config import RunConfig
     from sereno.networks import BareNetwork
     from sereno.workflow import Model
@@ -58,6 +60,14 @@ def tell_packaged(methods: Iterable[object]) -> None:
     """Note, once, that a method is a network whose weights come with the package."""
     if any(getattr(getattr(method, "model", None), "weights", None) == "packaged" for method in methods):
         note(PACKAGED)
+
+
+def caution(cube: xr.Dataset, run: RunConfig) -> None:
+    """Note what to beware of when a method is fitted on a cube."""
+    from sereno.workflow import cautions
+
+    for text in cautions(cube, run):
+        note(text)
 
 
 @app.command(
@@ -109,8 +119,7 @@ def fit(
     on_tiles = len(inputs) == 1 and is_tile_folder(inputs[0])
     cube = None if on_tiles else open_input(inputs, run.variable, run.water, run.quality_level)
     if cube is not None:
-        for text in workflow.cautions(cube, run):
-            note(text)
+        caution(cube, run)
     model: Model | BareNetwork
     with shown_progress() as progress, can_go_on(checkpoints, "with --resume"):
         if cube is None:
@@ -185,8 +194,8 @@ def fill(
     fitted = isinstance(named, workflow.Model)
     tell_packaged([] if fitted else [run])
     cube = open_for(inputs, None if isinstance(named, str) else run, variable, water, quality)
-    for text in [] if fitted else workflow.cautions(cube, run):
-        note(text)
+    if not fitted:
+        caution(cube, run)
     with shown_progress() as progress:
         model = workflow.model_for(cube, named, days=days, nrt=nrt, progress=progress)
         analysis = workflow.fill(cube, model, days=days, nrt=nrt, keep_observed=keep_observed)

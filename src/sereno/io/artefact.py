@@ -111,6 +111,7 @@ class ModelDescription:
             grid_bound=grid_bound,
             lat=tuple(cube["lat"].values.tolist()) if grid_bound else (),
             lon=tuple(cube["lon"].values.tolist()) if grid_bound else (),
+            weights_from=PACKAGED if config["model"].get("weights") == "packaged" else "",
         )
 
     @classmethod
