@@ -611,6 +611,7 @@ def test_the_demo_does_the_whole_job(run: Run, tmp_path: Path, monkeypatch: pyte
     assert set(scores["methods"]) == {"climatology", "interpolation", "convlstm", "unet"}
     assert scores["fitted"]["unet"]["weights"]["from"].startswith("the package of sereno")
     assert "unet has its weights" not in result.out
+    assert all(f"{name}: calibration: 100 %" in result.err for name in scores["methods"])
     assert set(scores["truth"]["methods"]) == set(scores["methods"])
 
 

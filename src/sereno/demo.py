@@ -15,7 +15,7 @@ from sereno.cube import select_period
 from sereno.evaluation import evaluate
 from sereno.io.read import open_cube
 from sereno.io.write import write_analysis
-from sereno.methods import Progress, silent
+from sereno.methods import Progress, labelled, silent
 from sereno.preparation import prepare
 from sereno.report.figures import coverage_figure, maps_figure
 from sereno.report.figures import save as save_figure
@@ -74,7 +74,7 @@ def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
     (folder / "models").mkdir(exist_ok=True)
     models = {}
     for name, config in _configurations(seed).items():
-        models[name] = fit(cube, config, progress=progress)
+        models[name] = fit(cube, config, progress=labelled(progress, name))
         save(models[name], folder / "models" / name)
     known = cube.assign(truth=open_cube(folder / "truth.nc", variable="truth")["sst"])
     scored = evaluate(known, models, days=SCORED, seed=seed, progress=progress)
