@@ -66,6 +66,13 @@ def test_round_trip_is_exact(model: Path, cube: xr.Dataset, state: State) -> Non
     assert description.training_period == "2017-05-01:2017-05-05"
 
 
+def test_packaged_weights_are_told_to_be_of_simulated_seas(cube: xr.Dataset) -> None:
+    network = {"model": {"method": "unet", "weights": "packaged"}, "seed": 0}
+    assert ModelDescription.of(cube, network).summary()["weights_from"].startswith("the package of sereno")
+    trained = network | {"model": {"method": "unet", "weights": "fine-tuned"}}
+    assert ModelDescription.of(cube, trained).weights_from == ""
+
+
 def test_the_packing_of_a_source_file_is_not_inherited(tmp_path: Path, cube: xr.Dataset) -> None:
     fields = xr.Dataset({"anomaly": ("x", np.array([0.001, 0.002]))})
     fields["anomaly"].encoding = {"dtype": "int16", "scale_factor": 0.01}

@@ -18,10 +18,12 @@ import typer
 import xarray as xr
 
 from sereno import cli, demo
+from sereno.config import configure
 from sereno.cube import make_cube
 from sereno.io.read import open_cube
 from sereno.io.store import write_cube
 from sereno.synthetic import TwinSeaConfig, write_l3s
+from sereno.workflow import cautions
 
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 SCORES = {"rmse", "bias", "std", "mae", "r2", "crps", "coverage_1sigma", "seconds"}
@@ -351,15 +353,50 @@ def test_members_are_trained_and_kept(run: Run, sea: Path, tmp_path: Path) -> No
 def test_members_are_for_networks_that_have_them(run: Run, sea: Path, tmp_path: Path) -> None:
     result = run("fit", sea / "cube.zarr", "-m", "oi", "--members", 2, "-o", tmp_path / "model")
     assert result.code == 2
-    assert "model.members: unknown key" in result.err
+    assert "error: --members 2: oi has no members; unet and convlstm-unet have" in result.err
+    packaged = ("--set", "model.weights=packaged", "-o", tmp_path / "model")
+    result = run("fit", sea / "cube.zarr", "-m", "unet", "--members", 2, *packaged)
+    assert result.code == 2
+    assert "error: --members 2:\n  model: members: the package holds one network" in result.err
+
+
+@pytest.mark.parametrize("verb", ["fill", "evaluate"])
+def test_weights_of_the_package_are_told_to_be_such(run: Run, tmp_path: Path, verb: str) -> None:
+    told = "note: the network that comes with the package is used as it is"
+    words = (verb, tmp_path / "gone.nc", "-o", tmp_path / "out.nc")
+    assert told in run(*words, "-m", "unet").err
+    (tmp_path / "packaged.toml").write_text('[model]\nmethod = "unet"\nweights = "packaged"\n')
+    assert told in run(*words, "-m", tmp_path / "packaged.toml").err
+    assert told not in run(*words, "-m", "oi").err
+
+
+def test_who_fits_or_fills_is_cautioned_of_short_records_and_fine_cells(
+    run: Run, sea: Path, model: Path, tmp_path: Path
+) -> None:
+    short = "note: 40 days tell no seasonal cycle: the climatology is no more than their mean"
+    told = well(run("fit", sea / "cube.zarr", "-m", "climatology", "-o", tmp_path / "model")).err
+    assert told.count(short) == 1
+    assert "cells of" not in told
+    told = well(run("fill", sea / "cube.zarr", "-m", "climatology", "-o", tmp_path / "out.nc")).err
+    assert told.count(short) == 1
+    assert short not in well(run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / "by-model.nc")).err
+    cube = open_cube(sea / "cube.zarr").load()
+    network = configure("unet")
+    assert len(cautions(cube, network)) == 1
+    fine = cube.assign_coords(lat=40 + cube["lat"] / 100, lon=cube["lon"] / 100)
+    assert cautions(fine, network)[1].startswith("cells of 0.000625° × 0.000625°: the network of the package")
+    long = cube.isel(time=[0] * 300).assign_coords(time=pd.date_range("2019-01-01", periods=300))
+    assert cautions(long, network) == []
 
 
 def test_a_network_is_fitted_by_its_run_file_and_overrides_and_fills(run: Run, sea: Path, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(TINY)
     words = ("--config", tmp_path / "run.toml", "--set", "model.hidden=3", "--seed", 5)
-    result = well(run("fit", sea / "cube.zarr", *words, "-o", tmp_path / "model"))
+    result = well(run("fit", sea / "cube.zarr", *words, "-o", tmp_path / "model", "--resume"))
+    assert f"--resume: {tmp_path / 'model.training'} holds no training to go on with; this one begins" in result.err
     assert f"wrote {tmp_path / 'model'}: convlstm fitted on 2019-01-01:2019-01-20" in result.out
     assert "training: 100 %" in result.err
+    assert "calibration: 100 %" in result.err
     made = json.loads((tmp_path / "model" / "model.json").read_text())["config"]
     assert made["model"]["hidden"] == 3
     assert made["model"]["head"] == 2
@@ -457,6 +494,7 @@ def test_evaluate_scores_every_method_on_the_same_pixels(run: Run, sea: Path, tm
     assert cells[1:4] == [f"{scored['rmse']:.3f}", f"{low:.3f}–{high:.3f}", f"{scored['ratio']['rmse']:.3f}"]
     assert max(len(row.rstrip()) for row in result.out.splitlines() if str(tmp_path) not in row) <= 80
     assert "note: climatology was fitted on 2019-01-01:2019-02-09" in result.out
+    assert "time: seconds that filling and scoring took" in " ".join(result.out.split())
 
 
 def test_evaluate_scores_against_the_truth_where_there_is_one(run: Run, sea: Path, tmp_path: Path) -> None:
@@ -562,13 +600,18 @@ def test_the_demo_does_the_whole_job(run: Run, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(demo, "CONVLSTM_MINUTES", 0.03)
     small = {"tile": (16, 16), "hidden": 2, "head": 2, "steps_per_epoch": 2, "batch_size": 2, "validation_windows": 2}
     monkeypatch.setattr(demo, "SMALL_CONVLSTM", demo.SMALL_CONVLSTM | small)
+    monkeypatch.setattr(demo, "PACKAGED_UNET", demo.PACKAGED_UNET | {"tuning_steps": 1})
+    monkeypatch.setattr(demo, "UNET_CALIBRATION_DAYS", 8)
     result = well(run("demo", "-o", tmp_path / "demo"))
     written = [line.removeprefix("wrote ") for line in result.out.splitlines() if line.startswith("wrote ")]
     assert {Path(name).name for name in written} >= {"analysis.nc", "scores.json", "coverage.png", "maps.png"}
     assert {"strata.png", "triptych_convlstm.png", "report.html"} <= {Path(name).name for name in written}
     assert all(Path(name).stat().st_size > 0 for name in written)
     scores = json.loads((tmp_path / "demo" / "scores.json").read_text())
-    assert {"climatology", "interpolation", "convlstm"} <= set(scores["methods"])
+    assert set(scores["methods"]) == {"climatology", "interpolation", "convlstm", "unet"}
+    assert scores["fitted"]["unet"]["weights"]["from"].startswith("the package of sereno")
+    assert "unet has its weights" not in result.out
+    assert all(f"{name}: calibration: 100 %" in result.err for name in scores["methods"])
     assert set(scores["truth"]["methods"]) == set(scores["methods"])
 
 
@@ -662,8 +705,21 @@ def test_all_problems_of_a_folder_are_told_in_one_message(run: Run, sea: Path, t
         ("check cube.zarr --water gone.nc", "gone.nc"),
         (
             "fill cube.zarr -m kriging -o out.nc",
-            "-m kriging: neither a model's folder nor a run file nor a method (climatology",
+            "-m kriging: neither a model's folder nor a run file nor a method that needs no training (climatology",
         ),
+        (
+            "fill cube.zarr -m kriging -o out.nc",
+            "convlstm, convlstm-unet, model1, model2, model3, model3-dilation1, deep",
+        ),
+        ("fill gone.nc -m climatology -o out.nc --days 2013-13", "--days: period '2013-13': write it as"),
+        ("fit gone.nc -m climatology -o out --train 2013-13", "--train: period '2013-13': write it as"),
+        ("describe gone.nc -o out --days 2013-13", "--days: period '2013-13': write it as"),
+        ("climatology gone.nc -o out.nc --period 2015 1985", "--period: period '2015:1985': its end comes before"),
+        ("climatology gone.nc -o gone/out.nc", "there is no folder"),
+        ("evaluate gone.nc -m climatology -o out --protocol moon", "unknown protocol 'moon'"),
+        ("evaluate gone.nc -m climatology -o out --relative-to oi", "it is not one of the methods (climatology)"),
+        ("evaluate gone.nc -m climatology -o out --withheld not.nc", "not.nc: no such file"),
+        ("evaluate gone.nc -m climatology -o cube.nc", "a file of that name stands where the folder should be"),
         ("fill cube.zarr -m convlstm -o out.nc", "-m convlstm: needs training; run sereno fit -m convlstm first"),
         ("evaluate cube.zarr -m convlstm -o out", "-m convlstm: needs training"),
         ("fill cube.zarr -m cube.zarr -o out.nc", "cube.zarr"),
@@ -816,9 +872,11 @@ def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(tmp_path: Path,
     assert "Traceback" not in told
     assert "interrupted" in told
     assert not (tmp_path / "model").exists()
+    assert "model.training is unfinished: run the same command with --resume to go on" in told
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.training", "run.toml"]
     again = [sys.executable, "-m", "sereno.cli", *words, "--resume", "--max-minutes", "0.02"]
-    subprocess.run(again, check=True, capture_output=True, cwd=tmp_path)
+    resumed = subprocess.run(again, check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert "--resume" not in resumed.stderr
     assert (tmp_path / "model" / "model.json").exists()
 
 

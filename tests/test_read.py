@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from netCDF4 import Dataset
 from xarray.backends.netCDF4_ import NetCDF4ArrayWrapper
 
 from sereno.cube import validate
@@ -331,9 +332,13 @@ def test_a_prepared_cube_is_read_back_as_it_was(tmp_path: Path, name: str) -> No
     (tmp_path / "l3s").mkdir()
     copernicus_l3s(tmp_path / "l3s")
     sorted((tmp_path / "l3s").iterdir())[2].unlink()
+    for path in (tmp_path / "l3s").iterdir():
+        with Dataset(path, "a") as file:
+            file.institution = "CNR"
     cube = open_cube(tmp_path / "l3s")
     again = open_cube(write_cube(cube, tmp_path / name))
     xr.testing.assert_equal(again, cube)
+    assert again.attrs["institution"] == cube.attrs["institution"] == "CNR"
     assert again["sst"].chunks is not None
     assert again.attrs["sst_type"] == cube.attrs["sst_type"] == "subskin"
     assert again.attrs["field"] == "sst"

@@ -1,5 +1,8 @@
 """The method `unet`: its first guess, its samples, its weights."""
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from sereno.nets.gridded import Term
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of, told
 from sereno.reconstruct.unet.members import packaged
+from sereno.reconstruct.unet.method import UNetReconstructor
 from sereno.reconstruct.unet.pool import Pool, pool, turned
 from sereno.training import train_on
 from sereno.windows import Drawn
@@ -137,3 +141,67 @@ def test_packaged_weights_of_another_size_are_refused(sea: xr.Dataset, settings:
     model = {"method": "unet", "weights": "packaged", "tuning_steps": 1} | settings
     with pytest.raises(InputError, match=r"window 15 and widths \[48, 80, 128, 160\]"):
         sereno.fit(sea, parse_config({"model": model}))
+
+
+SMALL = UNet(
+    window=WINDOW,
+    widths=(4, 8),
+    weights="fresh",
+    tile=(16, 16),
+    tuning_steps=1,
+    windows_kept=8,
+    validation_windows=4,
+    batch_size=4,
+    steps_per_epoch=1,
+    max_epochs=1,
+    members=2,
+    precision="float32",
+)
+
+
+def stages(anomalies: xr.Dataset, config: UNet, folder: Path, **more: object) -> tuple[UNetReconstructor, list[str]]:
+    """Train, and return the stages gone through, in their order."""
+    seen: dict[str, float] = {}
+    return UNetReconstructor.fit(anomalies, config, folder=folder, progress=seen.__setitem__, **more), list(seen)
+
+
+def test_a_training_is_resumed_without_its_preparation(anomalies: xr.Dataset, tmp_path: Path) -> None:
+    whole, told = stages(anomalies, replace(SMALL, max_epochs=2), tmp_path / "whole")
+    assert told == [
+        "tuning",
+        *(f"{stage}, member {number} of 2" for number in (1, 2) for stage in ("first guesses", "training")),
+    ]
+    stages(anomalies, replace(SMALL, max_epochs=2), tmp_path / "halves", max_minutes=1e-9)
+    resumed, told = stages(anomalies, replace(SMALL, max_epochs=2), tmp_path / "halves", resume=True)
+    assert told == ["training, member 1 of 2", "training, member 2 of 2"]
+    assert resumed.history == whole.history
+    one, other = (each.state() for each in (resumed, whole))
+    assert one.values == other.values
+    assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in other.tensors)
+
+
+def test_a_training_that_was_killed_before_its_first_epoch_keeps_what_was_tuned(
+    anomalies: xr.Dataset, tmp_path: Path
+) -> None:
+    stages(anomalies, SMALL, tmp_path)
+    shutil.rmtree(tmp_path / "member-1")
+    (tmp_path / "member-0" / "samples.npz").unlink()
+    _, told = stages(anomalies, SMALL, tmp_path, resume=True)
+    assert "tuning" not in told
+    assert "first guesses, member 1 of 2" in told
+
+
+def test_other_settings_or_data_are_not_resumed(anomalies: xr.Dataset, tmp_path: Path) -> None:
+    stages(anomalies, SMALL, tmp_path)
+    with pytest.raises(InputError, match=r"not the same as before: model\.past_fraction, seed$"):
+        stages(anomalies, replace(SMALL, past_fraction=0.5), tmp_path, resume=True, seed=1)
+    with pytest.raises(InputError, match=r"not the same as before: the training data$"):
+        stages(anomalies.assign(anomaly=2 * anomalies["anomaly"]), SMALL, tmp_path, resume=True)
+    with pytest.raises(InputError, match=r"not the same as before: the training data$"):
+        stages(anomalies.isel(time=slice(1, None)), SMALL, tmp_path, resume=True)
+
+
+def test_a_training_begun_anew_forgets_the_members_of_an_older_one(anomalies: xr.Dataset, tmp_path: Path) -> None:
+    stages(anomalies, SMALL, tmp_path)
+    stages(anomalies, replace(SMALL, members=1), tmp_path)
+    assert not (tmp_path / "member-1").exists()

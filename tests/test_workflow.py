@@ -17,7 +17,7 @@ from sereno.cube import DIMS, make_cube
 from sereno.errors import InputError
 from sereno.io.store import write_cube
 from sereno.reconstruct.anomaly import AnomalyReconstructor
-from sereno.workflow import Model
+from sereno.workflow import Model, product_of
 
 EARLY, LATER = ":2019-02-28", "2019-03-10:"
 """The days that models are fitted on, and those that they are scored on."""
@@ -483,3 +483,8 @@ def test_a_period_observed_on_land_alone_is_no_training_period(sea: xr.Dataset) 
     dry = sea.assign(sst=sea["sst"].where(~sea["water"], np.nan).fillna(290.0).where(~sea["water"]))
     with pytest.raises(InputError, match="holds no observation"):
         sereno.fit(dry, "climatology")
+
+
+def test_the_output_names_the_institution_of_the_input(sea: xr.Dataset, model: Model) -> None:
+    assert product_of(sea.assign_attrs(institution="CNR"), model).attributes == {"institution": "CNR"}
+    assert product_of(sea, model).attributes == {}

@@ -14,6 +14,8 @@ from sereno.climatology import leap_day_of_year
 from sereno.cube import DIMS, days_per_block, field_of
 from sereno.errors import InputError
 
+PROTOCOLS = ("clouds", "hidden-day")
+"""What is withheld of a day to score: another day's clouds over it, or all of it."""
 SEASON_DAYS = 45
 """A donor's clouds come from within so many days of the year, and from another year, where there is one."""
 HIDDEN_SHARE = (0.05, 0.95)
@@ -32,6 +34,12 @@ _COPIED_BYTES = 2**31
 def coverage(cube: xr.Dataset) -> xr.DataArray:
     """Return the share of water observed on each day, (time,), in memory."""
     return _share(field_of(cube).notnull() & cube["water"], cube["water"])
+
+
+def require_protocol(name: str) -> None:
+    """Raise an InputError if there is no protocol of that name."""
+    if name not in PROTOCOLS:
+        raise InputError(f"unknown protocol {name!r}: choose {' or '.join(PROTOCOLS)}")
 
 
 def withhold(
@@ -64,8 +72,7 @@ def withhold(
     InputError
         If no day of the period can be scored.
     """
-    if protocol not in ("clouds", "hidden-day"):
-        raise InputError(f"unknown protocol {protocol!r}: choose clouds or hidden-day")
+    require_protocol(protocol)
     part = cube if days is None else cube.sel(time=days)
     if part.sizes["time"] == 0:
         raise InputError("the period to score holds no day of the input")

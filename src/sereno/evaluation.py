@@ -17,8 +17,8 @@ from sereno.config import RunConfig, as_mapping
 from sereno.cube import field_of, span, validate
 from sereno.gallery import common_maps, gallery_days, middling, step_of
 from sereno.heatwaves import heatwave_days
-from sereno.io.artefact import check_fits
-from sereno.methods import Progress, silent
+from sereno.io.artefact import PACKAGED, check_fits
+from sereno.methods import Progress, labelled, silent
 from sereno.networks import BareNetwork
 from sereno.scoring import Scored, Target, rounds, score
 from sereno.spectra import segment_cells
@@ -123,7 +123,7 @@ def evaluate(
     models: dict[str, Model] = {}
     for label, method in methods.items():
         # A copy for each: none can change what another sees.
-        fitting = partial(_told, progress, label)
+        fitting = labelled(progress, label)
         models[label] = resolve(hide(cube, chosen.mask), method, before=first, progress=fitting)
         check_fits(models[label].description, cube)
         require_unseen_climatology(label, models[label], chosen.mask)
@@ -166,11 +166,6 @@ def evaluate(
         pixel_scores({n: s.pixels for n, s in scored.items()}, cube["water"], units=result["units"], **told),
         daily_scores({label: one.tallies[target.against] for label, one in scored.items()}, covered, **told),
     )
-
-
-def _told(progress: Progress, label: str, stage: str, fraction: float) -> None:
-    """Report the progress of a method's fitting under its label."""
-    progress(f"{label}: {stage}", fraction)
 
 
 def _target(cube: xr.Dataset, chosen: Withholding, models: list[Model], covered: np.ndarray, *, nrt: bool) -> Target:
@@ -254,7 +249,9 @@ def _record(model: Model, withheld: xr.DataArray) -> dict[str, Any]:
     """Tell what a model was fitted on, and whether that period holds scored days."""
     made = model.description
     weights: dict[str, Any] = {"from": made.weights_from, "period": made.weights_period, "holds_scored_days": None}
-    if made.weights_period:
+    if made.weights_from == PACKAGED:
+        weights["holds_scored_days"] = False
+    elif made.weights_period:
         weights["holds_scored_days"] = holds(made.weights_period, withheld)
     return {
         "method": model.name,

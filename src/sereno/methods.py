@@ -40,6 +40,11 @@ def silent(stage: str, fraction: float) -> None:
     """Report no progress."""
 
 
+def labelled(progress: Progress, label: str) -> Progress:
+    """Return a report that puts a label before each stage, to tell several methods apart."""
+    return lambda stage, fraction: progress(f"{label}: {stage}", fraction)
+
+
 @dataclass(frozen=True)
 class State:
     """What a fitted method must remember besides its configuration.

@@ -205,7 +205,7 @@ class _Fitting(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note what the training was made with, for `_check_same_training`."""
-        checkpoint["sereno"] = {"config": _settings(self.config), "scale": self.scale}
+        checkpoint["sereno"] = {"config": lasting_settings(self.config), "scale": self.scale}
 
     def _loss(self, batch: list[Tensor], name: str) -> Tensor:
         loss, count = self.learner.loss(self.network, batch, self.global_step)
@@ -334,7 +334,7 @@ def _fit(trainer: Trainer, fitting: _Fitting, data: _Data, checkpoint: Path | No
         raise KeyboardInterrupt from None
 
 
-def _settings(config: ConvLSTM | UNet) -> dict[str, Any]:
+def lasting_settings(config: ConvLSTM | UNet) -> dict[str, Any]:
     """Return the configuration less what a training may change when it is resumed."""
     return {key: value for key, value in asdict(config).items() if key not in ("max_epochs", "patience", "recompute")}
 
@@ -342,7 +342,7 @@ def _settings(config: ConvLSTM | UNet) -> dict[str, Any]:
 def _check_same_training(checkpoint: Path, config: ConvLSTM | UNet, scale: float) -> None:
     """Raise an InputError if a checkpoint stems from other settings or other data."""
     made_with = torch.load(checkpoint, map_location="cpu", weights_only=True)["sereno"]
-    settings = _settings(config)
+    settings = lasting_settings(config)
     changed = [f"model.{key}" for key, value in made_with["config"].items() if settings[key] != value]
     if not np.isclose(made_with["scale"], scale):
         changed.append("the training data")

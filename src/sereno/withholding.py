@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sereno.clouds import withhold
+from sereno.clouds import PROTOCOLS, withhold
 from sereno.cube import DIMS, field_name, field_of, parse_period, span
 from sereno.errors import InputError
 from sereno.workflow import Model
 
-PROTOCOLS = ("clouds", "hidden-day")
 _COORDINATE_TOLERANCE = 1e-4
 """Degrees by which the index's grid may differ from the cube's: what single precision does to a longitude."""
 

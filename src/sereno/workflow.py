@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sereno.climatology import DAYS_PER_YEAR, HARMONIC_YEARS
 from sereno.clouds import visible_part
 from sereno.config import RunConfig, as_mapping, configure, configure_at_once, parse_config, to_toml
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
@@ -23,6 +24,10 @@ from sereno.reconstruct.anomaly import AnomalyReconstructor
 _BARE = "network"
 TRAINING_YEARS = 2.0
 """A method fitted on the fly for scoring keeps to the days before the scored ones where there are so many years."""
+SEASON_DAYS = HARMONIC_YEARS[0] * DAYS_PER_YEAR
+"""Days below which a record tells no seasonal cycle."""
+KNOWN_CELLS = (1 / 24, 1 / 4)
+"""Degrees of the cells of the seas that the weights of the package were trained on."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +193,25 @@ def settings_of(method: Model | BareNetwork | RunConfig) -> RunConfig:
     return method if isinstance(method, RunConfig) else method.config
 
 
+def cautions(cube: xr.Dataset, config: RunConfig) -> list[str]:
+    """Return what to beware of when a method is fitted on a cube: a short record, cells of another size."""
+    found, days = [], select_period(cube, config.train).sizes["time"]
+    if config.climatology.file is None and days < SEASON_DAYS:
+        found.append(
+            f"{days} days tell no seasonal cycle: the climatology is no more than their mean; better a longer "
+            "record, or climatology.file in a run file"
+        )
+    if getattr(config.model, "weights", "fresh") != "fresh":
+        steps = [float(np.median(np.diff(cube[dim]))) for dim in ("lat", "lon") if cube.sizes[dim] > 1]
+        if not all(KNOWN_CELLS[0] <= step * 1.01 and step <= KNOWN_CELLS[1] * 1.01 for step in steps):
+            told = " × ".join(f"{step:.4g}°" for step in steps)
+            found.append(
+                f"cells of {told}: the network of the package was trained on cells of 1/24° to 1/4°; compare it with "
+                "oi-grid by sereno evaluate"
+            )
+    return found
+
+
 def save(model: Model | BareNetwork, folder: str | Path) -> Path:
     """Save a model, or a bare network, as a folder."""
     if isinstance(model, Model):
@@ -220,7 +244,13 @@ def load(folder: str | Path) -> Model | BareNetwork:
 def product_of(cube: xr.Dataset, model: Model) -> Product:
     """Return what an output file says of the input and of the model."""
     kind: SstType = cube.attrs.get("sst_type") or "unknown"
-    return Product(sst_type=kind, model=model.description.summary(), config=to_toml(model.config))
+    institution = cube.attrs.get("institution")
+    return Product(
+        sst_type=kind,
+        model=model.description.summary(),
+        config=to_toml(model.config),
+        attributes={"institution": institution} if institution else {},
+    )
 
 
 def resolve(

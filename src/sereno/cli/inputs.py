@@ -20,6 +20,7 @@ from sereno.cli.options import (
     note,
     open_input,
     require_other_place,
+    require_periods,
     tell,
 )
 from sereno.cli.progress import can_go_on, shown_progress
@@ -60,7 +61,7 @@ def prepare(
     require_other_place(inputs, output)
     if resample not in (None, "mean", "nearest"):
         raise InputError(f"--resample {resample}: choose mean or nearest")
-    with shown_progress() as progress, can_go_on(output):
+    with shown_progress() as progress, can_go_on(output, "again"):
         done = preparation.prepare(
             inputs,
             output,
@@ -102,6 +103,7 @@ def describe(
     run = configuration(None if config else "climatology", config, settings or [], told)
     require_other_place(inputs, output)
     refuse_folder(output)
+    require_periods({"--days": days, "climatology.period": run.climatology.period})
     cube = open_input(inputs, run.variable, run.water, run.quality_level)
     with shown_progress() as progress:
         description = preparation.describe(cube, run, days=days, progress=progress)
@@ -132,12 +134,15 @@ def climatology(
 ) -> None:
     """Make the daily climatology of a long record."""
     from sereno.config import configure
+    from sereno.io.atomic import require_place
     from sereno.preparation import make_climatology
 
     require_other_place(inputs, output)
     told = {"kind": method, "harmonics": harmonics, "window": window, "smoothing": smoothing}
     told["period"] = None if period is None else ":".join(period)
     config = configure("climatology", climatology={key: value for key, value in told.items() if value is not None})
+    require_periods({"--period": config.climatology.period})
+    require_place(output)
     with shown_progress() as progress:
         made = make_climatology(
             open_input(inputs, variable, water, quality), output, config.climatology, progress=progress
@@ -177,6 +182,7 @@ def tiles(
     table = {"recent_days": 0} | ({} if climatology is None else {"file": climatology})
     values = {"model": model, "climatology": table, "seed": seed or 0} | ({} if days is None else {"train": days})
     run = parse_config(values, origin="options")
+    require_periods({"--days": days})
     with shown_progress() as progress:
         made, scale = export_tiles(open_input(inputs, variable, water, quality), run, output, progress=progress)
     typer.echo(f"wrote {output}: {made[0]} tiles of {' × '.join(map(str, made[1:]))}, max_std_seq {scale:.4f}")

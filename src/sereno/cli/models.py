@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,13 +26,17 @@ from sereno.cli.options import (
     open_for,
     open_input,
     require_other_place,
+    require_periods,
     require_place_for_model,
+    with_members,
 )
-from sereno.cli.progress import shown_progress
+from sereno.cli.progress import can_go_on, holds_files, shown_progress
 from sereno.errors import InputError
 from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from sereno.config import RunConfig
     from sereno.networks import BareNetwork
     from sereno.workflow import Model
@@ -49,6 +54,20 @@ PACKAGED = (
     "the input. sereno fit -m unet trains it further on your own region"
 )
 BARE = "what else it needs is fitted on the input that fill or evaluate uses it on"
+
+
+def tell_packaged(methods: Iterable[object]) -> None:
+    """Note, once, that a method is a network whose weights come with the package."""
+    if any(getattr(getattr(method, "model", None), "weights", None) == "packaged" for method in methods):
+        note(PACKAGED)
+
+
+def caution(cube: xr.Dataset, run: RunConfig) -> None:
+    """Note what to beware of when a method is fitted on a cube."""
+    from sereno.workflow import cautions
+
+    for text in cautions(cube, run):
+        note(text)
 
 
 @app.command(
@@ -91,14 +110,18 @@ def fit(
 
     told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
     told |= {"variable": variable, "water": water, "quality_level": quality}
-    settings = [*(settings or []), *([] if members is None else [f"model.members={members}"])]
-    run = configuration(method, config, settings, told)
+    run = with_members(configuration(method, config, settings or [], told), members)
     require_place_for_model(output)
+    require_periods({"--train": run.train, "--valid": run.valid, "climatology.period": run.climatology.period})
     checkpoints = output.with_name(output.name + ".training")
+    if resume and not holds_files(checkpoints):
+        note(f"--resume: {checkpoints} holds no training to go on with; this one begins")
     on_tiles = len(inputs) == 1 and is_tile_folder(inputs[0])
     cube = None if on_tiles else open_input(inputs, run.variable, run.water, run.quality_level)
+    if cube is not None:
+        caution(cube, run)
     model: Model | BareNetwork
-    with shown_progress() as progress:
+    with shown_progress() as progress, can_go_on(checkpoints, "with --resume"):
         if cube is None:
             model = networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
         else:
@@ -160,15 +183,19 @@ def fill(
 ) -> None:
     """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
     from sereno import workflow
+    from sereno.config import configure_at_once
     from sereno.io.write import require_place_for_analysis, write_analysis
 
     require_other_place(inputs, output)
     require_place_for_analysis(output)
+    require_periods({"--days": days})
     named = model_or_name(method)
-    if named == DEFAULT_METHOD:
-        note(PACKAGED)
-    told = None if isinstance(named, str) else workflow.settings_of(named)
-    cube = open_for(inputs, told, variable, water, quality)
+    run = configure_at_once(named) if isinstance(named, str) else workflow.settings_of(named)
+    fitted = isinstance(named, workflow.Model)
+    tell_packaged([] if fitted else [run])
+    cube = open_for(inputs, None if isinstance(named, str) else run, variable, water, quality)
+    if not fitted:
+        caution(cube, run)
     with shown_progress() as progress:
         model = workflow.model_for(cube, named, days=days, nrt=nrt, progress=progress)
         analysis = workflow.fill(cube, model, days=days, nrt=nrt, keep_observed=keep_observed)
@@ -210,12 +237,18 @@ def evaluate(
 ) -> None:
     """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
     from sereno import evaluation
+    from sereno.clouds import require_protocol
     from sereno.config import RunConfig, configure_at_once
+    from sereno.io.atomic import refuse_folder
     from sereno.io.withheld import read_withheld
     from sereno.report.page import save_report
     from sereno.report.score_figures import save_score_figures
     from sereno.report.score_tables import save_scores, show_scores
+    from sereno.standings import yardstick_of
 
+    require_periods({"--days": days, "--train": train})
+    require_protocol(protocol)
+    refuse_folder(output)
     chosen: dict[str, Model | BareNetwork | RunConfig] = {}
     for text in methods:
         named = model_or_name(text)
@@ -226,6 +259,10 @@ def evaluate(
         if isinstance(named, RunConfig) and train is not None:
             named = replace(named, train=train)
         chosen[label] = named
+    if relative_to is not None:
+        yardstick_of(relative_to, list(chosen), {})
+    index = None if withheld is None else read_withheld(withheld)
+    tell_packaged(chosen.values())
     cube = open_input(inputs, variable, water, quality)
     with shown_progress() as progress:
         result = evaluation.evaluate(
@@ -233,7 +270,7 @@ def evaluate(
             chosen,
             days=days,
             protocol=protocol,
-            withheld=None if withheld is None else read_withheld(withheld),
+            withheld=index,
             share=share,
             seed=seed or 0,
             observation_noise=noise,

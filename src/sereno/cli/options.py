@@ -112,7 +112,34 @@ def model_or_name(text: str) -> Model | BareNetwork | RunConfig | str:
         return config
     if Path(text).exists():
         return load(text)
-    raise InputError(f"-m {text}: neither a model's folder nor a run file nor a method ({', '.join(METHODS)})")
+    quick = ", ".join(name for name in METHODS if name in QUICK_METHODS)
+    trained = ", ".join([*(name for name in METHODS if name not in QUICK_METHODS), *REFERENCE_NETWORKS])
+    raise InputError(
+        f"-m {text}: neither a model's folder nor a run file nor a method that needs no training ({quick}); "
+        f"the others, {trained}, must be fitted first: run sereno fit -m METHOD -o MODEL and give -m MODEL"
+    )
+
+
+def with_members(run: RunConfig, members: int | None) -> RunConfig:
+    """Lay the option ``--members`` over a configuration."""
+    from sereno.config import UNet, as_mapping, override, parse_config
+
+    if members is None:
+        return run
+    if not isinstance(run.model, UNet):
+        raise InputError(f"--members {members}: {run.model.method} has no members; unet and convlstm-unet have")
+    return parse_config(override(as_mapping(run), [f"model.members={members}"]), origin=f"--members {members}")
+
+
+def require_periods(periods: dict[str, str | None]) -> None:
+    """Refuse periods, by the options that give them, that are none, before the input is opened."""
+    from sereno.cube import parse_period
+
+    for name, text in periods.items():
+        try:
+            parse_period(text or ":")
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
 
 
 def require_other_place(inputs: list[str], output: Path) -> None:

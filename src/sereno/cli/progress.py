@@ -18,14 +18,19 @@ SECONDS_BETWEEN_LINES = 2.0
 
 
 @contextmanager
-def can_go_on(store: Path) -> Iterator[None]:
-    """Tell who stops the work at a store that it need not begin anew."""
+def can_go_on(place: Path, how: str) -> Iterator[None]:
+    """Tell who stops the work in a folder, once it holds something, how to go on there."""
     try:
         yield
     except KeyboardInterrupt:
-        if store.is_dir():
-            typer.secho(f"{store} is unfinished: run the same command again to go on", fg="yellow", err=True)
+        if holds_files(place):
+            typer.secho(f"{place} is unfinished: run the same command {how} to go on", fg="yellow", err=True)
         raise
+
+
+def holds_files(folder: Path) -> bool:
+    """Tell whether a folder, or one within it, holds a file."""
+    return folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
 
 
 @contextmanager

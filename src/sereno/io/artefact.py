@@ -26,6 +26,8 @@ from sereno.io.atomic import atomic_path, write_dataset
 from sereno.methods import State
 
 FORMAT_VERSION = 1
+PACKAGED = "the package of sereno: trained on simulated seas, on no day that was measured"
+"""What weights that come with the package were trained on, as `ModelDescription.weights_from`."""
 SPACING_TOLERANCE = 0.1
 """Relative difference of grid spacing beyond which a model does not fit a cube."""
 
@@ -49,7 +51,7 @@ class ModelDescription:
     time_step_days
         Days between two images.
     training_period
-        First and last day as ``A:B``.
+        First and last day of what it was fitted on, as ``A:B``; but for weights of a network trained elsewhere.
     seed
         Seed of everything random.
     scores
@@ -109,6 +111,7 @@ class ModelDescription:
             grid_bound=grid_bound,
             lat=tuple(cube["lat"].values.tolist()) if grid_bound else (),
             lon=tuple(cube["lon"].values.tolist()) if grid_bound else (),
+            weights_from=PACKAGED if config["model"].get("weights") == "packaged" else "",
         )
 
     @classmethod

@@ -18,11 +18,11 @@ from uuid import uuid4
 
 import dask
 import xarray as xr
-from dask.callbacks import Callback
 from dask.system import CPU_COUNT
 
 from sereno.errors import InputError
 from sereno.methods import Progress, silent
+from sereno.reconstruct.blocks import telling
 
 CHUNK_SIDE = 1024
 """Cells of a stored chunk along latitude and longitude at most; a chunk holds no more than its square."""
@@ -181,22 +181,12 @@ def require_place(path: str | Path) -> Path:
 @contextmanager
 def _threads(progress: Progress) -> Iterator[None]:
     """Let dask compute in threads that have all ended when the block is left, and report what is done."""
-    told = 0.0
-
-    def report(_key: Any, _result: Any, _graph: Any, state: Mapping[str, Any], _worker: Any) -> None:  # noqa: ANN401
-        nonlocal told
-        done = len(state["finished"])
-        fraction = done / (done + sum(len(state[key]) for key in ("ready", "waiting", "running")))
-        if fraction >= told + 0.01:
-            told = fraction
-            progress("write", fraction)
-
     progress("write", 0.0)
     # A pool of our own, because after an interruption the tasks at work must end before the files are removed.
     with (
         ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT) as pool,
         dask.config.set(scheduler="threads", pool=pool),
-        Callback(posttask=report),
+        telling(lambda fraction: progress("write", fraction)),
     ):
         yield
     progress("write", 1.0)

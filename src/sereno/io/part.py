@@ -139,6 +139,7 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
     kind = lexicon.kind_of_sst(dataset, name) if temperature else ""
     attrs = {"variable": name, "units": units, "sst_type": kind}
+    attrs["institution"] = str(dataset.attrs.get("institution", "")).strip()
     return Part(path, field_name, days, lat[rows], lon[columns], attrs, frozenset(images), images, notes)
 
 

@@ -371,9 +371,9 @@ def _extent(analysis: xr.Dataset) -> dict[str, Any]:
         "geospatial_vertical_units": "m",
         "geospatial_vertical_positive": "down",
         "geospatial_bounds_vertical_crs": "EPSG:5831",
-        # ACDD means the last time in the file, GDS the end of what it stands for: whole days.
-        "time_coverage_start": first.strftime(ISO),
-        "time_coverage_end": last.strftime(ISO),
+        # GDS 2.1 has the coverage of ACDD identical with start and stop: the ends of what the file stands for.
+        "time_coverage_start": start.strftime(ISO),
+        "time_coverage_end": stop.strftime(ISO),
         "time_coverage_duration": f"P{(stop - start).days}D",
         "time_coverage_resolution": "P1D",
         "start_time": start.strftime(ISO),

@@ -73,13 +73,21 @@ class AnomalyReconstructor:
         )
         fitted = cls(config, climatology, inner)
         if valid is not None:
-            return fitted.calibrated(valid, seed=seed)
+            return fitted.calibrated(valid, seed=seed, progress=progress)
         return fitted.calibrated(
-            cube, seed=seed, refit=lambda part: fit_climatology(part, config.climatology, table=table)
+            cube,
+            seed=seed,
+            refit=lambda part: fit_climatology(part, config.climatology, table=table),
+            progress=progress,
         )
 
     def calibrated(
-        self, cube: xr.Dataset, *, seed: int = 0, refit: Callable[[xr.Dataset], Climatology] | None = None
+        self,
+        cube: xr.Dataset,
+        *,
+        seed: int = 0,
+        refit: Callable[[xr.Dataset], Climatology] | None = None,
+        progress: Progress = silent,
     ) -> Self:
         """Return the same method with its standard deviation calibrated on withheld observations of a cube.
 
@@ -90,7 +98,9 @@ class AnomalyReconstructor:
         """
         error = ObservationError.estimate(_in_memory(cube))
         days = self.config.calibration_days
-        found = collect(self.inner, self.climatology, cube, error, days=days, seed=seed, refit=refit)
+        found = collect(
+            self.inner, self.climatology, cube, error, days=days, seed=seed, refit=refit, progress=progress
+        )
         calibration = Calibration() if found is None else Calibration.fit(found, error)
         return replace(self, noise_variance=error.variance, calibration=calibration)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,8 @@ from sereno.climatology import Climatology
 from sereno.clouds import hide, withhold
 from sereno.cube import DIMS, field_of
 from sereno.errors import InputError
-from sereno.methods import Reconstructor
+from sereno.methods import Progress, Reconstructor, silent
+from sereno.reconstruct.blocks import telling
 from sereno.reconstruct.conditions import WINDOW, Conditions, conditions
 from sereno.reconstruct.observation_error import ObservationError
 
@@ -91,6 +93,7 @@ def collect(
     days: int,
     seed: int,
     refit: Callable[[xr.Dataset], Climatology] | None = None,
+    progress: Progress = silent,
 ) -> Residuals | None:
     """Reconstruct days of a cube with withheld observations; None where nothing can be withheld.
 
@@ -109,19 +112,31 @@ def collect(
     refit
         Fits the climatology of a cube, where `climatology` was fitted on `cube` itself: in a short record the
         withheld observations would bear on it.
+    progress
+        Told the stage ``"calibration"``.
     """
     rng = np.random.default_rng([seed, _SEED])
     sizes = [min(cube.sizes[dim], SIDE) for dim in DIMS[1:]]
     wanted = min(days, max(FEWEST_DAYS, int(CELLS / (sizes[0] * sizes[1]))))
-    parts = []
+    parts, done = list[Residuals](), 0
+    progress("calibration", 0.0)
     for part, withheld in _draws(cube, inner.reach, wanted, rng):
         here = {
             dim: slice(start := int(rng.integers(0, cube.sizes[dim] - size + 1)), start + size)
             for dim, size in zip(DIMS[1:], sizes, strict=True)
         }
         used = climatology if refit is None or cube.sizes["time"] > SHORT_DAYS else refit(hide(part, withheld))
-        parts.append(_reconstruct(inner, used, part, withheld, here, error, rng))
+        first, last = (min(number / wanted, 1.0) for number in (done, done + len(withheld)))
+        told = partial(_tell, progress, first, last)
+        parts.append(_reconstruct(inner, used, part, withheld, here, error, rng, told))
+        done += len(withheld)
+    progress("calibration", 1.0)
     return Residuals.joined(parts) if parts else None
+
+
+def _tell(progress: Progress, first: float, last: float, fraction: float) -> None:
+    """Report a fraction of what lies between two fractions of the calibration."""
+    progress("calibration", first + fraction * (last - first))
 
 
 def _draws(
@@ -169,6 +184,7 @@ def _reconstruct(
     here: dict[str, slice],
     error: ObservationError,
     rng: np.random.Generator,
+    told: Callable[[float], None],
 ) -> Residuals:
     """Reconstruct the days of which something is withheld, a part of the map as large as `here`."""
     days = withheld["time"].values
@@ -177,20 +193,23 @@ def _reconstruct(
     known = (field_of(part).sel(time=days) - climatology.baseline(hidden, days)).isel(here).transpose(*DIMS).values
     water = anomalies["water"].values
     known = np.where(water, known, np.float32(np.nan))
-    run: Callable[[xr.Dataset, np.ndarray], xr.Dataset] = lambda cube, at: inner.reconstruct(  # noqa: E731
-        cube.copy(deep=True), at.copy()
-    )[["mean", "std"]].compute()
-    analysis = run(anomalies, days)
+
+    def run(cube: xr.Dataset, at: np.ndarray, first: float, last: float) -> xr.Dataset:
+        with telling(lambda fraction: told(first + fraction * (last - first))):
+            return inner.reconstruct(cube.copy(deep=True), at.copy())[["mean", "std"]].compute()
+
+    places = np.unique(np.linspace(0, len(days) - 1, DISTURBED).astype(int))
+    share = len(days) / (len(days) + len(places))
+    analysis = run(anomalies, days, 0.0, share)
     mean, std = (analysis[name].transpose(*DIMS).values for name in ("mean", "std"))
     response, disturbance = np.full((2, *mean.shape), np.float32(np.nan))
-    places = np.unique(np.linspace(0, len(days) - 1, DISTURBED).astype(int))
     hidden_here = withheld.isel(here).values & water
     if error.variance > 0:
         white, shared = error.draw((len(places), *water.shape), rng)
         disturbed = anomalies.copy(deep=True)
         at = disturbed.indexes["time"].get_indexer(pd.DatetimeIndex(days[places]))
         disturbed["anomaly"].values[at] += white + shared
-        response[places] = run(disturbed, days[places])["mean"].transpose(*DIMS).values - mean[places]
+        response[places] = run(disturbed, days[places], share, 1.0)["mean"].transpose(*DIMS).values - mean[places]
         # A withheld observation shares a part of its error with those in sight; one in sight is its own neighbour.
         disturbance[places] = np.where(hidden_here[places], shared, white + shared)
     near = _conditions(anomalies, days, error.variance)

@@ -28,7 +28,7 @@ COLUMNS = [
     ("bias", "bias"),
     ("crps", "CRPS"),
     ("z_std", "z std"),
-    ("seconds", "s"),
+    ("seconds", "time, s"),
 ]
 """Scores shown on the terminal and their headings; the files hold all scores."""
 REFERENCE_COLUMNS = [
@@ -68,6 +68,10 @@ def show_scores(result: dict[str, Any]) -> None:
         f"95 %: interval of the RMSE by resampling blocks of {drawn['block_days']} scored days; "
         f"ratio: RMSE over that of {result['relative_to']}"
     )
+    if columns is COLUMNS:
+        console.print(
+            "z std: of errors over the stated std, 1 where that is right; time: seconds that filling and scoring took"
+        )
     for text in cautions(result["fitted"]):
         console.print(f"note: {text}")
 

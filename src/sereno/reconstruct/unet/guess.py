@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -74,6 +75,16 @@ class FirstGuess:
     terms: tuple[Term, ...]
     noise: float
     typical_error: float | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return what `from_values` needs, as JSON can hold it."""
+        terms = [list(term) for term in self.terms]
+        return {"terms": terms, "noise": self.noise, "typical_error": self.typical_error}
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild a first guess from its values."""
+        return cls(tuple(Term(*term) for term in values["terms"]), values["noise"], values["typical_error"])
 
     def solver(self, region: Region, days: int) -> Solver:
         """Return the equations for windows of a region."""

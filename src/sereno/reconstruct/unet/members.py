@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
-from pathlib import Path
 
 import torch
 import xarray as xr
@@ -18,9 +18,10 @@ from sereno.methods import Progress
 from sereno.nets.corrector import corrector
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess
+from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.pool import Pool, pool
 from sereno.training import train_on
-from sereno.windows import Drawn
+from sereno.windows import Drawn, Sample
 
 WEIGHTS = "unet.safetensors"
 """Weights that come with the package, in `sereno.data`."""
@@ -53,24 +54,23 @@ def train_members(
     config: UNet,
     guess: FirstGuess,
     *,
+    kept: Kept,
     seed: int,
-    folder: Path | None,
-    resume: bool,
     max_minutes: float | None,
     progress: Progress,
 ) -> tuple[list[dict[str, Tensor]], list[dict[str, float]]]:
     """Train the members, each on windows of its own."""
     region, archives = Region.of(cube), split(cube, config, valid=valid)
     make = partial(pool, guess=guess, region=region, past_fraction=config.past_fraction)
-    fixed = make(Drawn(archives[1], config, seed, config.validation_windows, fixed=True).of_epoch(0), seed=seed)
+    validating = Drawn(archives[1], config, seed, config.validation_windows, fixed=True)
+    fixed = kept.samples("validation", lambda: make(validating.of_epoch(0), seed=seed))
     if not fixed:
         raise InputError("the validation days have too few observations to hide some of them")
     weights, history = [], []
     for member in range(config.members):
+        name, told = f"member-{member}", _of_member(progress, member, config.members)
         drawn = Drawn(archives[0], config, seed + member, config.windows_kept)
-        told = lambda done: progress("first guesses", done / config.windows_kept)  # noqa: E731
-        windows = [window for window in drawn.of_epoch(0) if window.hidden.any()]
-        samples = make(windows, seed=seed + member, progress=told)
+        samples = kept.samples(f"{name}/samples", partial(_samples, make, drawn, seed + member, told))
         trained = train_on(
             Pool(samples, config.steps_per_epoch * config.batch_size, seed + member),
             Pool(fixed),
@@ -78,11 +78,24 @@ def train_members(
             scale=1.0,
             seed=seed + member,
             weights=None if config.weights == "fresh" else packaged(config),
-            folder=None if folder is None else folder / f"member-{member}",
-            resume=resume,
+            folder=None if kept.folder is None else kept.folder / name,
+            resume=kept.resume,
             max_minutes=None if max_minutes is None else max_minutes / config.members,
-            progress=progress,
+            progress=told,
         )
         weights.append(trained.weights)
         history += [{"member": member, **epoch} for epoch in trained.history]
     return weights, history
+
+
+def _samples(make: Callable[..., list[Sample]], drawn: Drawn, seed: int, progress: Progress) -> list[Sample]:
+    """Make the training samples of a member."""
+    windows = [window for window in drawn.of_epoch(0) if window.hidden.any()]
+    return make(windows, seed=seed, progress=lambda done: progress("first guesses", done / len(windows)))
+
+
+def _of_member(progress: Progress, member: int, members: int) -> Progress:
+    """Return a progress that says which member is at work, if there are several."""
+    if members == 1:
+        return progress
+    return lambda stage, fraction: progress(f"{stage}, member {member + 1} of {members}", fraction)

@@ -15,13 +15,14 @@ from torch import Tensor
 from sereno.config import GriddedInterpolation, UNet
 from sereno.methods import Progress, State, silent
 from sereno.nets.corrector import Corrector, corrector
-from sereno.nets.gridded import Solver, Term
+from sereno.nets.gridded import Solver
 from sereno.nets.precision import arithmetic
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.tuning import measure
 from sereno.reconstruct.oi_grid.windows import RUN, Region, Run, runs
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
+from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.members import packaged, train_members
 from sereno.tiling import blend, plan
 
@@ -68,32 +69,31 @@ class UNetReconstructor:
         Parameters
         ----------
         folder, resume, max_minutes
-            Where checkpoints are kept, whether to continue from there, and the time that training may take: see
-            `sereno.training.train_on`.
+            Where checkpoints, first guess and samples are kept, whether to continue from there, and the time that
+            training may take: see `sereno.training.train_on`.
 
         Raises
         ------
         InputError
             If the record is too short or too empty to train and validate on.
         """
-        settings = GriddedInterpolation(window=config.window, steps=config.tuning_steps)
-        source = cube if valid is None else valid
-        covariance, typical, _ = measure(source, Region.of(cube), settings, seed=seed, progress=progress)
-        guess = FirstGuess(tuple(covariance.terms()), covariance.noise, typical)
+
+        def measured() -> FirstGuess:
+            settings = GriddedInterpolation(window=config.window, steps=config.tuning_steps)
+            source = cube if valid is None else valid
+            covariance, typical, _ = measure(source, Region.of(cube), settings, seed=seed, progress=progress)
+            return FirstGuess(tuple(covariance.terms()), covariance.noise, typical)
+
+        if config.weights != "fresh":
+            packaged(config)  # refused, if it must be, before the minutes of the tuning
         history: list[dict[str, float]] = []
         if config.weights == "packaged":
-            weights = [packaged(config)]
+            guess, weights = measured(), [packaged(config)]
         else:
+            kept = Kept.of(folder, resume, config, cube, valid, seed)
+            guess = kept.guess(measured)
             weights, history = train_members(
-                cube,
-                valid,
-                config,
-                guess,
-                seed=seed,
-                folder=folder,
-                resume=resume,
-                max_minutes=max_minutes,
-                progress=progress,
+                cube, valid, config, guess, kept=kept, seed=seed, max_minutes=max_minutes, progress=progress
             )
         return cls(config, guess, tuple(_network(config, w) for w in weights), history)
 
@@ -157,8 +157,7 @@ class UNetReconstructor:
 
     def state(self) -> State:
         """Return the scales of the first guess, the weights, and the history of the losses."""
-        guess = {"terms": [list(term) for term in self.guess.terms], "noise": self.guess.noise}
-        values = {"guess": guess | {"typical_error": self.guess.typical_error}, "history": self.history}
+        values = {"guess": self.guess.values(), "history": self.history}
         tensors = {
             f"{number}.{name}": np.ascontiguousarray(tensor.cpu().numpy())
             for number, network in enumerate(self.networks)
@@ -169,8 +168,7 @@ class UNetReconstructor:
     @classmethod
     def from_state(cls, config: UNet, state: State) -> Self:
         """Rebuild the method from its state."""
-        told = state.values["guess"]
-        guess = FirstGuess(tuple(Term(*term) for term in told["terms"]), told["noise"], told["typical_error"])
+        guess = FirstGuess.from_values(state.values["guess"])
         networks = [
             _network(
                 config,

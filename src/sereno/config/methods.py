@@ -1,62 +1,23 @@
-"""The configuration of a run: frozen dataclasses, read from and written to TOML, validated."""
+"""The settings of each method, as a run file may give them under ``[model]``."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-import tomli_w
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from sereno.errors import InputError
-
-_STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid")
 
 
-def _require_odd(config: object, *names: str) -> None:
+def require_odd(config: object, *names: str) -> None:
     """Refuse numbers without a centre."""
     for name in names:
         if (value := getattr(config, name)) % 2 == 0:
             raise ValueError(f"{name} must be an odd number (got {value})")
 
 
-@dataclass(frozen=True, config=_STRICT)
-class ClimatologyConfig:
-    """The daily climatology that anomalies are taken from."""
-
-    kind: Literal["harmonics", "window"] = "harmonics"
-    """Regress on harmonics of the year and a trend, or average over a window of days of the year and smooth."""
-    harmonics: int = Field(default=2, ge=0, le=6)
-    """Harmonics of the year: 1 annual, 2 semi-annual. Short records use fewer."""
-    trend: bool = True
-    """Fit a linear trend where the record spans at least five years."""
-    window: int = Field(default=11, ge=1, le=91)
-    """Days, an odd number, centred on each day of the year, that kind "window" averages over."""
-    smoothing: int = Field(default=31, ge=1, le=181)
-    """Days, an odd number, of the moving average that follows the window."""
-    period: str | None = None
-    """Base period A:B within the training period; the whole training period where not given."""
-    neighbours: float = Field(default=2.0, gt=0)
-    """Standard deviation, in cells, of the neighbourhood that a poorly observed pixel leans on."""
-    strength: float = Field(default=20.0, gt=0)
-    """How many observations the neighbourhood counts for."""
-    recent_days: int = Field(default=15, ge=0)
-    """Half-width, in days, of the recent mean of the basin that is added to the climatology; 0 leaves it out."""
-    file: str | None = None
-    """Read the climatology from this file (dims `time`, `dayofyear` or `month`) instead of fitting it."""
-
-    def __post_init__(self) -> None:
-        """Refuse windows without a centre, and a base period where there is nothing to fit."""
-        _require_odd(self, "window", "smoothing")
-        if self.file is not None and self.period is not None:
-            raise ValueError("period says what to fit the climatology on, and file that it is not fitted; give one")
-
-
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Climatology:
     """Predict no anomaly at all: the yardstick of every other method."""
 
@@ -65,7 +26,7 @@ class Climatology:
     """Days, centred on the target, within which an observation counts as support."""
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Interpolation:
     """Nearest past and future day in time, then normalised convolution in space, not across land."""
 
@@ -80,10 +41,10 @@ class Interpolation:
 
     def __post_init__(self) -> None:
         """Refuse a window without a centre."""
-        _require_odd(self, "window")
+        require_odd(self, "window")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Persistence:
     """The last observation of each pixel, damped towards the climatology as it ages."""
 
@@ -93,10 +54,10 @@ class Persistence:
 
     def __post_init__(self) -> None:
         """Refuse a window without a centre."""
-        _require_odd(self, "window")
+        require_odd(self, "window")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class Linear:
     """Linear interpolation in time at each pixel."""
 
@@ -106,10 +67,10 @@ class Linear:
 
     def __post_init__(self) -> None:
         """Refuse a window without a centre."""
-        _require_odd(self, "window")
+        require_odd(self, "window")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class OptimalInterpolation:
     """Optimal interpolation with a covariance in space and time, tuned or published."""
 
@@ -129,7 +90,7 @@ class OptimalInterpolation:
 
     def __post_init__(self) -> None:
         """Refuse a window without a centre, and published parameters where there are none."""
-        _require_odd(self, "window")
+        require_odd(self, "window")
         if self.parameters == "paper" and self.covariance not in ("exponential", "operational"):
             raise ValueError(
                 f"no published parameters are known for the covariance {self.covariance!r}; set covariance to "
@@ -137,7 +98,7 @@ class OptimalInterpolation:
             )
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class GriddedInterpolation:
     """Optimal interpolation by convolutions on the whole grid at once, its covariance tuned through them."""
 
@@ -154,10 +115,10 @@ class GriddedInterpolation:
 
     def __post_init__(self) -> None:
         """Refuse a window without a centre."""
-        _require_odd(self, "window")
+        require_odd(self, "window")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class DINEOF:
     """Data-interpolating empirical orthogonal functions, solved a segment of the record at a time."""
 
@@ -185,12 +146,12 @@ class DINEOF:
 
     def __post_init__(self) -> None:
         """Refuse a window without a centre, and modes upside down."""
-        _require_odd(self, "window")
+        require_odd(self, "window")
         if self.first_modes > self.most_modes:
             raise ValueError(f"first_modes ({self.first_modes}) must not exceed most_modes ({self.most_modes})")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class ConvLSTM:
     """The reference's networks: ConvLSTM layers over the window, then two convolutions; the deep one by default."""
 
@@ -248,10 +209,10 @@ class ConvLSTM:
 
     def __post_init__(self) -> None:
         """Refuse a window or a kernel without a centre."""
-        _require_odd(self, "window", "kernel")
+        require_odd(self, "window", "kernel")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class UNet:
     """A U-Net that corrects the first guess of gridded optimal interpolation and tells how uncertain it is."""
 
@@ -295,12 +256,12 @@ class UNet:
 
     def __post_init__(self) -> None:
         """Refuse a window without a centre, and more packaged networks than there are."""
-        _require_odd(self, "window")
+        require_odd(self, "window")
         if self.weights == "packaged" and self.members > 1:
             raise ValueError("members: the package holds one network; train several with weights fine-tuned or fresh")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class ConvLSTMUNet(UNet):
     """The same with a ConvLSTM over the days, to and fro, at the coarsest level of the network."""
 
@@ -333,146 +294,7 @@ MethodConfig = Annotated[
 ]
 
 
-@dataclass(frozen=True, config=_STRICT)
-class RunConfig:
-    """Everything that makes a run what it is; saved beside every output."""
-
-    model: MethodConfig
-    climatology: ClimatologyConfig = Field(default_factory=ClimatologyConfig)
-    variable: str | None = None
-    """Variable to read; found by the lexicon of product layouts where not given."""
-    water: str | None = None
-    """File whose mask tells sea from land."""
-    quality_level: int = Field(default=4, ge=0, le=5)
-    """Lowest GHRSST quality level that counts as an observation."""
-    train: str | None = None
-    """Training period as A:B, both days included; the whole record where not given."""
-    valid: str | None = None
-    """Validation period as A:B; must keep a window's distance from `train`."""
-    calibration_days: int = Field(default=80, ge=8)
-    """Days, at most, reconstructed from a part of their observations to calibrate the standard deviation."""
-    max_minutes: float | None = Field(default=None, gt=0)
-    """Stop training after so many minutes with the best weights so far."""
-    seed: int = Field(default=0, ge=0)
-    """Seed of everything random."""
-
-
-_ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
-
-
-def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> RunConfig:
-    """Validate a nested mapping into a `RunConfig`; the name of a reference network stands for its settings.
-
-    Raises
-    ------
-    InputError
-        Lists every fault: unknown keys with their path and the nearest known key, values of the wrong kind
-        or out of range.
-    """
-    model = values.get("model")
-    if isinstance(model, dict) and model.get("method") in REFERENCE_NETWORKS:
-        network = {"method": "convlstm", **REFERENCE_NETWORKS[model["method"]]}
-        values = values | {"model": network | {key: value for key, value in model.items() if key != "method"}}
-    try:
-        return _ADAPTER.validate_python(values)
-    except ValidationError as error:
-        faults = "\n".join(f"  {_fault(dict(item))}" for item in error.errors())
-        raise InputError(f"{origin}:\n{faults}") from None
-
-
-def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
-    """Return the default configuration of a method; `settings` are further keys of `RunConfig`."""
-    return parse_config({"model": {"method": method}, **settings}, origin=f"method {method!r}")
-
-
-def configure_at_once(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
-    """Return the configuration that a quick method is fitted with on the fly: a network is used as packaged."""
-    model = {"method": method} | ({"weights": "packaged"} if method == "unet" else {})
-    return parse_config({"model": model, **settings}, origin=f"method {method!r}")
-
-
-def read_config(path: str | Path) -> dict[str, Any]:
-    """Read a TOML run file into a plain mapping, not yet validated, so that overrides can be merged first."""
-    try:
-        with open(path, "rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-
-
-def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """Return `values` with `key.path=value` assignments laid over it; values are read as TOML, else as text."""
-    merged: dict[str, Any] = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals or not path.strip():
-            raise InputError(f"--set {assignment}: write it as key=value, for example model.hidden=64")
-        try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text
-        *parents, last = path.strip().split(".")
-        node = merged
-        for parent in parents:
-            node = node.setdefault(parent, {})
-            if not isinstance(node, dict):
-                raise InputError(f"--set {assignment}: {parent!r} is a value, not a table")
-        node[last] = value
-    return merged
-
-
-def as_mapping(config: RunConfig) -> dict[str, Any]:
-    """Return the configuration as a nested mapping without unset values, ready for TOML or JSON."""
-    mapping: dict[str, Any] = _ADAPTER.dump_python(config, mode="json", exclude_none=True)
-    return mapping
-
-
-def to_toml(config: RunConfig) -> str:
-    """Return the configuration as a TOML document that `read_config` reads back."""
-    return tomli_w.dumps(as_mapping(config))
-
-
-def _fault(error: dict[str, Any]) -> str:
-    """Tell one validation error in a line: the path, what is wrong, what was probably meant."""
-    location = [str(part) for part in error["loc"]]
-    # Below "model" pydantic names the method that it read the table as.
-    owner = location[:2] if location[0] == "model" else location[:1]
-    path = ".".join([location[0], *location[len(owner) :]])
-    kind, given = error["type"], error["input"]
-    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = [field.name for field in dataclasses.fields(_table(location))]
-        near = difflib.get_close_matches(location[-1], known, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-        return f"{path}: unknown key; {meant}"
-    if kind == "union_tag_invalid":
-        return f"model.method: unknown method {given['method']!r}; choose one of {', '.join(_names())}"
-    if kind == "union_tag_not_found" or (kind == "missing" and path == "model"):
-        return f"model.method: name the method, one of {', '.join(_names())}"
-    if kind in ("dataclass_type", "model_attributes_type"):
-        return f"{path}: must be a table of settings (got {given!r})"
-    message = error["msg"].removeprefix("Value error, ")
-    if kind == "tuple_type":
-        message = "must be a list, such as [64, 64]"
-    return f"{path}: {message}" if isinstance(given, dict) else f"{path}: {message} (got {given!r})"
-
-
-def _methods() -> dict[str, type]:
+def configurations() -> dict[str, type]:
     """Return the configuration of each method by the method's name."""
     members = get_args(get_args(MethodConfig)[0])
     return {cls.__dataclass_fields__["method"].default: cls for cls in members}
-
-
-def _names() -> list[str]:
-    """Return what `model.method` may say."""
-    return [*_methods(), *REFERENCE_NETWORKS]
-
-
-def _table(location: list[str]) -> type:
-    """Return the dataclass of the table that the last part of `location` was written in."""
-    if location[0] == "model" and len(location) > 2:
-        return _methods()[location[1]]
-    return ClimatologyConfig if location[0] == "climatology" and len(location) > 1 else RunConfig

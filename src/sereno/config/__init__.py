@@ -1,0 +1,51 @@
+"""The configuration of a run: frozen dataclasses, read from and written to TOML, validated."""
+
+from sereno.config.methods import (
+    DINEOF,
+    REFERENCE_NETWORKS,
+    Climatology,
+    ConvLSTM,
+    ConvLSTMUNet,
+    GriddedInterpolation,
+    Interpolation,
+    Linear,
+    MethodConfig,
+    OptimalInterpolation,
+    Persistence,
+    UNet,
+)
+from sereno.config.run import (
+    ClimatologyConfig,
+    RunConfig,
+    as_mapping,
+    configure,
+    configure_at_once,
+    override,
+    parse_config,
+    read_config,
+    to_toml,
+)
+
+__all__ = [
+    "DINEOF",
+    "REFERENCE_NETWORKS",
+    "Climatology",
+    "ClimatologyConfig",
+    "ConvLSTM",
+    "ConvLSTMUNet",
+    "GriddedInterpolation",
+    "Interpolation",
+    "Linear",
+    "MethodConfig",
+    "OptimalInterpolation",
+    "Persistence",
+    "RunConfig",
+    "UNet",
+    "as_mapping",
+    "configure",
+    "configure_at_once",
+    "override",
+    "parse_config",
+    "read_config",
+    "to_toml",
+]
