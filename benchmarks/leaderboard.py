@@ -51,7 +51,6 @@ COLUMNS = (
     "within 2σ",
     "std of z",
     "effective resolution (km)",
-    "near real time",
     "fit (s)",
     "fill (s a day)",
 )
@@ -138,13 +137,11 @@ def measured(sea: Sea, folder: Path, methods: list[str], minutes: float | None) 
             refused[method] = str(error)
     against = {"relative_to": YARDSTICK} if YARDSTICK in models else {}
     result = sereno.evaluate(cube, models, days=sea.scored, **against)
-    late = sereno.evaluate(cube, models, days=sea.scored, nrt=True)
     # A path of its own for the times of a fit: a model that was laid there by hand has none.
     times = {name: folder / f"{name}.json" for name in models}
     record = {
         "asked": methods,
         "scores": result.scores,
-        "near_real_time": {name: row["rmse"] for name, row in against_truth(late.scores).items()},
         "refused": refused,
         "fit_seconds": {n: json.loads(p.read_text())["fit_seconds"] for n, p in times.items() if p.exists()},
         "fill_seconds": {name: fill_seconds(cube, model) for name, model in models.items()},
@@ -161,18 +158,11 @@ def fill_seconds(cube: xr.Dataset, model: Model) -> float:
     return (time.perf_counter() - started) / len(days)
 
 
-def against_truth(scores: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the scores of the methods, against the truth where it is known."""
-    return dict(scores.get("truth", scores)["methods"])
-
-
 def rows(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the scores of the methods, best first, with their times and what near real time costs them."""
-    told = against_truth(record["scores"])
+    """Return the scores of the methods, best first: against the truth where it is known, with their times."""
+    told = record["scores"].get("truth", record["scores"])["methods"]
     timed = {
-        name: row
-        | {key: record[key].get(name) for key in ("fit_seconds", "fill_seconds")}
-        | {"late": record["near_real_time"][name] / row["rmse"]}
+        name: row | {key: record[key].get(name) for key in ("fit_seconds", "fill_seconds")}
         for name, row in told.items()
     }
     if YARDSTICK not in told:  # then the ratios are to something else
@@ -204,7 +194,6 @@ def cells(name: str, row: Mapping[str, Any]) -> list[str]:
         number(row["coverage_2sigma"], 3),
         number(row["z_std"], 3),
         number(row.get("effective_resolution"), 0),
-        number(row["late"], 3),
         number(row["fit_seconds"], 1),
         number(row["fill_seconds"], 3),
     ]
@@ -248,7 +237,7 @@ def mean_row(told: list[dict[str, Any]]) -> dict[str, Any]:
     for key in ("rmse", "bias", "crps", "coverage_1sigma", "coverage_2sigma", "z_std", "effective_resolution"):
         values = known([row.get(key) for row in told])
         means[key] = float(np.mean(values)) if values else None
-    for key in ("late", "fit_seconds", "fill_seconds"):
+    for key in ("fit_seconds", "fill_seconds"):
         values = known([row[key] for row in told])
         means[key] = float(np.mean(values)) if values else None
     errors = [row["rmse"] for row in told]
