@@ -26,7 +26,7 @@ from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.members import packaged, train_members
 from sereno.tiling import blend, plan
 
-TILE, HALO = 256, 64
+TILE, HALO = 448, 64
 """Cells of the tiles that a large map is cut into for the network, and of the context round each."""
 
 
