@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sereno import tasks
 from sereno.cli.options import (
     Days,
     Inputs,
@@ -27,7 +28,7 @@ from sereno.cli.options import (
     require_other_place,
     require_place_for_model,
 )
-from sereno.cli.progress import shown_progress
+from sereno.cli.progress import making_way, shown_progress
 from sereno.errors import InputError
 from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
 
@@ -98,11 +99,13 @@ def fit(
     on_tiles = len(inputs) == 1 and is_tile_folder(inputs[0])
     cube = None if on_tiles else open_input(inputs, run.variable, run.water, run.quality_level)
     model: Model | BareNetwork
-    with shown_progress() as progress:
+    with shown_progress() as progress, making_way(checkpoints):
         if cube is None:
             model = networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
         else:
             model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
+    if tasks.rank() > 0:
+        return
     workflow.save(model, output)
     if isinstance(model, workflow.Model):
         typer.echo(f"wrote {output}: {model.name} fitted on {model.description.training_period}")

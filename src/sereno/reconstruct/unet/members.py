@@ -20,7 +20,7 @@ from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.pool import Pool, pool
 from sereno.training import train_on
-from sereno.windows import Drawn
+from sereno.windows import Drawn, windows_of_epoch
 
 WEIGHTS = "unet.safetensors"
 """Weights that come with the package, in `sereno.data`."""
@@ -72,7 +72,7 @@ def train_members(
         windows = [window for window in drawn.of_epoch(0) if window.hidden.any()]
         samples = make(windows, seed=seed + member, progress=told)
         trained = train_on(
-            Pool(samples, config.steps_per_epoch * config.batch_size, seed + member),
+            Pool(samples, windows_of_epoch(config), seed + member),
             Pool(fixed),
             config,
             scale=1.0,
