@@ -168,6 +168,5 @@ def is_over(checkpoint: dict[str, Any], *, max_epochs: int, patience: int) -> bo
     valid = [epoch["valid_loss"] for epoch in state_in(checkpoint)["history"]]
     if not valid or state_in(checkpoint).get("done", 0):
         return False
-    return (
-        len(valid) >= max_epochs or not np.isfinite(valid[-1]) or len(valid) - 1 - int(np.argmin(valid)) >= patience
-    )
+    since_best = len(valid) - 1 - int(np.argmin(valid))
+    return len(valid) >= max_epochs or not np.isfinite(valid[-1]) or since_best >= patience
