@@ -7,7 +7,7 @@ DATA ?= ../shared
 
 WORK ?= pretraining/work
 
-.PHONY: help setup demo test test-keras check bench bench-basin leaderboard pretrain ablation bench-convlstm reference docs clean
+.PHONY: help setup demo test test-slurm test-keras check bench bench-basin leaderboard pretrain ablation bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -23,7 +23,10 @@ demo: setup       ## Run the whole job on a simulated sea; results in demo/
 	$(BIN)/sereno demo -o demo
 
 test: setup       ## Run the tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --ignore=tests/slurm
+
+test-slurm: setup ## Run the tests on a real SLURM of one node; as root, with Debian's slurmctld, slurmd, munge
+	$(BIN)/python -m pytest tests/slurm
 
 test-keras: $(KERAS)/.ready  ## Compare the networks with Keras itself, in an environment of its own
 	$(KERAS)/bin/python -m pytest tests/reference

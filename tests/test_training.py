@@ -2,6 +2,7 @@ import csv
 import logging
 import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from sereno.config import ConvLSTM
 from sereno.cube import make_cube
-from sereno.errors import InputError
+from sereno.errors import InputError, PausedError
 from sereno.features import encode, normalise
 from sereno.nets.thesis import ThesisNetwork
 from sereno.training import TrainedNetwork, train
@@ -191,3 +192,34 @@ def test_an_interrupt_stays_an_interrupt(cube: xr.Dataset, tmp_path: Path) -> No
     with pytest.raises(KeyboardInterrupt):
         train(cube, SMALL, folder=tmp_path, progress=interrupt)
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize("stops", [(1,), (6,), (8, 9, 17)], ids=["in the first epoch", "at its end", "often"])
+def test_a_training_that_makes_way_at_any_step_ends_as_one_that_never_did(
+    cube: xr.Dataset, tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    whole = train(cube, SMALL, folder=tmp_path / "whole")
+    for stop in stops:
+        with pytest.raises(PausedError, match=f"{stop} steps"):
+            train(cube, SMALL, folder=tmp_path / "parts", resume=True, progress=asked_to_make_way(stop))
+    parts = train(cube, SMALL, folder=tmp_path / "parts", resume=True)
+    assert parts.history == whole.history
+    assert equal(parts, whole)
+
+
+def asked_to_make_way(step: int) -> Callable[[str, float], None]:
+    """Return a progress that sends SIGUSR1 when so many steps are done."""
+
+    def report(stage: str, fraction: float) -> None:
+        if round(fraction * SMALL.max_epochs * SMALL.steps_per_epoch) == step:
+            signal.raise_signal(signal.SIGUSR1)
+
+    return report
+
+
+def test_a_training_that_ended_is_not_gone_on_with(cube: xr.Dataset, tmp_path: Path) -> None:
+    config = replace(SMALL, learning_rate=0.2, max_epochs=50, steps_per_epoch=2, patience=1)
+    ended = train(cube, config, folder=tmp_path)
+    again = train(cube, config, folder=tmp_path, resume=True)
+    assert again.history == ended.history
+    assert equal(again, ended)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from sereno import tasks
 from sereno.config import ConvLSTM, UNet
 from sereno.errors import InputError
 from sereno.features import VALIDATION_SHARE, Archive, HiddenWindow, Record, encode, land_channel, normalise
@@ -175,6 +176,11 @@ def plan_tiles(archive: Archive, config: ConvLSTM, *, seed: int) -> np.ndarray:
     return found
 
 
+def windows_of_epoch(config: ConvLSTM | UNet) -> int:
+    """Return how many windows all tasks that train together take in an epoch, where windows are drawn."""
+    return config.steps_per_epoch * config.batch_size * tasks.count()
+
+
 def windows_for(training: Archive, validation: Archive, config: ConvLSTM, *, seed: int) -> tuple[Windows, Windows]:
     """Return the windows to train on and to validate on, as the configuration asks.
 
@@ -184,7 +190,7 @@ def windows_for(training: Archive, validation: Archive, config: ConvLSTM, *, see
         If not one window has a hidden pixel.
     """
     if config.windows == "random":
-        drawn = Drawn(training, config, seed, config.steps_per_epoch * config.batch_size)
+        drawn = Drawn(training, config, seed, windows_of_epoch(config))
         fixed = Drawn(validation, config, seed, config.validation_windows or RANDOM_VALIDATION_WINDOWS, fixed=True)
         if next(fixed.of_epoch(0), None) is None:
             raise InputError("the validation days have too few observations to hide some of them")

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from sereno.cli import inputs, models  # the verbs enter the application as they are imported
+from sereno.cli import cluster, inputs, models  # the verbs enter the application as they are imported
 from sereno.cli.options import app
-from sereno.errors import InputError
+from sereno.errors import InputError, PausedError
 
-__all__ = ["app", "inputs", "main", "models"]
+__all__ = ["app", "cluster", "inputs", "main", "models"]
 
 
 def _show_version(asked: bool) -> None:
@@ -36,13 +36,16 @@ def _common(
 
 
 def main() -> None:
-    """Run the command line: exit 0 on success, 2 on an error of usage or input, 130 on Ctrl-C."""
+    """Run the command line: exit 0 on success, 2 on an error of usage or input, 75 if it made way, 130 on Ctrl-C."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         app(standalone_mode=True)
     except InputError as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(2)
+    except PausedError as error:
+        typer.secho(f"made way: {error}; --resume goes on", fg="yellow", err=True)
+        sys.exit(75)  # EX_TEMPFAIL: what the scripts of `submit` queue again
     except PermissionError as error:
         typer.secho(
             f"error: {error.filename}: no permission to write there; choose another place", fg="red", err=True

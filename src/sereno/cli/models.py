@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sereno import tasks
 from sereno.cli.options import (
     Days,
     Inputs,
@@ -30,7 +31,7 @@ from sereno.cli.options import (
     require_place_for_model,
     with_members,
 )
-from sereno.cli.progress import can_go_on, holds_files, shown_progress
+from sereno.cli.progress import can_go_on, holds_files, making_way, shown_progress
 from sereno.errors import InputError
 from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
 
@@ -121,11 +122,13 @@ def fit(
     if cube is not None:
         caution(cube, run)
     model: Model | BareNetwork
-    with shown_progress() as progress, can_go_on(checkpoints, "with --resume"):
+    with shown_progress() as progress, can_go_on(checkpoints, "with --resume"), making_way(checkpoints):
         if cube is None:
             model = networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
         else:
             model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
+    if tasks.rank() > 0:
+        return
     workflow.save(model, output)
     if isinstance(model, workflow.Model):
         typer.echo(f"wrote {output}: {model.name} fitted on {model.description.training_period}")

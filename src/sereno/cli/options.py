@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sereno import tasks
 from sereno.errors import InputError
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ def tell(notes: list[str], inserted: list[str]) -> None:
 
 
 def note(text: str) -> None:
-    """Print a note on standard error."""
-    typer.secho(f"note: {text}", fg="yellow", err=True)
+    """Print a note on standard error, once for all tasks."""
+    if tasks.rank() == 0:
+        typer.secho(f"note: {text}", fg="yellow", err=True)
 
 
 def open_for(

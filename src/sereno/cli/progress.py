@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from sereno import tasks
+from sereno.errors import InputError, PausedError
 
 if TYPE_CHECKING:
     from sereno.methods import Progress
@@ -34,9 +38,38 @@ def holds_files(folder: Path) -> bool:
 
 
 @contextmanager
+def making_way(checkpoints: Path) -> Iterator[None]:
+    """Make way on SIGUSR1 before and after a training, which itself writes a checkpoint then.
+
+    Raises
+    ------
+    PausedError
+        If the training went forward before, so that the next attempt begins further on.
+    InputError
+        If it did not: what comes before or after it will not fit into the next time limit either.
+    """
+
+    def newest() -> float:
+        return max((path.stat().st_mtime for path in checkpoints.rglob("last.ckpt")), default=0.0)
+
+    def make_way(*_: object) -> None:
+        if newest() > before:
+            raise PausedError("the training is done, and what follows it is not")
+        raise InputError("the time limit is too short for what comes before or after the training; give a longer one")
+
+    before, handler = newest(), signal.signal(signal.SIGUSR1, make_way)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, handler)
+
+
+@contextmanager
 def shown_progress() -> Iterator[Progress]:
-    """Show progress: bars on a terminal, otherwise a line for every twentieth part done."""
-    if sys.stderr.isatty():
+    """Show progress: bars on a terminal, otherwise a line for every twentieth part done; of the first task only."""
+    if tasks.rank() > 0:
+        yield lambda stage, fraction: None
+    elif sys.stderr.isatty():
         with _bars() as report:
             yield report
     else:

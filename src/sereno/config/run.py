@@ -84,6 +84,8 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> Ru
         Lists every fault: unknown keys with their path and the nearest known key, values of the wrong kind
         or out of range.
     """
+    # Where a run is computed is no part of what it is: `sereno.slurm` reads that table.
+    values = {key: value for key, value in values.items() if key != "slurm"}
     model = values.get("model")
     if isinstance(model, dict) and model.get("method") in REFERENCE_NETWORKS:
         network = {"method": "convlstm", **REFERENCE_NETWORKS[model["method"]]}

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
+from sereno import tasks
 from sereno.config import UNet
 from sereno.errors import InputError
 from sereno.features import Archive
@@ -26,7 +27,7 @@ _GUESS = "guess.json"
 
 @dataclass(frozen=True)
 class Kept:
-    """The first guess and the samples of a training, made once.
+    """The first guess and the samples of a training, made once; of tasks that train together the first keeps them.
 
     Attributes
     ----------
@@ -79,6 +80,8 @@ class Kept:
                 raise InputError(f"{self.folder}: cannot resume, not the same as before: {', '.join(changed)}")
             return FirstGuess.from_values(kept["guess"])
         guess = measure()
+        if tasks.rank() > 0:
+            return guess
         if not self.resume:
             for member in self.folder.glob("member-*"):
                 shutil.rmtree(member)
@@ -97,7 +100,7 @@ class Kept:
                 parts = [kept[key] for key in kept.files]
             return [tuple(part[n, ...] for part in parts) for n in range(len(parts[0]))]
         samples = make()
-        if samples:
+        if samples and tasks.rank() == 0:
             with _whole(path) as place, place.open("wb") as stream:
                 np.savez(stream, *(np.stack(part) for part in zip(*samples, strict=True)))
         return samples

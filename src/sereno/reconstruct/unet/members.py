@@ -21,7 +21,7 @@ from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.pool import Pool, pool
 from sereno.training import train_on
-from sereno.windows import Drawn, Sample
+from sereno.windows import Drawn, Sample, windows_of_epoch
 
 WEIGHTS = "unet.safetensors"
 """Weights that come with the package, in `sereno.data`."""
@@ -72,7 +72,7 @@ def train_members(
         drawn = Drawn(archives[0], config, seed + member, config.windows_kept)
         samples = kept.samples(f"{name}/samples", partial(_samples, make, drawn, seed + member, told))
         trained = train_on(
-            Pool(samples, config.steps_per_epoch * config.batch_size, seed + member),
+            Pool(samples, windows_of_epoch(config), seed + member),
             Pool(fixed),
             config,
             scale=1.0,

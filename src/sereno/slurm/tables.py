@@ -1,0 +1,165 @@
+"""The table ``[slurm]`` of a run file: which jobs, on what part of a cluster, in which environment."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import shlex
+from typing import Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from sereno.errors import InputError
+
+_STRICT = ConfigDict(extra="forbid")
+VERBS = ("prepare", "climatology", "describe", "tiles", "fit", "fill", "evaluate")
+"""What a job may run."""
+_TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Job:
+    """One command line of sereno, and where it needs other resources than the rest."""
+
+    run: str
+    """The command line, less the word sereno: ``fit cube.zarr -o model``."""
+    partition: str | None = None
+    gpus: int | None = Field(default=None, ge=0)
+    nodes: int | None = Field(default=None, ge=1)
+    tasks: int | None = Field(default=None, ge=1)
+    cpus: int | None = Field(default=None, ge=1)
+    memory: str | None = None
+    time: str | None = None
+    shards: int | None = Field(default=None, ge=1)
+
+    def __post_init__(self) -> None:
+        """Refuse what is no verb, and times that SLURM would not read."""
+        _check_time(self.time)
+        if self.verb not in VERBS:
+            raise ValueError(f"run must begin with one of {', '.join(VERBS)}, such as 'fit cube.zarr -o model'")
+        if self.shards is not None and self.verb != "fill":
+            raise ValueError(f"shards: only fill is shared out among jobs, not {self.verb}")
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the command line."""
+        try:
+            return shlex.split(self.run)
+        except ValueError as error:
+            raise ValueError(f"run cannot be read as a command line ({error})") from None
+
+    @property
+    def verb(self) -> str:
+        """What it does."""
+        return self.words[0] if self.words else ""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class SlurmConfig:
+    """The jobs of a run, one after the other, and what they need unless they say otherwise."""
+
+    jobs: list[Job] = Field(min_length=1)
+    """Each begins when the one before has succeeded."""
+    partition: str | None = None
+    """Partition; the cluster's default where not given."""
+    account: str | None = None
+    """Account that is charged."""
+    gpus: int = Field(default=0, ge=0)
+    """Graphics cards of a node."""
+    nodes: int = Field(default=1, ge=1)
+    """Nodes that a training is spread over; other jobs have one."""
+    tasks: int | None = Field(default=None, ge=1)
+    """Tasks of a node that train together; one for each of its graphics cards where not given."""
+    cpus: int | None = Field(default=None, ge=1)
+    """CPUs of a task."""
+    memory: str | None = None
+    """Memory of a node, such as 64G."""
+    time: str | None = None
+    """Time limit; a training crosses any number of them."""
+    shards: int = Field(default=1, ge=1)
+    """Jobs that a fill is shared out among."""
+    notice: int = Field(default=120, ge=1, le=65535)
+    """Seconds before the time limit at which a training is asked to make way."""
+    modules: list[str] = Field(default_factory=list)
+    """Environment modules to load."""
+    conda: str | None = None
+    """Conda environment to activate."""
+    venv: str | None = None
+    """Folder of a virtual environment to activate."""
+    options: list[str] = Field(default_factory=list)
+    """Further options of sbatch, such as --qos=long."""
+
+    def __post_init__(self) -> None:
+        """Refuse two environments, and times that SLURM would not read."""
+        _check_time(self.time)
+        if self.conda is not None and self.venv is not None:
+            raise ValueError("conda and venv: activate one of them")
+        for option in self.options:
+            if not option.startswith("-"):
+                raise ValueError(f"options: {option!r} is none of sbatch; write it as --name=value")
+
+    def of(self, job: Job) -> SlurmConfig:
+        """Return the settings with those of one job laid over them."""
+        own = {key: value for key, value in dataclasses.asdict(job).items() if key != "run" and value is not None}
+        return dataclasses.replace(self, jobs=[job], **own)
+
+
+_ADAPTER: TypeAdapter[SlurmConfig] = TypeAdapter(SlurmConfig)
+
+
+def parse_slurm(values: dict[str, Any], *, origin: str, told: dict[str, Any]) -> SlurmConfig:
+    """Validate the table ``[slurm]`` of a run file.
+
+    Parameters
+    ----------
+    values
+        The whole run file.
+    told
+        Settings of the command line, laid over those of the table and of every job.
+
+    Raises
+    ------
+    InputError
+        Lists every fault with its path.
+    """
+    table = values.get("slurm")
+    if not isinstance(table, dict):
+        raise InputError(f"{origin}: slurm: a table [slurm] with at least one of [[slurm.jobs]] is needed")
+    told = {key: value for key, value in told.items() if value is not None}
+    try:
+        config = _ADAPTER.validate_python(table | told)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_fault(dict(item))}" for item in error.errors())
+        raise InputError(f"{origin}:\n{faults}") from None
+    over = {key: value for key, value in told.items() if key in Job.__dataclass_fields__}
+    config = dataclasses.replace(config, jobs=[dataclasses.replace(job, **over) for job in config.jobs])
+    for number, job in enumerate(config.jobs, 1):
+        own = config.of(job)
+        if job.verb == "fit" and own.gpus and (own.tasks or 0) > own.gpus:
+            raise InputError(
+                f"{origin}: slurm.jobs {number}: {own.tasks} tasks cannot share {own.gpus} graphics cards of a node; "
+                "leave tasks out for one each"
+            )
+    return config
+
+
+def _check_time(text: str | None) -> None:
+    if text is not None and not _TIME.fullmatch(text):
+        raise ValueError(f"time {text!r}: write it as minutes, hours:minutes:seconds or days-hours")
+
+
+def _fault(error: dict[str, Any]) -> str:
+    """Tell one validation error in a line: the path, what is wrong, what was probably meant."""
+    location = [str(part) for part in error["loc"]]
+    path = ".".join(["slurm", *location])
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        known = [field.name for field in dataclasses.fields(Job if location[0] == "jobs" else SlurmConfig)]
+        near = difflib.get_close_matches(location[-1], known, n=1)
+        return f"{path}: unknown key; {f'did you mean {near[0]!r}?' if near else 'known keys: ' + ', '.join(known)}"
+    if error["type"] == "missing":
+        wanted = "add [[slurm.jobs]] with run = 'fit cube.zarr -o model'" if path == "slurm.jobs" else "is needed"
+        return f"{path}: {wanted}"
+    message, given = error["msg"].removeprefix("Value error, "), error["input"]
+    return f"{path}: {message}" if isinstance(given, dict) else f"{path}: {message} (got {given!r})"
