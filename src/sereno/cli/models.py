@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sereno.cli.filling import shard_of, told_of
 from sereno.cli.options import (
     Days,
     Inputs,
@@ -27,7 +28,7 @@ from sereno.cli.options import (
     require_other_place,
     require_place_for_model,
 )
-from sereno.cli.progress import shown_progress
+from sereno.cli.progress import can_go_on, shown_progress
 from sereno.errors import InputError
 from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
 
@@ -154,14 +155,25 @@ def fill(
         bool, typer.Option("--keep-observed", help="Leave observed pixels as they are.")
     ] = False,
     unpacked: Annotated[bool, typer.Option("--unpacked", help="Write float32 instead of counts of 0.01 K.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes at work.")] = 1,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Fill part I of N only: for the jobs of an array.")
+    ] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Finish what all shards have filled.")] = False,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Take in new and late days, and leave untouched what they do not bear on."),
+    ] = False,
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
 ) -> None:
     """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
     from sereno import workflow
-    from sereno.io.write import require_place_for_analysis, write_analysis
+    from sereno.filling import fill_to, store_of
+    from sereno.io.write import require_place_for_analysis
 
+    part = None if shard is None else shard_of(shard)
     require_other_place(inputs, output)
     require_place_for_analysis(output)
     named = model_or_name(method)
@@ -169,12 +181,23 @@ def fill(
         note(PACKAGED)
     told = None if isinstance(named, str) else workflow.settings_of(named)
     cube = open_for(inputs, told, variable, water, quality)
-    with shown_progress() as progress:
-        model = workflow.model_for(cube, named, days=days, nrt=nrt, progress=progress)
-        analysis = workflow.fill(cube, model, days=days, nrt=nrt, keep_observed=keep_observed)
-        product = workflow.product_of(cube, model)
-        paths = write_analysis(analysis, output, product=product, packed=not unpacked, progress=progress)
-    typer.echo(f"wrote {output if len(paths) > 1 else paths[0]}: {analysis.sizes['time']} days by {model.name}")
+    with shown_progress() as progress, can_go_on(store_of(output)):
+        done = fill_to(
+            cube,
+            named,
+            output,
+            days=days,
+            nrt=nrt,
+            keep_observed=keep_observed,
+            packed=not unpacked,
+            workers=workers,
+            shard=part,
+            merge=merge,
+            update=update,
+            progress=progress,
+        )
+    for line in told_of(done):
+        typer.echo(line)
 
 
 @app.command(epilog="Example: `sereno evaluate l3s/ -m climatology -m interpolation -m model -o scores`")
