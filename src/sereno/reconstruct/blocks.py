@@ -115,15 +115,13 @@ def _block(
     np.ndarray
         Mean, std, source and age of the data stacked, float32 (4, n, lat, lon).
     """
-    seen = [np.where(water, np.asarray(part, dtype=np.float32), np.float32(np.nan)) for part in seen]
     stacked = np.empty((4, len(block), *water.shape), np.float32)
     start = 0
     for run in np.split(block, np.flatnonzero(np.diff(block) != 1) + 1):
         first, last = run[0] - half, run[-1] + half + 1
         here = slice(np.searchsorted(context, first), np.searchsorted(context, last))
-        before = max(-first, 0)
-        padding = (before, last - first - before - (here.stop - here.start))
-        values, *rest = (np.pad(part[here], (padding, (0, 0), (0, 0)), constant_values=np.nan) for part in seen)
+        at = slice(max(-first, 0), max(-first, 0) + here.stop - here.start)
+        values, *rest = (_at_sea(part[here], at, last - first, water) for part in seen)
         part = slice(start, start + len(run))
         stacked[0, part], stacked[1, part] = reconstruct_block(values, days[part], *rest)
         observed = np.isfinite(values[margin : len(values) - margin])
@@ -132,6 +130,13 @@ def _block(
     stacked[:, :, ~water] = np.nan
     stacked[2, :, ~water] = 0
     return stacked
+
+
+def _at_sea(part: np.ndarray, at: slice, days: int, water: np.ndarray) -> np.ndarray:
+    """Return maps of so many days, float32, with those of `part` in their place over water, and NaN elsewhere."""
+    values = np.full((days, *water.shape), np.nan, np.float32)
+    np.copyto(values[at], part, where=water, casting="same_kind")  # the only copy: a context may fill the memory
+    return values
 
 
 def _source_and_age(observed: np.ndarray, half: int, *, ahead: bool) -> tuple[np.ndarray, np.ndarray]:
