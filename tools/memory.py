@@ -26,7 +26,7 @@ from sereno.io.artefact import ModelDescription
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.workflow import Model
 
-PATCH, DAYS, SPACING, CORNER = (126, 174), 91, 1 / 112, (30.0, -18.0)
+PATCH, DAYS, SPACING, CORNER = (48, 64), 91, 1 / 112, (30.0, -18.0)
 
 
 def laid_out(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -53,9 +53,10 @@ def make_sea(folder: Path, shape: tuple[int, int]) -> None:
 
 
 def patch() -> xr.Dataset:
-    """Return the small sea."""
-    sea = twin_sea(TwinSeaConfig(days=DAYS, shape=PATCH, spacing=SPACING, centre=(36.0, 0.0)))
-    return sea[["sst", "water"]]
+    """Return the small sea, as if its cells were as small as those of the large one."""
+    sea = twin_sea(TwinSeaConfig(days=DAYS, shape=PATCH))[["sst", "water"]]
+    axes = {dim: 36 + SPACING * np.arange(size) for dim, size in zip(("lat", "lon"), PATCH, strict=True)}
+    return sea.assign_coords({dim: (dim, values, sea[dim].attrs) for dim, values in axes.items()})
 
 
 def measure(method: str, folder: Path, shape: tuple[int, int]) -> None:
