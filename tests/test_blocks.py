@@ -37,9 +37,9 @@ def weighted_window(values: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, n
     return np.stack(mean).astype(np.float32), np.broadcast_to(date[:, None, None], (len(days), *SHAPE))
 
 
-def oracle(cube: xr.Dataset, position: int, half: int, margin: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same mean, and the source, which takes no heed of the margin, an image at a time."""
-    water = cube["water"].values
+def oracle(cube: xr.Dataset, position: int, half: int, margin: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same mean, and source and age of the data, which take no heed of the margin, an image at a time."""
+    water, age = cube["water"].values, np.full(SHAPE, np.nan)
     total, ever = np.zeros(SHAPE), np.zeros(SHAPE, bool)
     reach = half + margin
     for lag in range(-reach, reach + 1):
@@ -48,9 +48,10 @@ def oracle(cube: xr.Dataset, position: int, half: int, margin: int) -> tuple[np.
         image = np.where(water, image, np.nan)
         total += (lag + reach + 1) * np.where(np.isnan(image), 0.5, image)
         ever |= np.isfinite(image) & (abs(lag) <= half)
+        age = np.where(np.isfinite(image) & (-half <= lag <= 0), -lag, age)
     here = cube["sst"].notnull().values[position]
     source = np.where(here, OBSERVED, np.where(ever, FILLED, BEYOND_SUPPORT))
-    return np.where(water, total, np.nan), np.where(water, source, 0)
+    return np.where(water, total, np.nan), np.where(water, source, 0), age
 
 
 @given(
@@ -77,7 +78,8 @@ def test_every_day_gets_its_own_window_however_days_are_chosen_and_blocks_cut(
     ).compute()
     np.testing.assert_array_equal(analysis["time"], days)
     for row, position in enumerate(chosen):
-        mean, source = oracle(cube, position, half, margin)
+        mean, source, age = oracle(cube, position, half, margin)
+        np.testing.assert_array_equal(analysis["data_age"][row], age)
         np.testing.assert_array_equal(analysis["mean"][row], mean.astype(np.float32))
         np.testing.assert_array_equal(analysis["source"][row], source)
         date = (cube["time"].values[position] - np.datetime64("2020-01-01")) / np.timedelta64(1, "D")

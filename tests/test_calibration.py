@@ -126,6 +126,17 @@ def test_drawn_errors_have_the_variances_and_the_length() -> None:
     assert lagged / shared.var() == pytest.approx(np.exp(-0.5), abs=0.03)
 
 
+def test_the_conditions_of_a_day_do_not_depend_on_the_days_that_share_its_block() -> None:
+    values = np.random.default_rng(0).normal(size=(WINDOW + 11, 3, 4)).astype(np.float32)
+    values[np.random.default_rng(1).random(values.shape) < 0.5] = np.nan
+    known = {"scale": np.ones((3, 4)), "water": np.ones((3, 4), bool), "noise": 0.1}
+    together = conditions(values, **known)
+    for day in range(12):
+        alone = conditions(values[day : day + WINDOW], **known)
+        for found, expected in zip(together, alone, strict=True):
+            np.testing.assert_allclose(found[day], expected[0], rtol=1e-12)
+
+
 def test_conditions_are_those_of_a_count_by_hand() -> None:
     half = WINDOW // 2
     values = np.full((WINDOW, 1, 2), np.nan, np.float32)

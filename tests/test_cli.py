@@ -208,7 +208,7 @@ def test_prepare_coarsens_takes_the_anomaly_and_goes_on_with_new_days(run: Run, 
     assert read(tmp_path / "cube.zarr")["anomaly"].notnull().any()
     result = run("prepare", *files[:5], "-o", tmp_path / "cube.zarr", "--grid", "1/4", "--resample", "nearest")
     assert result.code == 2
-    assert "was prepared with other settings" in result.err
+    assert "was made by sereno prepare with other settings" in result.err
 
 
 # describe
@@ -853,15 +853,19 @@ def interrupt(words: list[str], *, at: str, folder: Path) -> tuple[int, str]:
     return process.returncode, rest
 
 
-@pytest.mark.parametrize("output", ["out.nc", "out.zarr"])
-def test_ctrl_c_while_filling_leaves_the_old_file_and_nothing_half_written(tmp_path: Path, output: str) -> None:
+@pytest.mark.parametrize(("output", "store"), [("out.nc", "out.nc.filling.zarr"), ("out.zarr", "out.zarr")])
+def test_ctrl_c_while_filling_is_no_end_of_it(tmp_path: Path, output: str, store: str) -> None:
     write_cube(a_cube(days=60, shape=(300, 400)), tmp_path / "cube.zarr")
     words = ["fill", "cube.zarr", "-m", "climatology", "-o", output]
-    code, told = interrupt(words, at="write: ", folder=tmp_path)
+    code, told = interrupt(words, at="fill: ", folder=tmp_path)
     assert code == 130
     assert "Traceback" not in told
-    assert "interrupted" in told
-    assert [path.name for path in tmp_path.iterdir()] == ["cube.zarr"]
+    assert f"{store} is unfinished: run the same command again to go on" in told
+    assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", store}
+    command = [sys.executable, "-m", "sereno.cli", *words]
+    done = subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, text=True)
+    assert done.stdout == f"wrote {output}: 60 days by climatology\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", output}
 
 
 def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(tmp_path: Path, sea: Path) -> None:

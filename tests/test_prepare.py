@@ -288,7 +288,7 @@ def test_other_settings_are_refused_and_listed(tmp_path: Path, files: Path, mask
     before = stamps(store)
     told = refusal(files, store, grid="1/16", water=mask, climatology=climatology, resample="nearest")
     lines = told.splitlines()
-    assert lines[0] == f"{store}: was prepared with other settings:"
+    assert lines[0] == f"{store}: was made by sereno prepare with other settings:"
     assert "  grid: 1/24 there, 1/16 now" in lines
     assert "  resample: mean there, nearest now" in lines
     assert {line.partition(":")[0].strip() for line in lines[1:-1]} == {"water", "grid", "resample", "climatology"}
@@ -334,7 +334,7 @@ def test_an_interrupted_preparation_goes_on_to_the_same_store(
     store, options = tmp_path / "cube.zarr", {"grid": "1/24", "climatology": climatology}
     with pytest.raises(Stopped):
         prepare(files, store, progress=stop_after(days), **options)
-    with pytest.raises(InputError, match=r"cube\.zarr: its preparation was interrupted; run the same sereno prepare"):
+    with pytest.raises(InputError, match=r"cube\.zarr: its making was interrupted; run the same command"):
         open_cube(store)
     (store / "sst" / "0.0.0123.partial").write_bytes(b"what a killed process leaves")
     before, marked = stamps(store), np.flatnonzero(zarr.open_array(store / "prepared", mode="r")[:] == DONE)

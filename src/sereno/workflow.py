@@ -147,9 +147,15 @@ def fill(
         If the model does not fit the cube, or the cube has no day in the period.
     """
     model = model_for(cube, model, days=days, nrt=nrt, progress=progress)
+    return fill_days(cube, model, select_period(cube, days)["time"].values, nrt=nrt, keep_observed=keep_observed)
+
+
+def fill_days(
+    cube: xr.Dataset, model: Model, wanted: np.ndarray, *, nrt: bool = False, keep_observed: bool = False
+) -> xr.Dataset:
+    """Reconstruct chosen days of a cube, ascending, by a fitted model; see `fill`."""
     check_fits(model.description, cube)
     seen = visible_part(cube)
-    wanted = select_period(seen, days)["time"].values
     if nrt:
         each = [model.reconstructor.reconstruct(seen.sel(time=slice(None, day)), np.array([day])) for day in wanted]
         analysis = xr.concat(each, "time", data_vars="minimal", coords="minimal", compat="override", join="override")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sereno import tasks
+from sereno.cli.filling import shard_of, told_of
 from sereno.cli.options import (
     Days,
     Inputs,
@@ -180,6 +181,15 @@ def fill(
         bool, typer.Option("--keep-observed", help="Leave observed pixels as they are.")
     ] = False,
     unpacked: Annotated[bool, typer.Option("--unpacked", help="Write float32 instead of counts of 0.01 K.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes at work.")] = 1,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Fill part I of N only: for the jobs of an array.")
+    ] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Finish what all shards have filled.")] = False,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Take in new and late days, and leave untouched what they do not bear on."),
+    ] = False,
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
@@ -187,8 +197,10 @@ def fill(
     """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
     from sereno import workflow
     from sereno.config import configure_at_once
-    from sereno.io.write import require_place_for_analysis, write_analysis
+    from sereno.filling import fill_to, store_of
+    from sereno.io.write import require_place_for_analysis
 
+    part = None if shard is None else shard_of(shard)
     require_other_place(inputs, output)
     require_place_for_analysis(output)
     require_periods({"--days": days})
@@ -199,12 +211,23 @@ def fill(
     cube = open_for(inputs, None if isinstance(named, str) else run, variable, water, quality)
     if not fitted:
         caution(cube, run)
-    with shown_progress() as progress:
-        model = workflow.model_for(cube, named, days=days, nrt=nrt, progress=progress)
-        analysis = workflow.fill(cube, model, days=days, nrt=nrt, keep_observed=keep_observed)
-        product = workflow.product_of(cube, model)
-        paths = write_analysis(analysis, output, product=product, packed=not unpacked, progress=progress)
-    typer.echo(f"wrote {output if len(paths) > 1 else paths[0]}: {analysis.sizes['time']} days by {model.name}")
+    with shown_progress() as progress, can_go_on(store_of(output), "again"):
+        done = fill_to(
+            cube,
+            named,
+            output,
+            days=days,
+            nrt=nrt,
+            keep_observed=keep_observed,
+            packed=not unpacked,
+            workers=workers,
+            shard=part,
+            merge=merge,
+            update=update,
+            progress=progress,
+        )
+    for line in told_of(done):
+        typer.echo(line)
 
 
 @app.command(epilog="Example: `sereno evaluate l3s/ -m climatology -m interpolation -m model -o scores`")

@@ -207,6 +207,15 @@ def load_model(model_dir: str | Path) -> tuple[State, ModelDescription]:
     return State(values, tensors, fields), description
 
 
+def fingerprint(state: State) -> str:
+    """Return what tells a fitted method from any other: a digest of all that it remembers."""
+    digest = hashlib.sha256(json.dumps(state.values, sort_keys=True, default=lambda value: value.tolist()).encode())
+    fields = {} if state.fields is None else {str(name): field.values for name, field in state.fields.items()}
+    for name, array in sorted({**state.tensors, **fields}.items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:12]
+
+
 def check_fits(description: ModelDescription, cube: xr.Dataset) -> None:
     """Make sure that a model may be used on a cube.
 

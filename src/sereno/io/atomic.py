@@ -18,8 +18,8 @@ from uuid import uuid4
 
 import dask
 import xarray as xr
-from dask.system import CPU_COUNT
 
+from sereno.cores import cores
 from sereno.errors import InputError
 from sereno.methods import Progress, silent
 from sereno.reconstruct.blocks import telling
@@ -64,6 +64,31 @@ def atomic_path(path: str | Path, *, replaces: tuple[str, ...] = ()) -> Iterator
     except BaseException:  # Ctrl-C too must leave nothing behind
         _remove(temporary)
         raise
+
+
+@contextmanager
+def first_come(path: str | Path) -> Iterator[Path]:
+    """Lend a temporary path for a folder that becomes `path`, unless another process was there first.
+
+    Of many that make the same folder at once, the first to end makes it, and what the others made is dropped.
+
+    Raises
+    ------
+    InputError
+        If the parent is missing or cannot be written to.
+    """
+    target = Path(path).resolve()
+    _refuse_parent(target)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+    try:
+        yield temporary
+        try:
+            os.rename(temporary, target)
+        except OSError:  # a folder that is not empty stands there
+            if not target.is_dir():
+                raise
+    finally:
+        _remove(temporary)
 
 
 @contextmanager
@@ -184,7 +209,7 @@ def _threads(progress: Progress) -> Iterator[None]:
     progress("write", 0.0)
     # A pool of our own, because after an interruption the tasks at work must end before the files are removed.
     with (
-        ThreadPoolExecutor(dask.config.get("num_workers", None) or CPU_COUNT) as pool,
+        ThreadPoolExecutor(cores()) as pool,
         dask.config.set(scheduler="threads", pool=pool),
         telling(lambda fraction: progress("write", fraction)),
     ):

@@ -155,7 +155,8 @@ def _fill(
         progress("write", 1.0)
         return store.prepared
     store.begin()
-    prepared = store.extend(last)
+    store.extend(int((last - store.first_day).astype(int)) + 1)
+    prepared = store.prepared
     _stage_climatology(store, recipe, progress)
     targets = [target for task in tasks for target in task.targets]
     _write_empty(store, prepared, np.setdiff1d(np.flatnonzero(prepared == NOT_YET), targets))

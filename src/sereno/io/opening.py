@@ -15,7 +15,7 @@ from sereno.errors import InputError
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 STATUS, UNFINISHED = "preparation", "unfinished"
-"""Attribute of a prepared store, and its value from the first change of a preparation to its end."""
+"""Attribute of a store that is filled piece by piece, and its value from the first change to the last."""
 _SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5")
 
 
@@ -72,7 +72,7 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise damaged(path, error) from None
     if dataset.attrs.get(STATUS) == UNFINISHED:
-        raise InputError(f"{path}: its preparation was interrupted; run the same sereno prepare again to finish it")
+        raise InputError(f"{path}: its making was interrupted; run the same command again to finish it")
     return dataset
 
 

@@ -7,15 +7,17 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import dask
 from dask.base import compute as dask_compute
 from dask.callbacks import Callback
 from dask.delayed import delayed
 from dask.system import CPU_COUNT
+from threadpoolctl import threadpool_limits
 
 from sereno.errors import InputError
 
@@ -27,7 +29,7 @@ _SECONDS_A_FILE, _SECONDS_A_CELL, _WORTH_SECONDS = 0.03, 2e-7, 10
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Pool = ProcessPoolExecutor | None
+Pool = ProcessPoolExecutor | ThreadPoolExecutor | None
 """None stands for this process."""
 
 
@@ -56,6 +58,10 @@ def worker_pool(workers: int) -> Iterator[Pool]:
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent)
     try:
         yield pool
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():  # a task may take hours
+            process.terminate()
+        raise
     except BrokenProcessPool:
         raise InputError(
             "a worker process was killed, perhaps for lack of memory; run again with fewer of them (--workers)"
@@ -79,13 +85,17 @@ def compute(
 
     call = delayed(function, traverse=False)
     calls = [call(task, dask_key_name=f"task-{number}") for number, task in enumerate(tasks)]
-    how: dict[str, Any] = {"scheduler": "sync"} if pool is None else {"scheduler": "processes", "pool": pool}
+    scheduler = "threads" if isinstance(pool, ThreadPoolExecutor) else "processes"
+    how: dict[str, Any] = {"scheduler": "sync"} if pool is None else {"scheduler": scheduler, "pool": pool}
     with Callback(posttask=report):
         return list(dask_compute(*calls, chunksize=1, optimize_graph=False, **how))
 
 
 def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end with it even if it is killed."""
+    """Leave Ctrl-C to the parent, end with it even if it is killed, and keep to a core."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which comes later
+    threadpool_limits(1)  # of what is loaded
+    dask.config.set(num_workers=1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

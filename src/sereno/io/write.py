@@ -37,7 +37,7 @@ SST_TYPES: dict[SstType, tuple[str, str]] = {
     "unknown": ("sea_surface_temperature", "SST"),
 }
 """CF standard name of each kind of temperature, and its code in GHRSST file names."""
-_PARTS = ["mean", "std", "source", "water"]
+_PARTS = ["mean", "std", "source", "data_age", "water"]
 _ZERO_CELSIUS = 273.15
 _STEP = 0.01
 """Kelvin of one packed count."""
@@ -45,6 +45,7 @@ _PACKING = {"dtype": "int16", "scale_factor": _STEP, "_FillValue": np.int16(-327
 _SST_COUNTS, _ERROR_COUNTS = (-300, 4500), (0, 32767)
 """Counts that readers take for valid; what lies outside reads as missing."""
 _TIME_ENCODING = {"dtype": "int32", "units": "seconds since 1981-01-01 00:00:00", "calendar": "standard"}
+_AGE_ENCODING = {"dtype": "int16", "_FillValue": np.int16(-1)}
 _STANDARD_NAME_TABLE = "CF Standard Name Table v93"
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -92,8 +93,9 @@ def write_analysis(
     ----------
     analysis
         ``mean`` and ``std`` (time, lat, lon), NaN on land; ``source`` int8 (0 land, 1 observed, 2 filled, 3 beyond
-        support); ``water`` bool (lat, lon). Other variables are left out. ``attrs["field"]`` names the field,
-        ``sst`` where it says nothing; ``mean.attrs["units"]`` its unit.
+        support); ``data_age``, days since the last observation, NaN where there is none; ``water`` bool (lat, lon).
+        Other variables are left out. ``attrs["field"]`` names the field, ``sst`` where it says nothing;
+        ``mean.attrs["units"]`` its unit.
     path
         ``OUT.nc``, ``OUT.zarr``, or a folder, which gets a file a day with a name after the manner of GHRSST.
     product
@@ -121,7 +123,7 @@ def write_analysis(
     analysis = analysis[_PARTS]  # or a climatology beside them would be computed in vain
     require_place_for_analysis(path)
     if path.suffix in (".nc", ".zarr"):
-        dataset, encoding = _level4(analysis, product, packed)
+        dataset, encoding = level4(analysis, product, packed)
         return [write_dataset(dataset, path, encoding=encoding, progress=progress)]
     return _write_days(analysis, path, product, packed, progress)
 
@@ -147,20 +149,20 @@ def _write_days(analysis: xr.Dataset, folder: Path, product: Product, packed: bo
         days = analysis.isel(time=slice(first, first + block)).compute(scheduler="threads")
         for position in range(days.sizes["time"]):
             day = days.isel(time=[position])
-            dataset, encoding = _level4(day, product, packed)
+            dataset, encoding = level4(day, product, packed)
             paths.append(write_dataset(dataset, folder / f"{_identifier(day, product)}.nc", encoding=encoding))
         progress("write", len(paths) / total)
     return paths
 
 
-def _level4(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[xr.Dataset, Encoding]:
+def level4(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[xr.Dataset, Encoding]:
     """Lay an analysis out as a level-4 product; returns the dataset, as lazy as it came, and its encoding."""
     is_sst = _is_sst(analysis)
     variables, encoding = _temperature(analysis, product, packed) if is_sst else (_other_field(analysis), {})
     main, error = variables
-    variables[main].attrs["ancillary_variables"] = f"{error} source_flag mask"
+    variables[main].attrs["ancillary_variables"] = f"{error} source_flag data_age mask"
     if is_sst:
-        variables["sea_ice_fraction"] = xr.full_like(analysis["mean"], np.nan).assign_attrs(
+        variables["sea_ice_fraction"] = xr.full_like(analysis["mean"].drop_attrs(), np.nan).assign_attrs(
             standard_name="sea_ice_area_fraction",
             long_name="sea ice area fraction",
             units="1",
@@ -168,12 +170,12 @@ def _level4(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[xr.Da
             comment="Not estimated: every value is missing. The variable stands here because GDS 2.1 asks for it.",
         )
         encoding["sea_ice_fraction"] = {"dtype": "int8", "scale_factor": _STEP, "_FillValue": np.int8(-128)}
-    dataset = xr.Dataset({**variables, **_flags(analysis)})
+    dataset = xr.Dataset({**variables, **_flags(analysis), "data_age": _data_age(analysis)})
     dataset = (
         dataset.transpose(*DIMS).drop_vars(set(dataset.coords) - set(DIMS)).assign_coords(_coordinates(analysis))
     )
     dataset.attrs = _global_attributes(analysis, product)
-    return dataset, {**encoding, "time": dict(_TIME_ENCODING)}
+    return dataset, {**encoding, "data_age": dict(_AGE_ENCODING), "time": dict(_TIME_ENCODING)}
 
 
 def _field_name(analysis: xr.Dataset) -> str:
@@ -287,6 +289,18 @@ def _flags(analysis: xr.Dataset) -> Variables:
         "comment": "beyond_support: filled where nothing was observed within the window of the method.",
     }
     return {"mask": mask, "source_flag": source}
+
+
+def _data_age(analysis: xr.Dataset) -> xr.DataArray:
+    """Return ``data_age``, whole days with NaN where missing."""
+    age: xr.DataArray = analysis["data_age"].where(analysis["water"]).astype("float32")
+    return age.assign_attrs(
+        long_name="days since the last observation",
+        units="day",  # not days, which readers take for a time difference
+        valid_min=np.int16(0),
+        coverage_content_type="auxiliaryInformation",
+        comment="0 where observed on the day itself; missing where nothing was observed within the window before it.",
+    )
 
 
 def _coordinates(analysis: xr.Dataset) -> Variables:

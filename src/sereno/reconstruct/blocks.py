@@ -58,8 +58,9 @@ def by_block(
     Returns
     -------
     xr.Dataset
-        ``mean``, ``std`` (float32, NaN on land) and ``source`` (int8: 0 land, 1 observed, 2 filled, 3 beyond
-        support, which is a cell not seen once within the window); dask arrays of a block of days a chunk.
+        ``mean``, ``std`` (float32, NaN on land), ``source`` (int8: 0 land, 1 observed, 2 filled, 3 beyond support,
+        which is a cell not seen once within the window) and ``data_age`` (float32: days since the last observation,
+        0 on its day, NaN on land and where there is none within the window); dask arrays of a block of days a chunk.
 
     Raises
     ------
@@ -78,13 +79,14 @@ def by_block(
         seen = [variable.isel(time=chosen).data for variable in handed]
         at = cube["time"].values[block]
         result = lazy_block(seen, context, block, at, water, half, margin, ahead, reconstruct_block)
-        parts.append(da.from_delayed(result, shape=(3, len(block), *water.shape), dtype=np.float32))
+        parts.append(da.from_delayed(result, shape=(4, len(block), *water.shape), dtype=np.float32))
     stacked = da.concatenate(parts, axis=1)
     return xr.Dataset(
         {
             "mean": (DIMS, stacked[0]),
             "std": (DIMS, stacked[1]),
             "source": (DIMS, stacked[2].astype("int8")),
+            "data_age": (DIMS, stacked[3]),
         },
         coords={"time": np.asarray(days).astype("datetime64[ns]"), "lat": cube["lat"], "lon": cube["lon"]},
     )
@@ -128,33 +130,47 @@ def _block(
     Returns
     -------
     np.ndarray
-        Mean, std and source stacked, float32 (3, n, lat, lon).
+        Mean, std, source and age of the data stacked, float32 (4, n, lat, lon).
     """
-    seen = [np.where(water, np.asarray(part, dtype=np.float32), np.float32(np.nan)) for part in seen]
-    stacked = np.empty((3, len(block), *water.shape), np.float32)
+    stacked = np.empty((4, len(block), *water.shape), np.float32)
     start = 0
     for run in np.split(block, np.flatnonzero(np.diff(block) != 1) + 1):
         first, last = run[0] - half, run[-1] + half + 1
         here = slice(np.searchsorted(context, first), np.searchsorted(context, last))
-        before = max(-first, 0)
-        padding = (before, last - first - before - (here.stop - here.start))
-        values, *rest = (np.pad(part[here], (padding, (0, 0), (0, 0)), constant_values=np.nan) for part in seen)
+        at = slice(max(-first, 0), max(-first, 0) + here.stop - here.start)
+        values, *rest = (_at_sea(part[here], at, last - first, water) for part in seen)
         part = slice(start, start + len(run))
         stacked[0, part], stacked[1, part] = reconstruct_block(values, days[part], *rest)
-        stacked[2, part] = _source(np.isfinite(values[margin : len(values) - margin]), half - margin, ahead=ahead)
+        observed = np.isfinite(values[margin : len(values) - margin])
+        stacked[2, part], stacked[3, part] = _source_and_age(observed, half - margin, ahead=ahead)
         start += len(run)
-    stacked[:2, :, ~water] = np.nan
+    stacked[:, :, ~water] = np.nan
     stacked[2, :, ~water] = 0
     return stacked
 
 
-def _source(observed: np.ndarray, half: int, *, ahead: bool) -> np.ndarray:
-    """Return where each value of the target days comes from; `observed` is bool (n + 2 half, lat, lon)."""
-    window = np.lib.stride_tricks.sliding_window_view(observed, 2 * half + 1, axis=0)
-    in_window = window[..., : 2 * half + 1 if ahead else half + 1].any(axis=-1)
-    source = np.where(in_window, FILLED, BEYOND_SUPPORT)
-    source[observed[half : len(observed) - half]] = OBSERVED
-    return source
+def _at_sea(part: np.ndarray, at: slice, days: int, water: np.ndarray) -> np.ndarray:
+    """Return maps of so many days, float32, with those of `part` in their place over water, and NaN elsewhere."""
+    values = np.full((days, *water.shape), np.nan, np.float32)
+    np.copyto(values[at], part, where=water, casting="same_kind")  # the only copy: a context may fill the memory
+    return values
+
+
+def _source_and_age(observed: np.ndarray, half: int, *, ahead: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each value of the target days comes from, and how many days ago its pixel was last observed.
+
+    `observed` is bool (n + 2 half, lat, lon).
+    """
+    n = len(observed) - 2 * half
+    age = np.full((n, *observed.shape[1:]), np.nan, np.float32)
+    for lag in range(half, -1, -1):  # the nearest is written last
+        age[observed[half - lag : half - lag + n]] = lag
+    supported = np.isfinite(age)
+    for lag in range(1, half + 1 if ahead else 1):
+        supported |= observed[half + lag : half + lag + n]
+    source = np.where(supported, np.int8(FILLED), np.int8(BEYOND_SUPPORT))
+    source[age == 0] = OBSERVED
+    return source, age
 
 
 def _positions(cube: xr.Dataset, days: np.ndarray) -> np.ndarray:

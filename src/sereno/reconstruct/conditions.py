@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import convolve1d
+from scipy.ndimage import correlate1d
 
 from sereno.strata import days_to_observation
 
@@ -64,18 +64,23 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
     inner = slice(half, len(values) - half)
     here = np.isfinite(values[inner])
     since, nearest = days_to_observation(values, np.arange(len(here)))
-    at_sea = values[:, water]
     inverse = 1 / np.maximum(scale[water].astype(np.float64), 1e-6) ** 2
     weights = 1 - np.abs(np.arange(-half, half + 1)) / (half + 1)
-    totals, counts = np.zeros((2, len(values), 2))
+    totals, counts = np.zeros((2, len(here), 2))
     for kind, aparts in enumerate(((0,), CHANGES)):
         for apart in aparts:
-            square = at_sea**2 if apart == 0 else (at_sea[apart:] - at_sea[:-apart]) ** 2 / 2
-            seen = np.isfinite(square)
-            # Summed row by row, so that a day's sum does not depend on the days that share its block.
-            totals[apart:, kind] += ((np.where(seen, square, 0.0) - noise * seen) * inverse).sum(axis=1)
-            counts[apart:, kind] += seen.sum(axis=1)
-    totals, counts = (convolve1d(part, weights, axis=0, mode="constant")[inner] / cells for part in (totals, counts))
+            # Day by day: no more than a map is in hand, and a day's sum does not depend on what shares its block. Nor
+            # does the sum over its window, in which the first changes are from days before it.
+            sums, numbers = np.zeros((2, len(values)))
+            for day in range(apart, len(values)):
+                at_sea = values[day][water]
+                square = at_sea**2 if apart == 0 else (at_sea - values[day - apart][water]) ** 2 / 2
+                seen = np.isfinite(square)
+                sums[day] = ((np.where(seen, square, 0.0) - noise * seen) * inverse).sum()
+                numbers[day] = seen.sum()
+            inside = np.where(np.arange(WINDOW) < apart, 0.0, weights)
+            totals[:, kind] += correlate1d(sums, inside, mode="constant")[inner] / cells
+            counts[:, kind] += correlate1d(numbers, inside, mode="constant")[inner] / cells
     lag, since = (np.where(here, np.float32(0), distance) for distance in (nearest, since))
     return Conditions(lag, since, 1 - here.sum(axis=(1, 2)) / cells, totals, counts)
 

@@ -9,13 +9,14 @@ from the last iteration's vectors, and carries a few more than are wanted, so th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+
+from sereno.cores import cores
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ def over_rows(shape: tuple[int, ...], work: Callable[[slice], T]) -> list[T]:
     blocks = [slice(start, start + rows) for start in range(0, shape[0], rows)]
     if len(blocks) < 2:
         return [work(block) for block in blocks]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, blocks))
 
 

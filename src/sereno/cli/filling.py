@@ -1,0 +1,54 @@
+"""What the verb `fill` reads of its options and tells at its end."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sereno.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sereno.filling import Filled, Shard
+    from sereno.updating import Update
+
+
+def shard_of(text: str) -> Shard:
+    """Read ``I/N``."""
+    from sereno.filling import Shard
+
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if found is None:
+        raise InputError(f"--shard {text}: give I/N, such as 1/8, with I from 1 to N")
+    return Shard(int(found[1]), int(found[2]))
+
+
+def told_of(done: Filled) -> list[str]:
+    """Return the lines that tell what was done."""
+    if not done.finished:
+        how = f"{done.written} of its {done.days} days by {done.method}"
+        return [f"filled a shard of {done.path}: {how}; when all shards are done, run the same with --merge"]
+    if done.update is None:
+        return [f"wrote {done.path}: {done.days} days by {done.method}"]
+    return [*_of_update(done.update), _of_days(done, done.update)]
+
+
+def _of_days(done: Filled, update: Update) -> str:
+    if not done.written:
+        return f"nothing to do: {done.path} has all days of the input"
+    again = f", {update.again.size} of them again" if update.again.size else ""
+    return f"wrote {done.path}: {done.written} days by {done.method}{again}"
+
+
+def _of_update(update: Update) -> list[str]:
+    kinds = {
+        "late": (update.late, "have an image now, which came late"),
+        "changed": (update.changed_images, "have another image than before"),
+        "empty": (update.empty, "have no image yet"),
+    }
+    return [f"{_listed(days)}: {what}" for days, what in kinds.values() if days.size]
+
+
+def _listed(days: np.ndarray) -> str:
+    return ", ".join(map(str, days[:5])) + (", …" if days.size > 5 else "")

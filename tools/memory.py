@@ -1,0 +1,102 @@
+"""The memory that filling one day of a large map needs, from files to a store.
+
+Usage: ``python tools/memory.py METHOD... --folder DIR [--shape LAT LON]``. The sea is a patch of a twin sea laid
+beside its mirror images until the map is full, kept in DIR; each method is fitted on the patch, its climatology is
+laid out in the same way, and one day amid the record is filled in a process of its own, whose peak memory and time
+are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import sereno
+from sereno.config import as_mapping, configure_at_once
+from sereno.cube import make_cube
+from sereno.filling import fill_to
+from sereno.io.artefact import ModelDescription
+from sereno.synthetic import TwinSeaConfig, twin_sea
+from sereno.workflow import Model
+
+PATCH, DAYS, SPACING, CORNER = (48, 64), 91, 1 / 112, (30.0, -18.0)
+
+
+def laid_out(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Lay a patch, (…, lat, lon), beside its mirror images until it has a shape."""
+    rows, columns = (size - part for size, part in zip(shape, values.shape[-2:], strict=True))
+    return np.pad(values, [(0, 0)] * (values.ndim - 2) + [(0, rows), (0, columns)], mode="symmetric")
+
+
+def make_sea(folder: Path, shape: tuple[int, int]) -> None:
+    """Write the large cube, a day at a time, unless it is there."""
+    if (folder / "large.zarr").exists():
+        return
+    cube = patch()
+    lat, lon = (first + SPACING * np.arange(n) for first, n in zip(CORNER, shape, strict=True))
+    for day in range(DAYS):
+        field = laid_out(cube["sst"].values[day : day + 1], shape)
+        water = laid_out(cube["water"].values, shape)
+        large = make_cube(field, time=cube["time"].values[day : day + 1], lat=lat, lon=lon, water=water)
+        large["water"] = large["water"].astype("int8")
+        large = large.chunk(lat=1024, lon=1024)
+        where = {"append_dim": "time"} if day else {"mode": "w"}
+        large.drop_vars("water" if day else []).to_zarr(folder / "large.part.zarr", zarr_format=2, **where)
+    (folder / "large.part.zarr").rename(folder / "large.zarr")
+
+
+def patch() -> xr.Dataset:
+    """Return the small sea, as if its cells were as small as those of the large one."""
+    sea = twin_sea(TwinSeaConfig(days=DAYS, shape=PATCH))[["sst", "water"]]
+    axes = {dim: 36 + SPACING * np.arange(size) for dim, size in zip(("lat", "lon"), PATCH, strict=True)}
+    return sea.assign_coords({dim: (dim, values, sea[dim].attrs) for dim, values in axes.items()})
+
+
+def measure(method: str, folder: Path, shape: tuple[int, int]) -> None:
+    """Fill a day and print what it took."""
+    model = sereno.fit(patch(), configure_at_once(method))
+    cube = sereno.open_cube(folder / "large.zarr")
+    fields = model.reconstructor.climatology.fields
+    grid = {"lat": cube["lat"], "lon": cube["lon"]}
+    large = {n: (f.dims, laid_out(f.values, shape)) for n, f in fields.transpose(..., "lat", "lon").items()}
+    rest = {name: values for name, values in fields.coords.items() if name not in grid}
+    climatology = replace(model.reconstructor.climatology, fields=xr.Dataset(large, {**rest, **grid}))
+    description = ModelDescription.of(cube, as_mapping(model.config), grid_bound=True)
+    model = Model(replace(model.reconstructor, climatology=climatology), description)
+    before, started = peak(), time.perf_counter()
+    day = str(cube["time"].values[DAYS // 2])[:10]
+    fill_to(cube, model, folder / f"{method}.zarr", days=day)
+    print(f"{method}: {peak():.1f} GiB (before the filling {before:.1f}), {time.perf_counter() - started:.0f} s")
+
+
+def peak() -> float:
+    """Return the most memory that the process has had, GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def main() -> None:
+    """Measure the methods that are named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="+")
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--shape", type=int, nargs=2, default=(1890, 6525))
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(exist_ok=True)
+    make_sea(arguments.folder, tuple(arguments.shape))
+    for method in arguments.methods:
+        process = multiprocessing.get_context("spawn").Process(
+            target=measure, args=(method, arguments.folder, tuple(arguments.shape))
+        )
+        process.start()
+        process.join()
+
+
+if __name__ == "__main__":
+    main()
