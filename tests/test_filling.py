@@ -240,7 +240,7 @@ def test_an_update_fills_what_new_days_bear_on_and_touches_nothing_else(
     fill_to(cube, model, anew, **options)
     assert new == maps(anew)
     with xr.open_zarr(path) as stored:
-        assert stored.attrs["time_coverage_end"] == "2019-03-01T00:00:00Z"
+        assert stored.attrs["time_coverage_end"] == "2019-03-02T00:00:00Z"
         assert len(stored.attrs["history"].splitlines()) == 2
         assert stored.sizes["time"] == DAYS - first
     again_done = fill_to(cube, model, path, update=True, **options)
