@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -152,7 +153,9 @@ def scored(sea: Sea, networks: dict[str, tuple[nn.Module, ...]]) -> dict[str, An
     for name, members in {GUESS: (corrector(UNet()).eval(),), **networks}.items():
         inner = replace(base.reconstructor.inner, networks=members)
         models[name] = replace(base, reconstructor=replace(base.reconstructor, inner=inner))
-    found = sereno.evaluate(cube, models, days=sea.scored, relative_to=GUESS).scores
+    # The referee scores models as they are when loaded again, but networks that lack something have no saved form.
+    with patch("sereno.scoring._as_saved", lambda model: model.reconstructor):
+        found = sereno.evaluate(cube, models, days=sea.scored, relative_to=GUESS).scores
     return dict(found["truth"]["methods"])
 
 
