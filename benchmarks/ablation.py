@@ -76,7 +76,7 @@ class _Blind(nn.Module):
         return torch.as_tensor(self.network(maps, days))
 
 
-def squared_error(network: nn.Module, batch: list[Tensor], step: int) -> tuple[Tensor, float]:
+def squared_error(network: nn.Module, batch: list[Tensor], done: float) -> tuple[Tensor, float]:
     """Return the squared error over the cells that have a weight, each alike."""
     *inputs, truth, weight, _ = batch
     return masked_mse(network(*inputs)[0], truth, weight > 0), max(float(weight.sum()), 1.0)

@@ -205,7 +205,9 @@ def test_two_scales_keep_their_variance() -> None:
 
 
 @pytest.mark.usefixtures("patient")  # after few steps it is a gradient at a given preconditioner
-def test_the_gradient_is_that_of_finite_differences() -> None:
+def test_the_gradient_is_that_of_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Steps below what float32 resolves leave the solution as it is, but not its gradient, which goes through each.
+    monkeypatch.setattr(gridded, "TOLERANCE", 1e-4)
     grid = open_sea(16, 16)
     values, precision = observations(grid)
 

@@ -16,11 +16,12 @@ from sereno.nets.corrector import corrector
 from sereno.nets.thesis import ThesisNetwork
 
 WARM_UP_STEPS = 300
-"""Steps over which the step size grows, and the mean is trained by its squared error alone."""
+"""Steps over which the step size grows."""
 OBSERVED_WEIGHT = 0.25
 """Weight in the loss of a cell that the network sees an observation of, where its truth is known."""
 FINAL_SHARE = 0.3
-"""Share of the steps over which the step size falls to zero."""
+"""Share of the steps, the last ones, over which the step size falls to zero and the likelihood teaches the mean; until
+then it is trained by its squared error alone."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Learner:
     network
         With fresh weights.
     loss
-        Takes the network, a batch and the number of steps done; returns the loss and how much it counts for in the
-        mean of an epoch.
+        Takes the network, a batch and the share of the steps that are done; returns the loss and how much it counts for
+        in the mean of an epoch.
     optimiser
         Takes parameters and the number of all steps; returns what Lightning's ``configure_optimizers`` may return.
     averaging
@@ -42,7 +43,7 @@ class Learner:
     """
 
     network: nn.Module
-    loss: Callable[[nn.Module, list[Tensor], int], tuple[Tensor, float]]
+    loss: Callable[[nn.Module, list[Tensor], float], tuple[Tensor, float]]
     optimiser: Callable[[Iterator[nn.Parameter], int], Any]
     averaging: float | None = None
 
@@ -54,7 +55,7 @@ def learner_of(config: ConvLSTM | UNet) -> Learner:
     return Learner(ThesisNetwork(config), _reference_loss, partial(_adam, rate=config.learning_rate))
 
 
-def _reference_loss(network: nn.Module, batch: list[Tensor], step: int) -> tuple[Tensor, float]:
+def _reference_loss(network: nn.Module, batch: list[Tensor], done: float) -> tuple[Tensor, float]:
     """Return the masked squared error, weighted by pixels: an epoch's is the mean over all of its hidden pixels."""
     inputs, truth, hidden = batch
     return masked_mse(network(inputs)[:, 0], truth, hidden), max(int(hidden.sum()), 1)
@@ -65,7 +66,7 @@ def _adam(parameters: Iterator[nn.Parameter], steps: int, *, rate: float) -> tor
     return torch.optim.Adam(parameters, lr=rate, eps=1e-7)
 
 
-def _correction_loss(network: nn.Module, batch: list[Tensor], step: int) -> tuple[Tensor, float]:
+def _correction_loss(network: nn.Module, batch: list[Tensor], done: float) -> tuple[Tensor, float]:
     """Return the likelihood of the targets, whose noise is known, over the cells that have a weight.
 
     β-NLL teaches; it is no measure of how good the network is, so that validation takes the likelihood itself.
@@ -74,7 +75,7 @@ def _correction_loss(network: nn.Module, batch: list[Tensor], step: int) -> tupl
     mean, log_std = network(*inputs)
     variance = torch.exp(2 * log_std) + noise_variance[:, None, None]
     if network.training:
-        loss = beta_nll(mean, variance, truth, weight, squared_error=step < WARM_UP_STEPS)
+        loss = beta_nll(mean, variance, truth, weight, squared_error=done < 1 - FINAL_SHARE)
     else:
         loss = gaussian_nll(mean, variance, truth, weight)
     return loss, max(float(weight.sum()), 1.0)

@@ -195,7 +195,7 @@ class _Fitting(LightningModule):
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         """Return the loss of a batch, whose gradients are averaged over the tasks as if it were one batch."""
-        loss, count = self.learner.loss(self.network, batch, self.global_step)
+        loss, count = self.learner.loss(self.network, batch, self.global_step / self.steps)
         self.logbook.count(loss.item(), count)
         if tasks.count() == 1:
             return loss
@@ -204,7 +204,7 @@ class _Fitting(LightningModule):
 
     def validation_step(self, batch: list[Tensor], index: int) -> None:
         """Record the loss of a batch."""
-        loss, count = self.learner.loss(self.network, batch, self.global_step)
+        loss, count = self.learner.loss(self.network, batch, self.global_step / self.steps)
         self.log("valid_loss", loss, on_epoch=True, batch_size=count, sync_dist=tasks.count() > 1)  # type: ignore[arg-type]  # a weight
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401
