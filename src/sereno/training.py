@@ -274,12 +274,14 @@ def _check_same_training(held: dict[str, Any], config: ConvLSTM | UNet, scale: f
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's advice on loaders, loggers and accelerators from the user, who can act on none of it."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\.")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
