@@ -23,7 +23,7 @@ demo: setup       ## Run the whole job on a simulated sea; results in demo/
 	$(BIN)/sereno demo -o demo
 
 test: setup       ## Run the tests
-	$(BIN)/python -m pytest -n 2 --ignore=tests/slurm
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/slurm
 
 test-slurm: setup ## Run the tests on a real SLURM of one node; as root, with Debian's slurmctld, slurmd, munge
 	$(BIN)/python -m pytest tests/slurm
