@@ -1,8 +1,8 @@
 """Time and memory of every stage against days, pixels and workers, and how far that reaches.
 
 Usage: ``python benchmarks/scaling.py [--work scaling] [--docs docs]`` (``make bench-scaling``). Each stage runs in a
-process of its own (`stages.py`), whose peak memory is that of its largest process, its interpreter and libraries
-included. What was measured is kept in the working folder and not done again; remove it to measure anew. Tables go into
+process of its own (`stages.py`); its peak memory is that of its largest process, interpreter and libraries included.
+What was measured is kept in the working folder and not done again; remove it to measure anew. Tables go into
 ``scaling.md`` and ``how-large.md`` between their markers, the figure into ``figures/scaling.png``. Seconds are those
 of the processor, so that other work on the machine hardly counts.
 """
