@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -61,6 +62,7 @@ class Measured:
         self.numbers["bytes"] = sum(each.stat().st_size for each in files)
 
 
+@cache
 def patch() -> xr.Dataset:
     """Return the small sea."""
     return twin_sea(TwinSeaConfig(days=RECORD, shape=PATCH, spacing=SPACING))[["sst", "water"]]
