@@ -285,13 +285,13 @@ def mean_row(told: list[dict[str, Any]]) -> dict[str, Any]:
     return means
 
 
-def write(document: Path, lines: list[str]) -> None:
+def write(document: Path, lines: list[str], *, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Put the tables between the document's markers."""
-    head, begin, rest = document.read_text().partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = document.read_text().partition(markers[0])
+    _, end, tail = rest.partition(markers[1])
     if not (begin and end):
-        raise SystemExit(f"{document}: has no lines {BEGIN} and {END} to write between")
-    document.write_text("\n".join([head + BEGIN, "", *lines, END]) + tail)
+        raise SystemExit(f"{document}: has no lines {markers[0]} and {markers[1]} to write between")
+    document.write_text("\n".join([head + begin, "", *lines, end]) + tail)
 
 
 def main() -> None:

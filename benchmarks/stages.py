@@ -114,9 +114,12 @@ def sea_stage(measured: Measured, asked: argparse.Namespace) -> None:
 
 
 def fit_stage(measured: Measured, asked: argparse.Namespace) -> None:
-    """Fit a method on the patch, with its calibration."""
+    """Fit a method on the patch, with its calibration; the small seas are filled by the engine of the large ones."""
+    run = configure_at_once(asked.method)
+    if isinstance(run.model, UNet):
+        run = replace(run, model=replace(run.model, engine="torch"))
     with measured.clock():
-        model = sereno.fit(patch(), configure_at_once(asked.method))
+        model = sereno.fit(patch(), run)
     save(model, asked.folder / asked.method)
 
 

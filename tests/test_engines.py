@@ -25,6 +25,7 @@ from sereno.networks import BareNetwork
 from sereno.reconstruct.network import ConvLSTMReconstructor
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.method import UNetReconstructor
+from sereno.training import lasting_settings
 
 SMALL = {"window": 3, "widths": (4, 8)}
 DEEP = ConvLSTM(window=3, hidden=4, head=4)
@@ -145,6 +146,11 @@ def test_openvino_is_taken_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> Non
         engine_for(UNet(engine="openvino"), 1)
     with pytest.raises(InputError, match=r"model: engine: OpenVINO cannot trace a ConvLSTM"):
         parse_config({"model": {"method": "convlstm-unet", "engine": "openvino"}})
+
+
+def test_the_engine_is_no_part_of_a_training() -> None:
+    """One that began before there was a choice is resumed."""
+    assert lasting_settings(UNet(engine="openvino")) == lasting_settings(UNet())
 
 
 def test_openvino_fills_as_pytorch_does_and_a_day_by_itself_alike(sea: xr.Dataset) -> None:

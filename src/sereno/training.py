@@ -257,7 +257,8 @@ def _fit(trainer: Trainer, fitting: _Fitting, data: Data, checkpoint: Path | Non
 
 def lasting_settings(config: ConvLSTM | UNet) -> dict[str, Any]:
     """Return the configuration less what a training may change when it is resumed; the batch of all tasks."""
-    told = {key: value for key, value in asdict(config).items() if key not in ("max_epochs", "patience", "recompute")}
+    free = ("max_epochs", "patience", "recompute", "engine")
+    told = {key: value for key, value in asdict(config).items() if key not in free}
     return told | {"batch_size": config.batch_size * tasks.count()}
 
 
