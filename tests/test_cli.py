@@ -98,6 +98,12 @@ def model(sea: Path) -> Path:
     return save(fit(open_cube(sea / "cube.zarr"), "linear"), sea / "model")
 
 
+@pytest.fixture(scope="module")
+def smooth_model(sea: Path) -> Path:
+    """A model of a method that departs from observations, and looks at days around whatever is seen of the day."""
+    return save(fit(open_cube(sea / "cube.zarr"), "interpolation"), sea / "smooth")
+
+
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have `evaluate` draw neither figures nor a report, which take as long as the scores."""
@@ -314,23 +320,27 @@ def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(run: Ru
     assert "no-such-input" not in result.err
 
 
-def test_keep_observed_leaves_every_observation_as_it_was(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
-    well(run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / "out.nc", "--keep-observed", "--unpacked"))
+def test_keep_observed_leaves_every_observation_as_it_was(
+    run: Run, sea: Path, smooth_model: Path, tmp_path: Path
+) -> None:
+    well(
+        run("fill", sea / "cube.zarr", "-m", smooth_model, "-o", tmp_path / "out.nc", "--keep-observed", "--unpacked")
+    )
     analysis, cube = read(tmp_path / "out.nc"), open_cube(sea / "cube.zarr").load()
     seen = (cube["sst"].notnull() & cube["water"]).values
     assert seen.sum() > 1000
     np.testing.assert_array_equal(analysis["analysed_sst"].values[seen], cube["sst"].values[seen])
     np.testing.assert_array_equal(analysis["source_flag"].values == 1, seen)
-    well(run("fill", sea / "cube.zarr", "-m", model, "-o", tmp_path / "changed.nc", "--unpacked"))
+    well(run("fill", sea / "cube.zarr", "-m", smooth_model, "-o", tmp_path / "changed.nc", "--unpacked"))
     changed = read(tmp_path / "changed.nc")["analysed_sst"].values
     assert (changed[seen] != cube["sst"].values[seen]).any()
     np.testing.assert_array_equal(changed[~seen], analysis["analysed_sst"].values[~seen])
 
 
-def test_near_real_time_sees_nothing_that_came_later(run: Run, sea: Path, model: Path, tmp_path: Path) -> None:
+def test_near_real_time_sees_nothing_that_came_later(run: Run, sea: Path, smooth_model: Path, tmp_path: Path) -> None:
     day = "2019-01-20"
     write_cube(open_cube(sea / "cube.zarr").sel(time=slice(None, day)), tmp_path / "past.zarr")
-    options = ("-m", model, "--days", day, "--unpacked", "-o")
+    options = ("-m", smooth_model, "--days", day, "--unpacked", "-o")
     well(run("fill", sea / "cube.zarr", "--nrt", *options, tmp_path / "nrt.nc"))
     well(run("fill", tmp_path / "past.zarr", *options, tmp_path / "past.nc"))
     well(run("fill", sea / "cube.zarr", *options, tmp_path / "delayed.nc"))
