@@ -626,7 +626,8 @@ def test_the_demo_does_the_whole_job(run: Run, tmp_path: Path, monkeypatch: pyte
     small = {"tile": (16, 16), "hidden": 2, "head": 2, "steps_per_epoch": 2, "batch_size": 2, "validation_windows": 2}
     monkeypatch.setattr(demo, "SMALL_CONVLSTM", demo.SMALL_CONVLSTM | small)
     monkeypatch.setattr(demo, "PACKAGED_UNET", demo.PACKAGED_UNET | {"tuning_steps": 1})
-    monkeypatch.setattr(demo, "UNET_CALIBRATION_DAYS", 8)
+    monkeypatch.setattr(demo, "FILLED", "2019-03-01:")
+    monkeypatch.setattr(demo, "CALIBRATION_DAYS", 8)
     result = well(run("demo", "-o", tmp_path / "demo"))
     written = [line.removeprefix("wrote ") for line in result.out.splitlines() if line.startswith("wrote ")]
     assert {Path(name).name for name in written} >= {"analysis.nc", "scores.json", "coverage.png", "maps.png"}
