@@ -237,6 +237,13 @@ def test_the_images_of_a_small_sea_are_not_read_over_and_over_for_a_fit(sea: xr.
     assert max(map(read.count, range(120))) <= 2  # to see that there is something, and to fit
 
 
+def test_cells_whose_coordinates_are_rounded_in_another_way_are_filled_the_same(sea: xr.Dataset, model: Model) -> None:
+    day = str(sea["time"].values[20])[:10]
+    rounded = sea.assign_coords({dim: (sea[dim] + 1e-9).assign_attrs(sea[dim].attrs) for dim in ("lat", "lon")})
+    as_fitted, analysis = (sereno.fill(cube, model, days=day).compute() for cube in (sea, rounded))
+    xr.testing.assert_identical(analysis, as_fitted.assign_coords(lat=rounded["lat"], lon=rounded["lon"]))
+
+
 def test_filling_reads_nothing_until_computed_and_then_what_bears_on_the_day(sea: xr.Dataset, model: Model) -> None:
     lazy, read = watched(sea)
     analysis = sereno.fill(lazy, model, days=str(sea["time"].values[60])[:10])

@@ -115,8 +115,13 @@ class AnomalyReconstructor:
         return max(self.inner.reach, REACH) + self.config.climatology.recent_days
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
-        """Return the analysis of `days` in the field's units, lazily, with ``climatology`` beside the mean."""
-        cube = self._around(cube, days)
+        """Return the analysis of `days` in the field's units, lazily, with ``climatology`` beside the mean.
+
+        The cells of `cube` are those that the method was fitted on, but their coordinates may be rounded in another
+        way: arithmetic on labels would drop them. The analysis has those of `cube`.
+        """
+        axes = {dim: cube[dim] for dim in ("lat", "lon")}
+        cube = self._around(cube, days).assign_coords({dim: self.climatology.fields[dim].values for dim in axes})
         anomalies = self.climatology.anomalies(cube)
         # A copy of what is in memory: a method that writes into it must not move its climatology.
         analysis = self.inner.reconstruct(anomalies.copy(deep=True), days)
@@ -127,7 +132,7 @@ class AnomalyReconstructor:
         units = {"units": field_of(cube).attrs.get("units", "")}
         named = {"mean": mean, "std": std, "climatology": baseline}
         analysis = analysis.assign({name: values.assign_attrs(units) for name, values in named.items()})
-        return analysis.assign(water=cube["water"])
+        return analysis.assign(water=cube["water"]).assign_coords(axes)
 
     def _around(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Cut the cube to what bears on `days`: nothing further away is read or can change the result."""
