@@ -7,7 +7,7 @@ DATA ?= ../shared
 
 WORK ?= pretraining/work
 
-.PHONY: help setup demo test test-slurm test-keras check bench bench-basin bench-scaling leaderboard pretrain ablation bench-convlstm reference docs clean
+.PHONY: help setup demo test test-slurm test-keras check bench bench-basin bench-scaling bench-year leaderboard pretrain ablation bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ bench-basin: setup  ## Time the methods on the whole Mediterranean at 1/24°
 
 bench-scaling: setup  ## Time and memory of every stage by days, pixels and workers, into docs/; goes on where it was
 	$(BIN)/python benchmarks/scaling.py
+
+bench-year: setup   ## Fill a year of the whole Mediterranean at 1/24° by every method, into docs/: hours; goes on where it was
+	$(BIN)/python benchmarks/year.py --docs docs
 
 bench-convlstm: setup $(KERAS)/.ready  ## Time the ConvLSTM against Keras on TensorFlow
 	$(BIN)/python benchmarks/convlstm.py --keras $(KERAS)/bin/python

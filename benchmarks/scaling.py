@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +42,18 @@ MARKERS = ("<!-- scaling: begin -->", "<!-- scaling: end -->")
 HERE = Path(__file__).parent
 
 
+def finished(command: Sequence[str]) -> tuple[str, resource.struct_rusage]:
+    """Run a process; return what it printed, and what it and those that it started used (memory: the largest's)."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"failed with {process.returncode}: {' '.join(command)}")
+    return told, usage
+
+
 @dataclass(frozen=True)
 class Run:
     """A stage and what it is run with."""
@@ -59,14 +72,7 @@ class Run:
             rows, columns = map(str, self.shape)
             options = ["--method", self.method, "--shape", rows, columns]
             options += ["--days", str(self.days), "--workers", str(self.workers)]
-            command = [sys.executable, str(HERE / "stages.py"), self.stage, str(folder), *options]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-                assert process.stdout is not None
-                told = process.stdout.read()
-                _, status, usage = os.wait4(process.pid, 0)
-                process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                raise SystemExit(f"failed with {process.returncode}: {' '.join(command)}")
+            told, usage = finished([sys.executable, str(HERE / "stages.py"), self.stage, str(folder), *options])
             kept.write_text(json.dumps(json.loads(told) | {"peak": 1024 * usage.ru_maxrss}))
             print(name, kept.read_text(), flush=True)
         numbers: Numbers = json.loads(kept.read_text())
@@ -84,6 +90,7 @@ STAGES = [
     *(Run("write", shape=shape, days=8) for shape in SHAPES),
     *(Run("write", shape=SHAPES[0], days=days) for days in (24, 72)),
 ]
+RECORDS = [Run("record", "linear", days=years * 365) for years in (1, 5, 40)]
 TRAINING = [Run("windows", shape=SHAPES[1]), Run("step", "unet"), Run("step", "convlstm")]
 SEAS = (
     ("Mediterranean, 1/24°, a year", 378 * 1305, 264_261, 365),
@@ -130,7 +137,7 @@ def everything() -> list[Run]:
     """Return all runs, each after those that it builds on."""
     seas = [Run("sea", shape=shape) for shape in SHAPES]
     by_method = [run for method in FILLED for run in (FITS[method], *FILLS[method])]
-    return [*seas, *by_method, *TRAINING, *STAGES]
+    return [*seas, *by_method, *TRAINING, *STAGES, *RECORDS]
 
 
 def costs(results: Mapping[Run, Numbers]) -> dict[str, Cost]:
@@ -163,9 +170,9 @@ def measured_tables(results: Mapping[Run, Numbers]) -> list[str]:
     lines = ["![Time and memory of the stages](figures/scaling.png)", "", *table(head, rows), ""]
     head = ["stage", "days", "cells", "workers", "seconds", "peak (MiB)", "written (MiB)"]
     rows = []
-    for run in STAGES:
+    for run in (*STAGES, *RECORDS):
         one = results[run]
-        name = f"{run.stage}, `{run.method}`" if run.stage == "fill" else run.stage
+        name = run.stage if run.method == "climatology" else f"{run.stage}, `{run.method}`"
         numbers = [f"{one['seconds']:.2f}", f"{one['peak'] / 2**20:.0f}", f"{one['bytes'] / 2**20:.2f}"]
         rows.append([name, str(run.days), str(one["cells"]), str(run.workers), *numbers])
     lines += [*table(head, rows), ""]
@@ -225,7 +232,7 @@ def _engine(hours: float, memory: float) -> str:
 
 def figure(results: Mapping[Run, Numbers], path: Path) -> None:
     """Draw seconds and memory of each method against the size of the sea, and of the stages against days."""
-    drawn, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    drawn, (*axes, by_days) = plt.subplots(1, 4, figsize=(16.5, 4.2), layout="constrained")
     for order, (method, several) in enumerate(FILLS.items()):
         each = [results[run] for run in several]
         style = {**look(order), "label": method, "markersize": 5}
@@ -241,12 +248,17 @@ def figure(results: Mapping[Run, Numbers], path: Path) -> None:
             if part:
                 filling = {} if workers == 1 else {"markerfacecolor": "none", "markersize": 10}
                 axes[2].plot(*zip(*part, strict=True), linestyle=line, label=label, **look(order), **filling)
+    lengths = [run.days / 365 for run in RECORDS]
+    by_days.plot(lengths, [results[run]["peak"] / 2**20 for run in RECORDS], **look(0), label="linear")
+    by_days.set(xlabel="years that are filled", ylabel="peak memory (MiB)", ylim=0, xscale="log", xticks=lengths)
+    by_days.xaxis.set_major_formatter("{x:.0f}")
+    by_days.xaxis.set_minor_formatter(NullFormatter())
     axes[0].set(xlabel="pixels of sea that are filled", ylabel="processor seconds", xscale="log", yscale="log")
     axes[0].xaxis.set_minor_formatter(NullFormatter())
     axes[1].set(xlabel="thousand cells of a map", ylabel="peak memory (MiB)", ylim=0)
     axes[2].set(xlabel=f"days of {SHAPES[0][0]} × {SHAPES[0][1]} cells", ylabel="processor seconds", ylim=0)
     titles = ("Filling: time", f"Filling {DAYS} days: memory", "Stages: time by days and workers")
-    for each, title in zip(axes, titles, strict=True):
+    for each, title in zip((*axes, by_days), (*titles, "Whole records: memory"), strict=True):
         each.set_title(title, loc="left", fontsize=10)
         each.grid(alpha=0.3)
     axes[0].legend(fontsize=8, frameon=False)

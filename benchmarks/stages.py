@@ -18,6 +18,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import torch
 import xarray as xr
@@ -133,6 +134,20 @@ def fill_stage(measured: Measured, asked: argparse.Namespace) -> None:
     measured.written(path)
 
 
+def record_stage(measured: Measured, asked: argparse.Namespace) -> None:
+    """Fill a whole record, the patch again and again, day after day."""
+    cube, path = patch(), asked.folder / f"record-{asked.days}.zarr"
+    field = da.from_array(cube["sst"].values, chunks=(RECORD, *PATCH))
+    long = da.concatenate([field] * -(-asked.days // RECORD))[: asked.days]
+    days = cube["time"].values[0] + np.arange(asked.days) * np.timedelta64(1, "D")
+    record = make_cube(long, time=days, water=cube["water"].values, **grid(PATCH)).chunk(time=RECORD)
+    record["water"] = record["water"].astype("int8")
+    record.to_zarr(path, mode="w", zarr_format=2)
+    model = load(asked.folder / asked.method)
+    with measured.clock():
+        fill_to(sereno.open_cube(path), model, asked.folder / f"filled-{os.getpid()}.zarr")
+
+
 def prepare_stage(measured: Measured, asked: argparse.Namespace) -> None:
     """Prepare daily files."""
     files = asked.folder / f"l3s-{os.getpid()}"
@@ -197,6 +212,7 @@ STAGES = {
     "sea": sea_stage,
     "fit": fit_stage,
     "fill": fill_stage,
+    "record": record_stage,
     "prepare": prepare_stage,
     "windows": windows_stage,
     "step": step_stage,

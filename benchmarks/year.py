@@ -1,0 +1,107 @@
+"""A year of the whole Mediterranean at 1/24° filled from the command line: wall time, processor time, peak memory.
+
+Usage: ``python benchmarks/year.py [METHOD…] [--days 365] [--workers 1 2] [--work year]``. The sea is that of
+`basin.py`, in a Zarr store; each method is fitted on its first 91 days, a network used as it comes, and then
+``sereno fill`` runs in a process of its own. Days amid the year are filled where fewer are asked for. What
+`climatology` takes is a bound for reading and writing. Peak memory is that of the largest process, interpreter and
+libraries included, and is to be had by each worker. What was measured is kept in the working folder and not done
+again; the table is written into ``docs/scaling.md`` where `--docs` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import sereno
+from basin import mediterranean
+from leaderboard import write
+from scaling import finished, table
+from sereno.config import configure_at_once
+from sereno.methods import METHODS, QUICK_METHODS
+from sereno.workflow import Model, save
+
+YEAR, FITTED = 365, 91
+MARKERS = ("<!-- year: begin -->", "<!-- year: end -->")
+HEAD = (
+    "method",
+    "days",
+    "workers",
+    "wall time (s a day)",
+    "processor time (s a day)",
+    "peak of a process (MiB)",
+    "output (MiB a day)",
+)
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    able = [name for name in METHODS if name in QUICK_METHODS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="*", default=able, metavar="METHOD", help=", ".join(able))
+    parser.add_argument("--days", type=int, default=YEAR, help="days that are filled, amid the year")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--work", type=Path, default=Path("year"))
+    parser.add_argument("--docs", type=Path)
+    asked = parser.parse_args()
+    asked.work.mkdir(exist_ok=True)
+    cube = asked.work / "cube.zarr"
+    if not cube.exists():
+        made = mediterranean(YEAR)
+        made["water"] = made["water"].astype("int8")
+        made.chunk(time=1).to_zarr(asked.work / "part.zarr", mode="w", zarr_format=2)
+        (asked.work / "part.zarr").rename(cube)
+    for method in asked.methods:
+        for workers in asked.workers:
+            print(measured(asked.work, cube, method, asked.days, workers), flush=True)
+    kept = [json.loads(path.read_text()) for path in asked.work.glob("*.json")]
+    kept.sort(key=lambda one: (able.index(one["method"]), one["days"], one["workers"]))
+    lines = table(HEAD, [row(one) for one in kept])
+    print("\n".join(lines))
+    if asked.docs:
+        write(asked.docs / "scaling.md", lines, markers=MARKERS)
+
+
+def measured(work: Path, cube: Path, method: str, days: int, workers: int) -> dict[str, Any]:
+    """Fill so many days by so many processes, unless that was done before; return what it took."""
+    kept = work / f"{method}-{days}-{workers}.json"
+    if not kept.exists():
+        model, output = fitted(work, cube, method), work / f"{method}.zarr"
+        shutil.rmtree(output, ignore_errors=True)
+        sea = sereno.open_cube(cube)
+        first = (sea.sizes["time"] - days) // 2
+        period = ":".join(str(sea["time"].values[day])[:10] for day in (first, first + days - 1))
+        options = ["-m", str(model), "-o", str(output), "--days", period, "--workers", str(workers)]
+        started = time.perf_counter()
+        _, usage = finished([sys.executable, "-m", "sereno.cli", "fill", str(cube), *options])
+        one = {"method": method, "days": days, "workers": workers, "seconds": time.perf_counter() - started}
+        one |= {"processor": usage.ru_utime + usage.ru_stime, "peak": 1024 * usage.ru_maxrss}
+        one["bytes"] = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+        kept.write_text(json.dumps(one))
+    return dict(json.loads(kept.read_text()))
+
+
+def fitted(work: Path, cube: Path, method: str) -> Path:
+    """Return the place of a method's model, fitted there unless it is there already."""
+    path = work / method
+    if not path.exists():
+        model = sereno.fit(sereno.open_cube(cube).isel(time=slice(FITTED)), configure_at_once(method))
+        assert isinstance(model, Model)
+        save(model, path)
+    return path
+
+
+def row(one: dict[str, Any]) -> list[str]:
+    """Return a line of the table."""
+    seconds, busy = one["seconds"] / one["days"], one["processor"] / one["days"]
+    sizes = [f"{one['peak'] / 2**20:.0f}", f"{one['bytes'] / one['days'] / 2**20:.2f}"]
+    return [f"`{one['method']}`", str(one["days"]), str(one["workers"]), f"{seconds:.2f}", f"{busy:.2f}", *sizes]
+
+
+if __name__ == "__main__":
+    main()
