@@ -1,11 +1,11 @@
 """A year of the whole Mediterranean at 1/24° filled from the command line: wall time, processor time, peak memory.
 
-Usage: ``python benchmarks/year.py [METHOD…] [--days 365] [--workers 1 2] [--work year]``. The sea is that of
-`basin.py`, in a Zarr store; each method is fitted on its first 91 days, a network used as it comes, and then
-``sereno fill`` runs in a process of its own. Days amid the year are filled where fewer are asked for. What
-`climatology` takes is a bound for reading and writing. Peak memory is that of the largest process, interpreter and
-libraries included, and is to be had by each worker. What was measured is kept in the working folder and not done
-again; the table is written into ``docs/scaling.md`` where `--docs` is given.
+Usage: ``python benchmarks/year.py [METHOD…] [--days 365] [--by 1 2 1/4] [--work year] [--docs docs]``. The sea is that
+of `basin.py`, in a Zarr store; each method is fitted on its first 91 days, a network used as it comes, and then
+``sereno fill`` runs in a process of its own, with so many workers or as one shard of so many (1/4). Days amid the year
+are filled where fewer are asked for. What `climatology` takes is a bound for reading and writing. Peak memory is that
+of the largest process, interpreter and libraries included; each worker has as much. What was measured is kept in the
+working folder and not done again. The table goes into ``scaling.md`` of the folder `--docs`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MARKERS = ("<!-- year: begin -->", "<!-- year: end -->")
 HEAD = (
     "method",
     "days",
-    "workers",
+    "workers, or shard",
     "wall time (s a day)",
     "processor time (s a day)",
     "peak of a process (MiB)",
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", default=able, metavar="METHOD", help=", ".join(able))
     parser.add_argument("--days", type=int, default=YEAR, help="days that are filled, amid the year")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--by", nargs="+", default=["1", "2", "1/4"], help="workers, or the shard that is filled")
     parser.add_argument("--work", type=Path, default=Path("year"))
     parser.add_argument("--docs", type=Path)
     asked = parser.parse_args()
@@ -57,29 +57,29 @@ def main() -> None:
         made.chunk(time=1).to_zarr(asked.work / "part.zarr", mode="w", zarr_format=2)
         (asked.work / "part.zarr").rename(cube)
     for method in asked.methods:
-        for workers in asked.workers:
-            print(measured(asked.work, cube, method, asked.days, workers), flush=True)
+        for by in asked.by:
+            print(measured(asked.work, cube, method, asked.days, by), flush=True)
     kept = [json.loads(path.read_text()) for path in asked.work.glob("*.json")]
-    kept.sort(key=lambda one: (able.index(one["method"]), one["days"], one["workers"]))
+    kept.sort(key=lambda one: (able.index(one["method"]), one["days"], one["by"]))
     lines = table(HEAD, [row(one) for one in kept])
     print("\n".join(lines))
     if asked.docs:
         write(asked.docs / "scaling.md", lines, markers=MARKERS)
 
 
-def measured(work: Path, cube: Path, method: str, days: int, workers: int) -> dict[str, Any]:
-    """Fill so many days by so many processes, unless that was done before; return what it took."""
-    kept = work / f"{method}-{days}-{workers}.json"
+def measured(work: Path, cube: Path, method: str, days: int, by: str) -> dict[str, Any]:
+    """Fill so many days, or a shard of them, unless that was done before; return what it took."""
+    kept = work / f"{method}-{days}-{by.replace('/', '-of-')}.json"
     if not kept.exists():
         model, output = fitted(work, cube, method), work / f"{method}.zarr"
         shutil.rmtree(output, ignore_errors=True)
         sea = sereno.open_cube(cube)
         first = (sea.sizes["time"] - days) // 2
         period = ":".join(str(sea["time"].values[day])[:10] for day in (first, first + days - 1))
-        options = ["-m", str(model), "-o", str(output), "--days", period, "--workers", str(workers)]
+        options = ["-m", str(model), "-o", str(output), "--days", period, "--shard" if "/" in by else "--workers", by]
         started = time.perf_counter()
         _, usage = finished([sys.executable, "-m", "sereno.cli", "fill", str(cube), *options])
-        one = {"method": method, "days": days, "workers": workers, "seconds": time.perf_counter() - started}
+        one = {"method": method, "days": days, "by": by, "seconds": time.perf_counter() - started}
         one |= {"processor": usage.ru_utime + usage.ru_stime, "peak": 1024 * usage.ru_maxrss}
         one["bytes"] = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
         kept.write_text(json.dumps(one))
@@ -98,9 +98,10 @@ def fitted(work: Path, cube: Path, method: str) -> Path:
 
 def row(one: dict[str, Any]) -> list[str]:
     """Return a line of the table."""
-    seconds, busy = one["seconds"] / one["days"], one["processor"] / one["days"]
-    sizes = [f"{one['peak'] / 2**20:.0f}", f"{one['bytes'] / one['days'] / 2**20:.2f}"]
-    return [f"`{one['method']}`", str(one["days"]), str(one["workers"]), f"{seconds:.2f}", f"{busy:.2f}", *sizes]
+    days = one["days"] / int(one["by"].partition("/")[2] or 1)
+    seconds, busy, size = one["seconds"] / days, one["processor"] / days, one["bytes"] / days / 2**20
+    peak = f"{one['peak'] / 2**20:.0f}"
+    return [f"`{one['method']}`", f"{days:.0f}", one["by"], f"{seconds:.2f}", f"{busy:.2f}", peak, f"{size:.2f}"]
 
 
 if __name__ == "__main__":
