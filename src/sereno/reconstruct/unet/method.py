@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Self
 
 import numpy as np
@@ -20,7 +19,7 @@ from sereno.nets.precision import arithmetic
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.tuning import measure
-from sereno.reconstruct.oi_grid.windows import RUN, Region, Run, runs
+from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, Run, runs
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
 from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.members import packaged, train_members
@@ -105,25 +104,31 @@ class UNetReconstructor:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the corrected anomalies of `days` and their standard deviation, lazily."""
         region, window = Region.of(cube), self.config.window
-        lock, made = Lock(), list[Solver]()
+        parts = Parts(region)
 
         def correct(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
         ) -> tuple[np.ndarray, np.ndarray]:
-            mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
+            def work(here: Region, solver: Solver, crop: tuple[slice, slice]) -> np.ndarray:
+                found = np.zeros((2, len(block), *here.water.shape), np.float32)
 
-            def fill(run: Run) -> None:
-                seen, stated = values[run.context], None if error is None else error[run.context]
-                guess = self.guess.analyse(made[0], seen, region, stated)
-                for at, day in zip(run.at, run.targets, strict=True):
-                    around = slice(day, day + window)
-                    mean[at], std[at] = self._correct(seen[around], guess[around], region, block[at])
+                def fill(run: Run) -> None:
+                    seen = values[run.context, *crop]
+                    stated = None if error is None else error[run.context, *crop]
+                    guess = self.guess.analyse(solver, seen, here, stated)
+                    for at, day in zip(run.at, run.targets, strict=True):
+                        around = slice(day, day + window)
+                        found[:, at] = self._correct(seen[around], guess[around], here, block[at])
+
+                list(pool.map(fill, runs(block, window=window)))
+                return found
 
             with workers() as pool:  # threads share the runs: torch keeps to a core in each of them
-                with lock:  # made with the first block
-                    if not made:
-                        made.append(pool.submit(self.guess.solver, region, window + RUN - 1).result())
-                list(pool.map(fill, runs(block, window=window)))
+
+                def make(here: Region) -> Solver:
+                    return pool.submit(self.guess.solver, here, window + RUN - 1).result()
+
+                mean, std = parts.analyse(len(block), make=make, work=work)
             return mean, std
 
         return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=correct, with_error=True)
