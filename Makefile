@@ -7,7 +7,7 @@ DATA ?= ../shared
 
 WORK ?= pretraining/work
 
-.PHONY: help setup demo test test-slurm test-keras check bench bench-basin leaderboard pretrain ablation bench-convlstm reference docs clean
+.PHONY: help setup demo test test-slurm test-keras check bench bench-basin bench-scaling leaderboard pretrain ablation bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ demo: setup       ## Run the whole job on a simulated sea; results in demo/
 	$(BIN)/sereno demo -o demo
 
 test: setup       ## Run the tests
-	$(BIN)/python -m pytest -n 2 --ignore=tests/slurm
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/slurm
 
 test-slurm: setup ## Run the tests on a real SLURM of one node; as root, with Debian's slurmctld, slurmd, munge
 	$(BIN)/python -m pytest tests/slurm
@@ -61,6 +61,9 @@ ablation: setup   ## Measure what each idea of the network is worth, on the samp
 bench-basin: setup  ## Time the methods on the whole Mediterranean at 1/24°
 	for method in interpolation oi oi-grid unet; do $(BIN)/python benchmarks/cost.py $$method; done
 	$(BIN)/python benchmarks/dineof.py cost
+
+bench-scaling: setup  ## Time and memory of every stage by days, pixels and workers, into docs/; goes on where it was
+	$(BIN)/python benchmarks/scaling.py
 
 bench-convlstm: setup $(KERAS)/.ready  ## Time the ConvLSTM against Keras on TensorFlow
 	$(BIN)/python benchmarks/convlstm.py --keras $(KERAS)/bin/python

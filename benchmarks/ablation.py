@@ -82,7 +82,7 @@ def squared_error(network: nn.Module, batch: list[Tensor], done: float) -> tuple
     return masked_mse(network(*inputs)[0], truth, weight > 0), max(float(weight.sum()), 1.0)
 
 
-def likelihood(network: nn.Module, batch: list[Tensor], step: int) -> tuple[Tensor, float]:
+def likelihood(network: nn.Module, batch: list[Tensor], done: float) -> tuple[Tensor, float]:
     """Return the Gaussian likelihood as it is, from the first step on."""
     *inputs, truth, weight, noise = batch
     mean, log_std = network(*inputs)

@@ -19,7 +19,11 @@ def mediterranean(days: int) -> xr.Dataset:
     lat, lon = (first + SPACING * np.arange(n) for first, n in zip(CORNER, SHAPE, strict=True))
     sea = twin_sea(TwinSeaConfig(days=days, shape=PATCH, spacing=SPACING, centre=IN_THE_ATLANTIC))
     water = ~land_mask(lat, lon)
-    beyond = [(0, whole - part) for whole, part in zip(SHAPE, PATCH, strict=True)]
-    field = np.pad(sea["sst"].values, [(0, 0), *beyond], mode="symmetric")
-    field = np.where(water, field, np.float32(np.nan))
+    field = np.where(water, laid_out(sea["sst"].values, SHAPE), np.float32(np.nan))
     return make_cube(field, time=sea["time"].values, lat=lat, lon=lon, water=water)
+
+
+def laid_out(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Lay a patch, (…, lat, lon), beside its mirror images until it has a shape."""
+    beyond = [(0, whole - part) for whole, part in zip(shape, values.shape[-2:], strict=True)]
+    return np.pad(values, [(0, 0)] * (values.ndim - 2) + beyond, mode="symmetric")

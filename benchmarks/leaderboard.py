@@ -14,7 +14,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,9 @@ COLUMNS = (
     "fit (s)",
     "fill (s a day)",
 )
+FURTHER = ("method", "std of z, least", "greatest", "near real time (K)", "ratio to delayed")
+STRATA, FEWEST_PIXELS = ("days_to_nearest_observation", "cloud_cover"), 1000
+"""Strata among which the std of z is compared, those of so many pixels at least."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +140,13 @@ def measured(sea: Sea, folder: Path, methods: list[str], minutes: float | None) 
             refused[method] = str(error)
     against = {"relative_to": YARDSTICK} if YARDSTICK in models else {}
     result = sereno.evaluate(cube, models, days=sea.scored, **against)
+    late = sereno.evaluate(cube, models, days=sea.scored, nrt=True)
     # A path of its own for the times of a fit: a model that was laid there by hand has none.
     times = {name: folder / f"{name}.json" for name in models}
     record = {
         "asked": methods,
         "scores": result.scores,
+        "near_real_time": {name: row["rmse"] for name, row in against_truth(late.scores)["methods"].items()},
         "refused": refused,
         "fit_seconds": {n: json.loads(p.read_text())["fit_seconds"] for n, p in times.items() if p.exists()},
         "fill_seconds": {name: fill_seconds(cube, model) for name, model in models.items()},
@@ -158,11 +163,25 @@ def fill_seconds(cube: xr.Dataset, model: Model) -> float:
     return (time.perf_counter() - started) / len(days)
 
 
+def against_truth(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was scored against the truth, where it is known, else against the withheld observations."""
+    return dict(scores.get("truth", scores))
+
+
+def z_in_strata(scores: Mapping[str, Any], method: str) -> list[float]:
+    """Return the stds of z in the strata of lag and of cover that are large enough."""
+    strata = against_truth(scores)["strata"]
+    told = [stratum[method] for name in STRATA for stratum in strata.get(name, {}).values() if method in stratum]
+    return [row["z_std"] for row in told if row["n_pixels"] >= FEWEST_PIXELS and row["z_std"] is not None]
+
+
 def rows(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the scores of the methods, best first: against the truth where it is known, with their times."""
-    told = record["scores"].get("truth", record["scores"])["methods"]
+    told = against_truth(record["scores"])["methods"]
     timed = {
-        name: row | {key: record[key].get(name) for key in ("fit_seconds", "fill_seconds")}
+        name: row
+        | {key: record[key].get(name) for key in ("fit_seconds", "fill_seconds", "near_real_time")}
+        | {"z_strata": z_in_strata(record["scores"], name)}
         for name, row in told.items()
     }
     if YARDSTICK not in told:  # then the ratios are to something else
@@ -199,10 +218,28 @@ def cells(name: str, row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def markdown(lines: list[list[str]]) -> list[str]:
+def further_cells(name: str, row: Mapping[str, Any]) -> list[str]:
+    """Return one line of the table of strata and of near real time."""
+    stds, late = row["z_strata"], row["near_real_time"]
+    bounds = (min(stds), max(stds)) if stds else (None, None)
+    ratio = None if late is None else late / row["rmse"]
+    return [name, *(number(bound, 2) for bound in bounds), number(late, 3), number(ratio, 3)]
+
+
+def markdown(lines: list[list[str]], columns: Sequence[str] = COLUMNS) -> list[str]:
     """Return a table as lines of Markdown."""
-    table = [list(COLUMNS), ["---"] * len(COLUMNS), *lines]
+    table = [list(columns), ["---"] * len(columns), *lines]
     return [f"| {' | '.join(line)} |" for line in table]
+
+
+def tables(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the two tables of a sea, or of the mean over seas."""
+    return [
+        *markdown([cells(name, row) for name, row in told.items()]),
+        "",
+        *markdown([further_cells(name, row) for name, row in told.items()], FURTHER),
+        "",
+    ]
 
 
 def section(title: str, record: Mapping[str, Any]) -> list[str]:
@@ -213,8 +250,7 @@ def section(title: str, record: Mapping[str, Any]) -> list[str]:
         f"{scores['n_pixels']:,} withheld pixels on {scores['n_days']} days of {scores['days']}, against {against}."
     )
     refused = [f"- `{name}` could not be fitted: {said.splitlines()[0]}" for name, said in record["refused"].items()]
-    table = markdown([cells(name, row) for name, row in rows(record).items()])
-    return [f"## {title}", "", told, "", *table, "", *refused, *([""] if refused else [])]
+    return [f"## {title}", "", told, "", *tables(rows(record)), *refused, *([""] if refused else [])]
 
 
 def over_seeds(records: list[Mapping[str, Any]]) -> list[str]:
@@ -224,7 +260,7 @@ def over_seeds(records: list[Mapping[str, Any]]) -> list[str]:
     lines = {name: mean_row([one[name] for one in told]) for name in shared}
     ranked = sorted(lines, key=lambda name: lines[name]["rmse"])
     heading = f"The mean of {len(records)} seeds; in brackets the least and the greatest of them."
-    return ["## The twin sea", "", heading, "", *markdown([cells(name, lines[name]) for name in ranked]), ""]
+    return ["## The twin sea", "", heading, "", *tables({name: lines[name] for name in ranked})]
 
 
 def mean_row(told: list[dict[str, Any]]) -> dict[str, Any]:
@@ -237,7 +273,8 @@ def mean_row(told: list[dict[str, Any]]) -> dict[str, Any]:
     for key in ("rmse", "bias", "crps", "coverage_1sigma", "coverage_2sigma", "z_std", "effective_resolution"):
         values = known([row.get(key) for row in told])
         means[key] = float(np.mean(values)) if values else None
-    for key in ("fit_seconds", "fill_seconds"):
+    means["z_strata"] = [std for row in told for std in row["z_strata"]]
+    for key in ("fit_seconds", "fill_seconds", "near_real_time"):
         values = known([row[key] for row in told])
         means[key] = float(np.mean(values)) if values else None
     errors = [row["rmse"] for row in told]
@@ -248,13 +285,13 @@ def mean_row(told: list[dict[str, Any]]) -> dict[str, Any]:
     return means
 
 
-def write(document: Path, lines: list[str]) -> None:
+def write(document: Path, lines: list[str], *, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Put the tables between the document's markers."""
-    head, begin, rest = document.read_text().partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = document.read_text().partition(markers[0])
+    _, end, tail = rest.partition(markers[1])
     if not (begin and end):
-        raise SystemExit(f"{document}: has no lines {BEGIN} and {END} to write between")
-    document.write_text("\n".join([head + BEGIN, "", *lines, END]) + tail)
+        raise SystemExit(f"{document}: has no lines {markers[0]} and {markers[1]} to write between")
+    document.write_text("\n".join([head + begin, "", *lines, end]) + tail)
 
 
 def main() -> None:

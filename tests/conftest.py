@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 from hypothesis import settings
 
+from sereno.reconstruct import interpolation
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 collect_ignore = ["data"]  # files, and the scripts that made them
@@ -36,3 +37,12 @@ def heed_interrupts() -> None:
 def sea() -> xr.Dataset:
     """Four months of a small twin sea with land, in memory; to be looked at, never changed."""
     return twin_sea(TwinSeaConfig(days=120, shape=(24, 32)))
+
+
+@pytest.fixture(scope="module")
+def few_samples() -> Iterator[None]:
+    """Tune interpolation on a tenth of its samples, for tests that do not ask how good it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TUNING_CELLS", "SPREAD_CELLS"):
+            patch.setattr(interpolation, name, getattr(interpolation, name) / 10)
+        yield

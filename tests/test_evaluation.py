@@ -26,6 +26,8 @@ from sereno.strata import COUNTS, STRATA
 from sereno.tally import Block, Tally, tally
 from sereno.workflow import Model
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 EARLY, LATER = ":2019-02-28", "2019-03-10:"
 """The days that models are fitted on, and those that they are scored on."""
 PROTOCOLS = pytest.mark.parametrize("protocol", ["clouds", "hidden-day"])

@@ -336,7 +336,8 @@ def test_tuning_finds_the_covariance_that_made_the_field() -> None:
     assert float(((withheld.truth - mean) / spread.sqrt()).std()) == pytest.approx(1, abs=0.05)
 
 
-def test_a_given_noise_is_kept() -> None:
+def test_a_given_noise_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sereno.reconstruct.oi.method.TUNING_TARGETS", (200,))
     sea = tiny_sea()
     model = sereno.fit(sea, parse_config({"model": {"method": "oi", "noise": 0.33, "covariance": "matern"}}))
     assert model.reconstructor.inner.covariance.noise == pytest.approx(0.33)  # type: ignore[attr-defined]

@@ -34,6 +34,7 @@ from sereno.workflow import Model
 DAYS = {"clouds": "2019-03-10:2019-03-31", "hidden-day": "2019-03-20"}
 """Under hidden-day the scored days may see each other, so a single one is scored."""
 SHARE, SECRET = 0.5, 1000.0
+QUICK = configure("climatology", calibration_days=8)
 
 
 class Cheater(ZeroAnomaly):
@@ -156,7 +157,7 @@ def case_of(sea: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Callab
     def made(protocol: str, nrt: bool) -> Case:
         cube = with_secrets(sea, protocol, folder / f"{protocol}.zarr")
         told = {"protocol": protocol, "nrt": nrt, "days": DAYS[protocol], "share": SHARE}
-        return Case(cube, told, scored(cube, "climatology", **told))
+        return Case(cube, told, scored(cube, QUICK, **told))
 
     return made
 
@@ -206,7 +207,7 @@ def test_a_cheater_finds_nothing_and_scores_as_the_honest_method_it_is(
 ) -> None:
     case = case_of(protocol, nrt)
     enter(monkeypatch, cheater)
-    np.testing.assert_equal(scored(case.cube, "climatology", **case.told), case.honest)
+    np.testing.assert_equal(scored(case.cube, QUICK, **case.told), case.honest)
     assert not Cheater.found
 
 
@@ -218,7 +219,7 @@ def test_what_the_input_withholds_itself_is_out_of_reach_too(
     secret = case.cube["sst"] > SECRET / 2
     apart = case.cube.assign(sst_withheld=case.cube["sst"].where(secret), sst=case.cube["sst"].where(~secret))
     enter(monkeypatch, cheater)
-    found = scored(apart, "climatology", **case.told)
+    found = scored(apart, QUICK, **case.told)
     assert not Cheater.found
     for name in ("n_pixels", "methods", "strata", "reliability", "baselines"):
         np.testing.assert_equal(found[name], case.honest[name])
@@ -232,7 +233,7 @@ def test_a_cube_too_large_for_memory_gives_nothing_away_by_its_values(
     case = case_of("clouds", False)
     monkeypatch.setattr(evaluation, "SMALL_BYTES", 0)
     enter(monkeypatch, cheater)
-    found = scored(case.cube.chunk(time=20), "climatology", **case.told)
+    found = scored(case.cube.chunk(time=20), QUICK, **case.told)
     assert not Cheater.found
     assert found["methods"]["it"]["rmse"] == pytest.approx(case.honest["methods"]["it"]["rmse"], rel=1e-6)
     assert found["n_pixels"] == case.honest["n_pixels"]
@@ -255,7 +256,7 @@ def test_what_is_handed_over_holds_no_secret(
 ) -> None:
     monkeypatch.setattr(Cheater, "found", [])
     case = case_of(protocol, False)
-    withheld = sereno.evaluate(case.cube, {"it": "climatology"}, **case.told).withheld
+    withheld = sereno.evaluate(case.cube, {"it": QUICK}, **case.told).withheld
     handed = hide(case.cube, withheld)
     cheater.look("here", handed)
     assert not Cheater.found
@@ -272,9 +273,9 @@ def test_no_one_changes_the_cube_or_what_another_method_sees(
 ) -> None:
     case = case_of("clouds", False)
     before = case.cube.copy(deep=True)
-    alone = sereno.evaluate(case.cube, {"two": "interpolation"}, relative_to="two", **case.told).scores
+    alone = sereno.evaluate(case.cube, {"two": "linear"}, relative_to="two", **case.told).scores
     enter(monkeypatch, Vandal)
-    both = {"one": "climatology", "two": "interpolation"}
+    both = {"one": QUICK, "two": "linear"}
     beside = sereno.evaluate(case.cube, both, relative_to="two", **case.told).scores
     xr.testing.assert_identical(case.cube, before)
     for part in (alone, beside):
@@ -296,7 +297,7 @@ def test_no_method_chooses_the_days_it_is_scored_on(
     case = case_of("clouds", False)
     enter(monkeypatch, Shifter)
     with pytest.raises(InputError, match=r"^it: "):
-        scored(case.cube, "climatology", **case.told)
+        scored(case.cube, QUICK, **case.told)
 
 
 class Rememberer(ZeroAnomaly):

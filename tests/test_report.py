@@ -25,6 +25,8 @@ from sereno.report.gallery import error_maps, gallery
 from sereno.report.page import save_report
 from sereno.report.rasters import bar, frame, image
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 ODD = 'a<b>&"c" $x$'
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IN_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")

@@ -1,8 +1,10 @@
+import signal
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from sereno import tasks
 from sereno.cli import app
 from sereno.config import parse_config, read_config
 from sereno.errors import InputError
@@ -136,3 +138,50 @@ def test_where_slurm_is_not_that_is_said(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="there is no sbatch here"):
         queue.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path / "run.slurm")
+
+
+STATES = {
+    False: "COMPLETING CONFIGURING PENDING REQUEUED REQUEUE_FED REQUEUE_HOLD RESIZING RESV_DEL_HOLD RUNNING "
+    "SIGNALING SPECIAL_EXIT STAGE_OUT STOPPED SUSPENDED",
+    True: "BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED REVOKED TIMEOUT",
+}
+"""The job state codes of squeue's manual: whether a job in them has ended."""
+
+
+@pytest.mark.parametrize(("ended", "state"), [(ended, state) for ended in STATES for state in STATES[ended].split()])
+def test_what_was_submitted_is_not_submitted_again_before_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: bool, state: str
+) -> None:
+    said = {"squeue": state, "sbatch": "8"}
+    monkeypatch.setattr(queue, "_run", lambda command: f"{said[command[0]]}\n")
+    queue.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path)
+    assert queue.states(tmp_path) == [("1-fit", "8", state)]
+    if ended:
+        queue.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path)
+    else:
+        with pytest.raises(InputError, match="its jobs have not ended; wait, or run scancel 8"):
+            queue.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path)
+
+
+def test_a_job_that_the_queue_forgot_is_asked_of_the_accounting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / queue.JOBS).write_text('{"1-fill": "7"}')
+    said = {"squeue": "", "sacct": "COMPLETED\nCANCELLED by 1000\n"}
+    monkeypatch.setattr(queue, "_run", lambda command: said[command[0]])
+    assert queue.states(tmp_path) == [("1-fill", "7", "CANCELLED")]
+    said["sacct"] = ""
+    assert queue.states(tmp_path) == [("1-fill", "7", "unknown")]
+
+
+def test_notice_is_heeded_meanwhile_and_where_there_is_such_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+    before = signal.getsignal(signal.SIGUSR1)
+    with tasks.heeding_notice(lambda number, _: heard.append(number)):
+        signal.raise_signal(signal.SIGUSR1)
+    assert heard == [signal.SIGUSR1]
+    assert signal.getsignal(signal.SIGUSR1) == before
+    monkeypatch.delattr(signal, "SIGUSR1")  # as on Windows
+    with tasks.heeding_notice(lambda number, _: heard.append(number)):
+        pass
+    assert len(heard) == 1

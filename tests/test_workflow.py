@@ -19,6 +19,8 @@ from sereno.io.store import write_cube
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.workflow import Model, product_of
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 EARLY, LATER = ":2019-02-28", "2019-03-10:"
 """The days that models are fitted on, and those that they are scored on."""
 SCORES = {
@@ -216,7 +218,8 @@ def test_a_model_of_another_grid_or_field_is_refused(
         sereno.evaluate(elsewhere, {"model": model})
 
 
-def test_filling_reads_nothing_until_computed_and_then_what_bears_on_the_day(sea: xr.Dataset, model: Model) -> None:
+def watched(sea: xr.Dataset) -> tuple[xr.Dataset, list[int]]:
+    """Return a cube whose images are read when they are needed, and the list that each is put down in."""
     read: list[int] = []
 
     def image(position: int) -> np.ndarray:
@@ -225,7 +228,17 @@ def test_filling_reads_nothing_until_computed_and_then_what_bears_on_the_day(sea
 
     shape = (1, *sea["water"].shape)
     images = [da.from_delayed(delayed(image, pure=False)(day), shape, np.float32) for day in range(120)]
-    lazy = sea.assign(sst=(DIMS, da.concatenate(images), sea["sst"].attrs))
+    return sea.assign(sst=(DIMS, da.concatenate(images), sea["sst"].attrs)), read
+
+
+def test_the_images_of_a_small_sea_are_not_read_over_and_over_for_a_fit(sea: xr.Dataset) -> None:
+    lazy, read = watched(sea)
+    sereno.fit(lazy, "climatology")
+    assert max(map(read.count, range(120))) <= 2  # to see that there is something, and to fit
+
+
+def test_filling_reads_nothing_until_computed_and_then_what_bears_on_the_day(sea: xr.Dataset, model: Model) -> None:
+    lazy, read = watched(sea)
     analysis = sereno.fill(lazy, model, days=str(sea["time"].values[60])[:10])
     analysis["mean"].compute()
     reach = model.reconstructor.reach

@@ -20,8 +20,8 @@ WARM_UP_STEPS = 300
 OBSERVED_WEIGHT = 0.25
 """Weight in the loss of a cell that the network sees an observation of, where its truth is known."""
 FINAL_SHARE = 0.3
-"""Share of the steps, the last ones, over which the step size falls to zero and the likelihood teaches the mean; until
-then it is trained by its squared error alone."""
+"""Share of the steps, the last ones, over which the step size falls to zero and the likelihood teaches the mean;
+until then it is trained by its squared error alone."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Learner:
     network
         With fresh weights.
     loss
-        Takes the network, a batch and the share of the steps that are done; returns the loss and how much it counts for
-        in the mean of an epoch.
+        Takes the network, a batch and the share of the steps that are done; returns the loss and how much it counts
+        for in the mean of an epoch.
     optimiser
         Takes parameters and the number of all steps; returns what Lightning's ``configure_optimizers`` may return.
     averaging

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import csv
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +59,9 @@ class Logbook(Callback):
         """What checkpoints call it."""
         return NAME
 
-    @contextmanager
-    def heeding(self) -> Iterator[None]:
-        """Heed SIGUSR1 meanwhile; signals reach the main thread alone."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "_asked", True))
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGUSR1, before)
+    def heeding(self) -> AbstractContextManager[None]:
+        """Heed SIGUSR1 meanwhile."""
+        return tasks.heeding_notice(lambda *_: setattr(self, "_asked", True))
 
     def count(self, loss: float, weight: float) -> None:
         """Note the loss of a step on this task."""

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 def count() -> int:
@@ -18,3 +23,19 @@ def nodes() -> int:
 def rank() -> int:
     """Return the number of this one; the first, 0, writes."""
     return int(os.environ["SLURM_PROCID"]) if count() > 1 else 0
+
+
+@contextmanager
+def heeding_notice(heed: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Meanwhile heed SIGUSR1, by which SLURM gives notice of the time limit.
+
+    Signals reach the main thread alone, and Windows does not have this one; there, nothing is heeded.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGUSR1"):
+        yield
+        return
+    before = signal.signal(signal.SIGUSR1, heed)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)

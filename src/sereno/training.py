@@ -257,7 +257,8 @@ def _fit(trainer: Trainer, fitting: _Fitting, data: Data, checkpoint: Path | Non
 
 def lasting_settings(config: ConvLSTM | UNet) -> dict[str, Any]:
     """Return the configuration less what a training may change when it is resumed; the batch of all tasks."""
-    told = {key: value for key, value in asdict(config).items() if key not in ("max_epochs", "patience", "recompute")}
+    free = ("max_epochs", "patience", "recompute", "engine")
+    told = {key: value for key, value in asdict(config).items() if key not in free}
     return told | {"batch_size": config.batch_size * tasks.count()}
 
 
@@ -274,12 +275,14 @@ def _check_same_training(held: dict[str, Any], config: ConvLSTM | UNet, scale: f
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's advice on loaders, loggers and accelerators from the user, who can act on none of it."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\.")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

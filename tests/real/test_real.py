@@ -1,3 +1,4 @@
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from sereno.cube import select_period, validate
 from sereno.errors import InputError
 from sereno.evaluation import evaluate
 from sereno.io.read import open_cube
-from sereno.workflow import fill, fit
+from sereno.workflow import Model, fill, fit
 
 SHARED = Path(__file__).parents[3] / "shared"
 DATA, BENCH = SHARED / "data", SHARED / "bench"
@@ -66,19 +67,28 @@ def test_a_file_without_sst_is_refused_with_what_it_has(name: str) -> None:
     assert ("cloud_condition" if "goes" in name else "satellite") in told
 
 
-def scene(path: Path) -> xr.Dataset:
-    """Open a file, cut to a corner with sea, land and clouds where it is large."""
-    cube = open_cube(path)
-    return cube.isel(lat=slice(0, 200), lon=slice(250, 500)) if path == SLSTR else cube
+CORNERS = {
+    ALBORAN: (slice(50, 150), slice(100, 220)),
+    MODIS: (slice(50, 150), slice(300, 420)),
+    SLSTR: (slice(20, 120), slice(280, 400)),
+}
+"""Rows and columns that hold sea, land and clouds; whole scenes take long and tell no more."""
 
 
-@pytest.mark.parametrize("path", [ALBORAN, MODIS, SLSTR], ids=lambda path: path.name)
+@cache
+def fitted(path: Path) -> tuple[xr.Dataset, Model]:
+    """Return a corner of a file, and interpolation fitted on it."""
+    rows, columns = CORNERS[path]
+    cube = open_cube(path).isel(lat=rows, lon=columns).load()
+    return cube, fit(cube, "interpolation")
+
+
+@pytest.mark.parametrize("path", CORNERS, ids=lambda path: path.name)
 def test_real_images_are_filled_on_all_water_and_observations_are_respected(path: Path) -> None:
-    cube = scene(path).load()
+    cube, model = fitted(path)
     water = np.broadcast_to(cube["water"], cube["sst"].shape)
     seen = cube["sst"].notnull().values & water
     assert 0.1 < seen.sum() / water.sum() < 0.95
-    model = fit(cube, "interpolation")
     analysis = fill(cube, model).compute()
     kept = fill(cube, model, keep_observed=True).compute()
     for one in (analysis, kept):
@@ -97,8 +107,8 @@ def test_real_images_are_filled_on_all_water_and_observations_are_respected(path
 
 
 def test_the_day_without_a_file_is_reconstructed_like_its_neighbours() -> None:
-    cube = open_cube(ALBORAN)
-    analysis = fill(cube, "interpolation", days="2017-05-21:2017-05-23").compute()
+    cube, model = fitted(ALBORAN)
+    analysis = fill(cube, model, days="2017-05-21:2017-05-23").compute()
     before, missing, after = analysis["mean"].where(cube["water"]).values
     assert not cube["sst"].sel(time="2017-05-22").notnull().any()
     between = (before + after) / 2

@@ -16,6 +16,7 @@ from sereno.synthetic import TwinSeaConfig, twin_sea
 SERENO = Path(sys.executable).parent / "sereno"
 MODEL = """
 train = ":2019-04-10"
+calibration_days = 8
 
 [model]
 method = "convlstm"

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from sereno.cli import cluster, inputs, models  # the verbs enter the application as they are imported
+from sereno.cli import cluster, exporting, inputs, models  # the verbs enter the application as they are imported
 from sereno.cli.options import app
 from sereno.errors import InputError, PausedError
 
-__all__ = ["app", "cluster", "inputs", "main", "models"]
+__all__ = ["app", "cluster", "exporting", "inputs", "main", "models"]
 
 
 def _show_version(asked: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -57,11 +56,9 @@ def making_way(checkpoints: Path) -> Iterator[None]:
             raise PausedError("the training is done, and what follows it is not")
         raise InputError("the time limit is too short for what comes before or after the training; give a longer one")
 
-    before, handler = newest(), signal.signal(signal.SIGUSR1, make_way)
-    try:
+    before = newest()
+    with tasks.heeding_notice(make_way):
         yield
-    finally:
-        signal.signal(signal.SIGUSR1, handler)
 
 
 @contextmanager

@@ -253,6 +253,8 @@ class UNet:
     """Epochs without a better validation loss before training stops."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic; auto: bfloat16, faster and as accurate, where the hardware has it."""
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    """What runs a trained network; auto: OpenVINO, faster on processors, where it is installed and maps are large."""
 
     def __post_init__(self) -> None:
         """Refuse a window without a centre, and more packaged networks than there are."""
@@ -268,6 +270,12 @@ class ConvLSTMUNet(UNet):
     method: Literal["convlstm-unet"] = "convlstm-unet"  # type: ignore[assignment]  # narrower
     hidden: int = Field(default=64, ge=1)
     """Channels of the ConvLSTM in either direction."""
+
+    def __post_init__(self) -> None:
+        """Refuse what a U-Net refuses, and an engine that knows no ConvLSTM."""
+        super().__post_init__()
+        if self.engine == "openvino":
+            raise ValueError("engine: OpenVINO cannot trace a ConvLSTM; set it to torch or auto")
 
 
 REFERENCE_NETWORKS: dict[str, dict[str, int]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +117,23 @@ class Corrector(nn.Module):
             mean = guess[:, half] + TYPICAL_ERROR * correction
             guess = torch.cat([guess[:, :half], mean[:, None], guess[:, half + 1 :]], 1)
         return mean, torch.logaddexp(log_std + math.log(TYPICAL_ERROR), torch.tensor(math.log(SMALLEST_STD)))
+
+
+class Mixture(nn.Module):
+    """Correctors as one network: the mean and the standard deviation of the mixture of their Gaussians."""
+
+    def __init__(self, members: Iterable[Corrector]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(
+        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and standard deviation, float32 (batch, lat, lon), in the unit of `values`."""
+        answers = [member(values, guess, water, spread, told) for member in self.members]
+        means = torch.stack([mean for mean, _ in answers])
+        variance = torch.stack([torch.exp(2 * log_std) for _, log_std in answers]).mean(0)
+        return means.mean(0), torch.sqrt(variance + means.var(0, correction=0))
 
 
 def corrector(config: UNetConfig | ConvLSTMUNet) -> Corrector:

@@ -19,6 +19,8 @@ from sereno.reconstruct.residuals import collect
 
 _PREFIX = "climatology_"
 _SMALL_BYTES = 2**31
+_FEW_BYTES = 2**28
+"""A cube of up to so many bytes is held beside its anomalies while a method is fitted."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class AnomalyReconstructor:
         **training
             Handed to the method: for networks ``folder``, ``resume`` and ``max_minutes``.
         """
+        # Climatology, tuning and calibration go through the days over and over: read the files once.
+        cube = _in_memory(cube, _FEW_BYTES)
+        valid = None if valid is None else _in_memory(valid, _FEW_BYTES)
         progress("climatology", 0.0)
         climatology = fit_climatology(cube, config.climatology, table=table)
         progress("climatology", 1.0)
@@ -164,6 +169,6 @@ class AnomalyReconstructor:
         return cls(config, climatology, fitted, state.values["noise_variance"], calibration)
 
 
-def _in_memory(cube: xr.Dataset) -> xr.Dataset:
+def _in_memory(cube: xr.Dataset, most: int = _SMALL_BYTES) -> xr.Dataset:
     """Load a small cube once, because tuning and training look at its days in no order; leave a large one lazy."""
-    return cube.compute() if cube.nbytes <= _SMALL_BYTES else cube
+    return cube.compute() if cube.nbytes <= most else cube

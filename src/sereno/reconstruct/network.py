@@ -17,9 +17,10 @@ from sereno.config import ConvLSTM
 from sereno.errors import InputError
 from sereno.features import Archive, denormalise, encode, land_channel
 from sereno.methods import Progress, State, silent
+from sereno.nets.exchange import Input, Portable
 from sereno.nets.memory import kept_memory
-from sereno.nets.precision import arithmetic
-from sereno.nets.thesis import ThesisNetwork
+from sereno.nets.precision import arithmetic, device
+from sereno.nets.thesis import CHANNELS, ThesisNetwork
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
 from sereno.tiling import Tile, blend, plan
@@ -170,6 +171,14 @@ class ConvLSTMReconstructor:
         observed = ObservedPixels(**state.values["observed"])
         return cls(config, _network(config, learned.weights), learned.scale, spread, observed, learned.history)
 
+    @staticmethod
+    def portable(config: ConvLSTM, state: State) -> Portable:
+        """Return the network for other programs: normalised maps in, the central day's normalised anomaly out."""
+        learned = _learned(state)
+        maps = Input("maps", ("batch", config.window, CHANNELS, "lat", "lon"))
+        about = {"channels": str(CHANNELS), "scale": str(learned.scale), "mask": config.mask}
+        return Portable(_network(config, learned.weights).cpu(), (maps,), ("anomaly",), about)
+
     def _tile(self, grid: tuple[int, int]) -> tuple[int, int]:
         """Return the size of the tiles; an axis no longer than a tile with its halo is not cut."""
         reach = 2 * self.config.halo
@@ -202,7 +211,7 @@ def _network(config: ConvLSTM, weights: dict[str, Tensor]) -> ThesisNetwork:
     with torch.random.fork_rng(devices=[]):
         network = ThesisNetwork(config)
     network.load_state_dict(weights)
-    return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    return network.eval().to(device())
 
 
 def _predict(
@@ -212,9 +221,9 @@ def _predict(
     if not np.isfinite(window).any():
         return np.zeros(window.shape[1:], dtype=np.float32)
     inputs, mean = encode(window, scale=scale, water=land_channel(config, water))
-    device, dtype = next(network.parameters()).device, arithmetic(config)
-    with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        output = network(torch.from_numpy(inputs)[None].to(device))[0, 0].cpu().numpy()
+    place, dtype = device(), arithmetic(config)
+    with torch.inference_mode(), torch.autocast(place, dtype, enabled=dtype != torch.float32):
+        output = network(torch.from_numpy(inputs)[None].to(place))[0, 0].cpu().numpy()
     return denormalise(output, mean=mean, scale=scale)
 
 

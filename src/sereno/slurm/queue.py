@@ -14,8 +14,9 @@ JOBS = "jobs.json"
 """Names and numbers of the submitted jobs, in the folder of their scripts and logs."""
 ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
-    *("TIMEOUT", "REVOKED", "unknown"),
+    *("REVOKED", "TIMEOUT", "unknown"),
 }
+"""The states of `squeue` and `sacct` that a job never leaves, and that of one which neither knows any more."""
 
 
 class State(NamedTuple):

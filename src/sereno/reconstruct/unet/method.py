@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Self
 
 import numpy as np
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from sereno.config import GriddedInterpolation, UNet
 from sereno.methods import Progress, State, silent
-from sereno.nets.corrector import Corrector, corrector
+from sereno.nets.corrector import TOLD, Corrector, Mixture, channels, corrector
+from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
+from sereno.nets.exchange import Input, Portable, examples
 from sereno.nets.gridded import Solver
 from sereno.nets.precision import arithmetic
 from sereno.reconstruct.blocks import by_block
@@ -49,6 +52,7 @@ class UNetReconstructor:
     guess: FirstGuess
     networks: tuple[Corrector, ...]
     history: list[dict[str, float]]
+    _engines: dict[str, Engine] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def fit(
@@ -105,6 +109,8 @@ class UNetReconstructor:
         """Return the corrected anomalies of `days` and their standard deviation, lazily."""
         region, window = Region.of(cube), self.config.window
         parts = Parts(region)
+        kind = engine_for(self.config, region.water.size)
+        lock = Lock()
 
         def correct(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
@@ -118,11 +124,13 @@ class UNetReconstructor:
                     guess = self.guess.analyse(solver, seen, here, stated)
                     for at, day in zip(run.at, run.targets, strict=True):
                         around = slice(day, day + window)
-                        found[:, at] = self._correct(seen[around], guess[around], here, block[at])
+                        found[:, at] = self._correct(engine, seen[around], guess[around], here, block[at])
 
                 list(pool.map(fill, runs(block, window=window)))
                 return found
 
+            with lock:
+                engine = self._engine(kind)
             with workers() as pool:  # threads share the runs: torch keeps to a core in each of them
 
                 def make(here: Region) -> Solver:
@@ -134,31 +142,37 @@ class UNetReconstructor:
         return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=correct, with_error=True)
 
     def _correct(
-        self, values: np.ndarray, guess: np.ndarray, region: Region, day: np.datetime64
+        self, engine: Engine, values: np.ndarray, guess: np.ndarray, region: Region, day: np.datetime64
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation of the central day of a window, the field's unit."""
         if not np.isfinite(values).any():
             return np.zeros_like(region.scale), region.scale
-        told = self.guess.told(region, day)
+        told, spread = self.guess.told(region, day), spread_of(region)
         tiles = plan(region.water.shape, tile=_tile(region.water.shape), halo=HALO)
-        pieces = [self._predict(values, guess, region, told, tile.outer) for tile in tiles]
+        pieces = []
+        for tile in tiles:
+            crop = tile.outer
+            scaled = (values[:, *crop] / region.scale[crop]).astype(np.float32)
+            pieces.append(engine(scaled, guess[:, *crop], region.water[crop], spread[crop], told))
         mean, std = (blend(tiles, (piece[k] for piece in pieces)) * region.scale for k in (0, 1))
         return mean, std
 
-    def _predict(
-        self, values: np.ndarray, first: np.ndarray, region: Region, told: np.ndarray, crop: tuple[slice, slice]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and standard deviation of a piece, in climatological standard deviations."""
-        scaled = (values[:, *crop] / region.scale[crop]).astype(np.float32)
-        inputs = (scaled, first[:, *crop], region.water[crop], spread_of(region)[crop], told)
-        tensors = [torch.from_numpy(np.ascontiguousarray(part))[None] for part in inputs]
-        dtype = arithmetic(self.config)
-        with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-            answers = [network(*tensors) for network in self.networks]
-        means = torch.stack([mean[0] for mean, _ in answers])
-        variance = torch.stack([torch.exp(2 * log_std[0]) for _, log_std in answers]).mean(0)
-        variance = variance + means.var(0, correction=0)  # of a mixture of Gaussians
-        return means.mean(0).numpy(), variance.sqrt().numpy()
+    def _engine(self, kind: str) -> Engine:
+        """Return what runs the networks, made once."""
+        if kind not in self._engines:
+            network, dtype = Mixture(self.networks).eval(), arithmetic(self.config)
+            if kind == "torch":
+                self._engines[kind] = with_torch(network, dtype)
+            else:
+                self._engines[kind] = with_openvino(network, dtype, examples(_inputs(self.config)))
+        return self._engines[kind]
+
+    @staticmethod
+    def portable(config: UNet, state: State | None) -> Portable:
+        """Return the networks for other programs, those of the package without a state."""
+        networks = [_network(config, packaged(config))] if state is None else _networks(config, state)
+        about = {"channels": str(channels(config.window)), "unit": "climatological standard deviations"}
+        return Portable(Mixture(networks).eval(), _inputs(config), ("anomaly", "std"), about)
 
     def state(self) -> State:
         """Return the scales of the first guess, the weights, and the history of the losses."""
@@ -174,24 +188,34 @@ class UNetReconstructor:
     def from_state(cls, config: UNet, state: State) -> Self:
         """Rebuild the method from its state."""
         guess = FirstGuess.from_values(state.values["guess"])
-        networks = [
-            _network(
-                config,
-                {
-                    k.split(".", 1)[1]: torch.from_numpy(v)
-                    for k, v in state.tensors.items()
-                    if k.startswith(f"{number}.")
-                },
-            )
-            for number in range(config.members)
-        ]
-        return cls(config, guess, tuple(networks), state.values["history"])
+        return cls(config, guess, tuple(_networks(config, state)), state.values["history"])
 
 
 def _tile(grid: tuple[int, int]) -> tuple[int, int]:
     """Return the size of the tiles; an axis no longer than a tile with its halo is not cut."""
     rows, columns = (size if size <= TILE + 2 * HALO else TILE for size in grid)
     return rows, columns
+
+
+def _inputs(config: UNet) -> tuple[Input, ...]:
+    """Return what the networks take."""
+    days, cells = ("batch", config.window, "lat", "lon"), ("batch", "lat", "lon")
+    return (
+        Input("values", days, gaps=True),
+        Input("guess", days),
+        Input("water", cells, mask=True),
+        Input("spread", cells),
+        Input("told", ("batch", TOLD)),
+    )
+
+
+def _networks(config: UNet, state: State) -> list[Corrector]:
+    """Build the networks of all members from their state."""
+    weights: list[dict[str, Tensor]] = [{} for _ in range(config.members)]
+    for name, array in state.tensors.items():
+        member, _, part = name.partition(".")
+        weights[int(member)][part] = torch.from_numpy(array)
+    return [_network(config, each) for each in weights]
 
 
 def _network(config: UNet, weights: dict[str, Tensor]) -> Corrector:

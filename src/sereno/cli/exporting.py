@@ -1,0 +1,35 @@
+"""The verb that hands networks to other programs: export."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sereno.cli.options import app
+
+
+class Format(Enum):
+    """What `export` writes."""
+
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+
+
+@app.command(epilog="Example: `sereno export model -o model.onnx`")
+def export(
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .onnx, or .xml for openvino.")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MODEL]", help="A model's folder.  [default: the network of the package]"),
+    ] = None,
+    kind: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.ONNX,
+) -> None:
+    """Write a model's network for other programs, and check it against PyTorch."""
+    from sereno.exporting import export_network
+    from sereno.workflow import load
+
+    difference = export_network(None if model is None else load(model), output, kind=kind.value)
+    typer.echo(f"wrote {output}: differs from PyTorch by {difference:.1e} at most")

@@ -1,0 +1,78 @@
+"""Networks handed to other programs: a model's, or that of the package, as a file that these can run."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sereno.config import UNet, configure_at_once, to_toml
+from sereno.errors import InputError
+from sereno.io.artefact import PACKAGED
+from sereno.io.atomic import atomic_files
+from sereno.methods import TRAINED_METHODS, State, method_class
+from sereno.networks import BareNetwork
+from sereno.workflow import Model
+
+if TYPE_CHECKING:
+    from sereno.config import RunConfig
+
+SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+"""How the file of each format is called; OpenVINO's weights lie beside it, as ``.bin``."""
+
+
+def export_network(
+    model: Model | BareNetwork | None, output: str | Path, *, kind: Literal["onnx", "openvino"] = "onnx"
+) -> float:
+    """Write a model's network for other programs, and compare it with PyTorch's on random inputs of another size.
+
+    Parameters
+    ----------
+    model
+        A model of a network; that of the package where None.
+    output
+        The file, by the suffix of its format (`SUFFIXES`). Batch, latitude and longitude are of any size; its
+        metadata tell method, window, channels, configuration, version, and what the weights were trained on.
+    kind
+        The format.
+
+    Returns
+    -------
+    float
+        The largest difference of the outputs.
+
+    Raises
+    ------
+    InputError
+        If the model has no network, the format cannot express it, or what writes the format is not installed.
+    """
+    output = Path(output)
+    if output.suffix != SUFFIXES[kind]:
+        raise InputError(f"-o {output}: {kind} files end in {SUFFIXES[kind]}; rename it, or give another format")
+    if output.is_dir() or not output.resolve().parent.is_dir():
+        raise InputError(f"-o {output}: a folder, or in a folder that is not there; choose another place")
+    config, state, weights = _source(model)
+    if config.model.method not in TRAINED_METHODS:
+        raise InputError(f"{config.model.method} has no network to export; {', '.join(TRAINED_METHODS)} have")
+    method: Any = method_class(config.model.method)
+    about = {
+        "sereno_version": version("sereno"),
+        "method": config.model.method,
+        "window": str(config.model.window),
+        "weights_from": weights,
+        "config": to_toml(config),
+    }
+    portable = method.portable(config.model, state)
+    with atomic_files(output.parent) as folder:
+        difference: float = portable.write(folder / output.name, kind, about)
+    return difference
+
+
+def _source(model: Model | BareNetwork | None) -> tuple[RunConfig, State | None, str]:
+    """Return the configuration, the state of the method, and what the weights were trained on."""
+    if model is None:
+        return configure_at_once(UNet().method), None, PACKAGED
+    if isinstance(model, BareNetwork):
+        return model.config, model.state, model.origin
+    told = model.description.weights_from or model.description.training_period
+    return model.config, model.reconstructor.inner.state(), told
