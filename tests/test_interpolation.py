@@ -10,7 +10,8 @@ from sereno.clouds import samples
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.cube import BEYOND_SUPPORT, FILLED, make_cube
 from sereno.grid import cell_size
-from sereno.reconstruct.interpolation import CELL_SCALES, TIME_SCALES, Interpolation, fill_gaps, stages_reach
+from sereno.reconstruct.corrections import fill_gaps, stages_reach
+from sereno.reconstruct.interpolation import CELL_SCALES, TIME_SCALES, Interpolation
 from test_training import moving_blobs
 
 WINDOW = 7

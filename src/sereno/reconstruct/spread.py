@@ -18,6 +18,8 @@ TIME_SCALE = 3.0
 """e-folding time, in days, of an observation's contribution to support."""
 SPACE_SCALES = (1.0, 5.0)
 """Standard deviations, in cells, of the neighbourhoods whose mean density is the support."""
+SUPPORT_REACH = 15
+"""Cells from which away they are counted."""
 SMALLEST_STD = 0.02
 """Floor of the relative standard deviation: no analysis is surer than this share of the climatological spread."""
 _BIN_SAMPLES = 64
