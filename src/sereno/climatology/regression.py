@@ -14,12 +14,15 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from sereno.climatology.calendar import DAYS_PER_YEAR
+from sereno.coarse import block_mean, refine
 from sereno.config import ClimatologyConfig
 from sereno.cube import days_per_block, field_of, span
 from sereno.errors import InputError
 
 WIDENING = 4.0
 """Each level of neighbourhood is so many times as wide as the next finer one."""
+WIDEST_BY_CELLS, BLOCKS_A_SCALE = 64.0, 8
+"""A neighbourhood that is wider than so many cells is taken from blocks, of which its scale is so many."""
 _RIDGE = 1e-6
 _FLOOR = 1e-3
 
@@ -109,10 +112,22 @@ def _scales(water: np.ndarray, config: ClimatologyConfig) -> list[float]:
 
 
 def _neighbourhood(values: np.ndarray, water: np.ndarray, scale: float) -> np.ndarray:
-    """Return the Gaussian-weighted mean over water around each cell; `scale` in cells, 0 leaves values alone."""
+    """Return the Gaussian-weighted mean over water around each cell; `scale` in cells, 0 leaves values alone.
+
+    A wide one is taken of the means of blocks, an eighth of its scale along a side: what it looks like between their
+    middles a straight line tells to some thousandths, in a thousandth of the time.
+    """
     if scale == 0:
         return values
-    axes = (-2, -1)
-    sea = gaussian_filter(water.astype(float), scale, mode="constant", truncate=3)
-    smooth = gaussian_filter(np.where(water, values, 0.0), scale, axes=axes, mode="constant", truncate=3)
-    return np.asarray(smooth / np.maximum(sea, 1e-6))
+    shape, side = water.shape, int(scale / BLOCKS_A_SCALE) if scale > WIDEST_BY_CELLS else 1
+    maps = np.where(water, values, 0.0).reshape(-1, *shape)
+    sea = water[None].astype(float)
+    if side > 1:
+        maps, sea = (block_mean(part, (side, side)) for part in (maps, sea))
+    smooth, near = (
+        gaussian_filter(part, scale / side, axes=(-2, -1), mode="constant", truncate=3) for part in (maps, sea)
+    )
+    found = smooth / np.maximum(near, 1e-6)
+    if side > 1:
+        found = refine(found, (side, side), (slice(0, shape[0]), slice(0, shape[1])))
+    return np.asarray(found.reshape(values.shape))
