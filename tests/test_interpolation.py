@@ -253,7 +253,7 @@ def test_a_map_in_tiles_is_filled_as_untiled(monkeypatch: pytest.MonkeyPatch, ce
     values = np.where(seen, sea / sea.std(), np.nan).astype(np.float32)
     whole, tiled = (
         fill_gaps(values, WINDOW, time_scale=1.5, space_scale=cells * 0.95, cell=(1.0, 0.9), water=water)
-        for _ in map(partial(monkeypatch.setattr, corrections, "TILE"), (480, 24))
+        for _ in map(partial(monkeypatch.setattr, corrections, "TILE"), (384, 24))
     )
     np.testing.assert_allclose(tiled[:, water], whole[:, water], atol=1e-5)
 

@@ -139,7 +139,7 @@ def fill_to(
         cube, store.path.resolve(), output.resolve(), left, nrt=nrt, keep_observed=keep_observed, packed=packed
     )
     if not merge:
-        _fill(job, store, workers, progress)
+        _fill(job, store, model, workers, progress)
     if shard is not None and not merge:
         return Filled(output, part.size, left.size, model.name, finished=False)
     if (missing := store.missing).size:
@@ -215,8 +215,11 @@ def _open_or_make(
     merge: bool,
     progress: Progress,
 ) -> tuple[FilledStore, Model]:
-    """Open the store, or make it with its model, and return both."""
-    path = store_of(output)
+    """Open the store, or make it with its model, and return both.
+
+    A model that is in memory already is not loaded once more: if the store holds another, the settings tell.
+    """
+    path, made = store_of(output), method if isinstance(method, Model) else None
     if not path.exists():
         if merge:
             raise InputError(f"{path}: there is nothing to merge; run the shards first")
@@ -230,7 +233,7 @@ def _open_or_make(
                 path, blank=blank, product=product_of(cube, made), packed=packed, settings=settings, model=model
             )
     store = FilledStore.open(path)
-    return store, _model_of(store)
+    return store, made or _model_of(store)
 
 
 def _model_of(store: FilledStore) -> Model:
@@ -261,7 +264,7 @@ class _Job:
     packed: bool
 
 
-def _fill(job: _Job, store: FilledStore, workers: int | str, progress: Progress) -> None:
+def _fill(job: _Job, store: FilledStore, model: Model, workers: int | str, progress: Progress) -> None:
     """Fill the days of a job, in this process or shared out among others."""
     if not job.days.size:
         return
@@ -283,7 +286,7 @@ def _fill(job: _Job, store: FilledStore, workers: int | str, progress: Progress)
             done += filled
             progress("fill", done / job.days.size)
 
-        _fill_here(job, count)
+        _fill_here(job, count, model)
         return
     else:
         jobs = parts(workers)
@@ -292,10 +295,13 @@ def _fill(job: _Job, store: FilledStore, workers: int | str, progress: Progress)
     progress("fill", 1.0)
 
 
-def _fill_here(job: _Job, done: Callable[[int], None] = lambda filled: None) -> None:
-    """Fill the days of a job in this process, a block of days at a time; `done` is told how many."""
+def _fill_here(job: _Job, done: Callable[[int], None] = lambda filled: None, model: Model | None = None) -> None:
+    """Fill the days of a job in this process, a block of days at a time; `done` is told how many.
+
+    Without a model, that of the store is loaded.
+    """
     store = FilledStore.open(job.store)
-    model = _model_of(store)
+    model = model or _model_of(store)
     product = product_of(job.cube, model)
     # In near real time every day has a cube of its own, and what its method made ready for it is dropped after it.
     for group in job.days[:, None] if job.nrt else [job.days]:

@@ -30,7 +30,7 @@ STAGES = (8, 2)
 that the next one looks at, so that an old observation is compared with the sea of its own day."""
 COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
 """Weight of the prior (no correction) beside the smoothed weight of the observations."""
-TILE = 480
+TILE = 384
 """Cells along a side of the tiles of a large map, about."""
 WIDE_BLOCK = 3
 """Levels of the first stage whose blocks have so many cells along either side are smoothed over the whole sea: few
