@@ -176,3 +176,11 @@ def test_no_block_is_longer_than_allowed(half: int, longest: int, chosen: set[in
     days = cube["time"].values[sorted(chosen)]
     by_block(cube, days, window=window, reconstruct_block=noted, block_days=longest).compute()
     assert max(seen) <= max(longest, window)
+
+
+def test_each_day_is_read_once_though_windows_overlap() -> None:
+    read: list[int] = []
+    cube = watched(gappy(40), read)
+    days = cube["time"].values[[10, 12, 13, 18]]
+    by_block(cube, days, window=7, reconstruct_block=weighted_window, block_days=30).compute()
+    assert sorted(read) == list(range(7, 22))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sereno
-from sereno.climatology import DAYS_PER_YEAR, fit_climatology, leap_day_of_year
+from sereno.climatology import DAYS_PER_YEAR, fit_climatology, leap_day_of_year, regression
 from sereno.clouds import hide, withhold
 from sereno.config import ClimatologyConfig, configure
 from sereno.cube import make_cube
@@ -294,3 +294,18 @@ def test_a_table_that_leaves_water_without_a_value_is_refused(two_leap_years: xr
         sereno.fit(two_leap_years, config)
     land = two_leap_years.assign(water=two_leap_years["water"].where(two_leap_years["lat"] < 40.12, False))
     assert sereno.fit(land, config).description.method == "climatology"
+
+
+def test_a_wide_neighbourhood_and_bands_of_rows_make_next_to_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = known_sea(0.1, (40, 60)) + NOISE * np.random.default_rng(0).normal(size=(37, 40, 60))
+    cube = cube_of(values, water=np.add.outer(np.arange(40), np.arange(60)) > 30)
+    config = ClimatologyConfig(recent_days=0, neighbours=8.0)  # levels of 8 cells and of one
+    whole = fit_climatology(cube, config).fields
+    monkeypatch.setattr(regression, "BAND_CELLS", 7 * 60)
+    for_water = cube["water"].values
+    for name, values in fit_climatology(cube, config).fields.items():
+        np.testing.assert_allclose(values.values[..., for_water], whole[name].values[..., for_water], rtol=1e-7)
+    monkeypatch.setattr(regression, "WIDEST_BY_CELLS", 4.0)
+    monkeypatch.setattr(regression, "BLOCKS_A_SCALE", 4)
+    for name, values in fit_climatology(cube, config).fields.items():
+        np.testing.assert_allclose(values.values[..., for_water], whole[name].values[..., for_water], atol=0.01)

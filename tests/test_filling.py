@@ -5,13 +5,16 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from sereno.cli.filling import workers_of
 from sereno.config import configure
 from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.filling import Filled, Shard, fill_to, store_of
+from sereno.io import scheduler
 from sereno.io.atomic import first_come
 from sereno.io.filled import FilledStore
 from sereno.io.read import open_cube
+from sereno.io.scheduler import compute_at
 from sereno.io.write import write_analysis
 from sereno.workflow import Model, fill, fit, product_of
 
@@ -149,6 +152,53 @@ def test_shards_and_workers_write_the_bytes_of_one_process(
         open_cube(path)
     assert fill_to(cube, model, path, merge=True).finished
     assert maps(path) == maps(whole)
+
+
+def test_the_workers_of_a_dask_cluster_write_the_bytes_of_one_process(
+    cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra cluster")
+    monkeypatch.setattr(scheduler, "PATIENCE", 5)
+    monkeypatch.chdir(tmp_path)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        address = cluster.scheduler_address
+        done = fill_to(cube, model, "out.zarr", workers=address)
+        with pytest.raises(InputError, match="no day of the input"):
+            compute_at(address, fail, lambda threads: [threads])
+    assert done == Filled(Path("out.zarr"), DAYS, DAYS, "linear", finished=True)
+    assert maps(tmp_path / "out.zarr") == maps(whole)
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
+        monkeypatch.setattr(scheduler, "PATIENCE", 1)
+        with pytest.raises(InputError, match="the scheduler has no worker"):
+            compute_at(empty.scheduler_address, fail, lambda threads: [threads])
+
+
+def test_without_its_extra_a_cluster_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r'--workers tcp://a:1: .* pip install "sereno\[cluster\]"'):
+        compute_at("tcp://a:1", fail, lambda threads: [threads])
+
+
+def test_workers_are_a_number_or_an_address() -> None:
+    assert (workers_of("3"), workers_of("tcp://a:1")) == (3, "tcp://a:1")
+    for text in ("0", "-1", "many", "1.5"):
+        with pytest.raises(InputError, match=f"--workers {text}: give a number, or the address"):
+            workers_of(text)
+
+
+def fail(_threads: int) -> None:
+    raise InputError("no day of the input")
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://127.0.0.1:9"])
+def test_a_scheduler_that_does_not_answer_is_told(
+    cube: xr.Dataset, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    pytest.importorskip("distributed", reason="needs the extra cluster")
+    monkeypatch.setattr(scheduler, "PATIENCE", 1)
+    with pytest.raises(InputError, match=f"--workers {address}: no Dask scheduler answers there"):
+        fill_to(cube, model, tmp_path / "out.zarr", workers=address)
+    assert fill_to(cube, model, tmp_path / "out.zarr").finished
 
 
 @pytest.mark.parametrize("name", ["out.nc", "days"])

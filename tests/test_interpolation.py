@@ -1,16 +1,20 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from sereno.clouds import samples
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.cube import BEYOND_SUPPORT, FILLED, make_cube
 from sereno.grid import cell_size
-from sereno.reconstruct.interpolation import CELL_SCALES, TIME_SCALES, Interpolation, fill_gaps, stages_reach
+from sereno.reconstruct import corrections
+from sereno.reconstruct.corrections import fill_gaps, stages_reach
+from sereno.reconstruct.interpolation import CELL_SCALES, TIME_SCALES, Interpolation
 from test_training import moving_blobs
 
 WINDOW = 7
@@ -236,3 +240,28 @@ def test_the_sea_is_not_carried_across_land() -> None:
     wholly = water.copy()
     wholly[100:, 41:49] = False
     assert (fill(wholly)[east] == 0).all()
+
+
+@pytest.mark.parametrize("cells", [0.6, 2.0])
+def test_a_map_in_tiles_is_filled_as_untiled(monkeypatch: pytest.MonkeyPatch, cells: float) -> None:
+    rng = np.random.default_rng(3)
+    shape = (150, 260)
+    water = gaussian_filter(rng.normal(size=shape), 12) > -0.01
+    sea = gaussian_filter(rng.normal(size=(CONTEXT, *shape)), (2, 5, 5))
+    clouds = gaussian_filter(rng.normal(size=sea.shape), (0, 15, 15))
+    seen = (clouds > np.quantile(clouds, 0.8)) & water
+    values = np.where(seen, sea / sea.std(), np.nan).astype(np.float32)
+    whole, tiled = (
+        fill_gaps(values, WINDOW, time_scale=1.5, space_scale=cells * 0.95, cell=(1.0, 0.9), water=water)
+        for _ in map(partial(monkeypatch.setattr, corrections, "TILE"), (384, 24))
+    )
+    np.testing.assert_allclose(tiled[:, water], whole[:, water], atol=1e-5)
+
+
+def test_the_uncertainty_of_a_map_in_tiles_is_that_of_the_untiled(
+    fitted: Interpolation, cube: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = cube["time"].values[40:42]
+    whole = fitted.reconstruct(cube, days).compute()
+    monkeypatch.setattr(corrections, "TILE", 5)
+    xr.testing.assert_allclose(fitted.reconstruct(cube, days).compute(), whole, rtol=0, atol=1e-5)

@@ -9,15 +9,20 @@ import xarray as xr
 
 import sereno
 from sereno.clouds import Sample
+from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.config import parse_config
+from sereno.grid import cell_size
 from sereno.nets import gridded
 from sereno.nets.gridded import Grid, Solver, Term, two_scale_terms
 from sereno.nets.kernels import Axis, Nodes, Smoother
 from sereno.nets.terms import MATERN_ERRORS, MATERN_GAUSSIANS, root
+from sereno.reconstruct.oi_grid import windows
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, day_blocks, terms_of
 from sereno.reconstruct.oi_grid.explained import explained
+from sereno.reconstruct.oi_grid.method import GriddedInterpolation
 from sereno.reconstruct.oi_grid.tuning import tune
 from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
+from sereno.reconstruct.spread import Spread
 
 DAYS = 5
 TERMS = [Term(0.6, 10.0, 3.0), Term(0.4, 40.0, 8.0), Term(0.05, 30.0, 0.0, False)]
@@ -311,3 +316,30 @@ def test_runs_are_the_same_whichever_days_are_asked_for() -> None:
             assert np.array_equal(context[run.targets + window // 2], part[run.at])
             for day in part[run.at]:
                 assert alone.setdefault(day, (context[0], context[-1])) == (context[0], context[-1])
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_parts_of_a_large_map_show_no_seam(sea: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the halo is several widths, parts blended are the whole; a part of land alone is passed over."""
+    ones = xr.ones_like(sea["water"], dtype=np.float32)
+    cube = xr.Dataset(
+        {"anomaly": sea["sst"] - sea["sst"].mean(), "water": sea["water"].copy(), "climatology_std": ones}
+    )
+    cube["water"].values[:, :14] = False
+    cube = cube.assign_attrs(field="anomaly").isel(time=slice(40, 60))
+    cell = max(cell_size(cube))
+    covariance = GriddedCovariance((0.7, 0.3), (1.2 * cell, 1.6 * cell), (2.0, 3.0), 0.3, 0.1, 1.2 * cell)
+    method = GriddedInterpolation(
+        GriddedInterpolationConfig(window=5), covariance, Spread(np.array([0.0, 1.0]), np.array([1.0, 0.1]))
+    )
+    days = cube["time"].values[8:11]
+    whole = method.reconstruct(cube, days).compute()
+    for name, value in {"WHOLE_CELLS": 100, "TILE": 8, "HALO": 7}.items():
+        monkeypatch.setattr(windows, name, value)
+    parts = method.reconstruct(cube, days).compute()
+    # Nodes are laid from a part's own corner, and the sum over them ripples.
+    assert float(abs(parts["mean"] - whole["mean"]).max()) < 0.02 * float(whole["mean"].std())
+    assert float(abs(parts["std"] - whole["std"]).max()) < 0.005
+    assert parts["mean"].notnull().equals(whole["mean"].notnull())
+    # The bytes do not depend on which days a process fills.
+    xr.testing.assert_identical(method.reconstruct(cube, days[1:2]).compute(), parts.isel(time=slice(1, 2)))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from sereno.reconstruct.smoothing import BLOCK, NARROW, _filter_sea, _passages, _refine, _to_and_fro, smooth
+from sereno.reconstruct.smoothing import BLOCK, NARROW, _filter_sea, _passages, _to_and_fro, smooth
 
 CELL = (5.0, 4.0)
 
@@ -99,12 +99,3 @@ def test_passages_are_open_where_a_quarter_of_the_lines_between_two_middles_is()
     np.testing.assert_array_equal(northward, [[True, False]])
     assert eastward.shape == (1, 2)
     assert eastward.all()
-
-
-def test_refining_gives_back_what_is_linear() -> None:
-    rows, columns = np.mgrid[:6, :7]
-    coarse = (2.0 * rows - columns).astype(np.float32)[None]
-    fine = _refine(coarse, (4, 3), (23, 21))[0]
-    rows, columns = np.mgrid[:23, :21]
-    expected = 2.0 * ((rows + 0.5) / 4 - 0.5) - ((columns + 0.5) / 3 - 0.5)
-    np.testing.assert_allclose(fine[2:21, 1:20], expected[2:21, 1:20], atol=1e-5)

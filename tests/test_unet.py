@@ -15,8 +15,10 @@ from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, ConvLSTMUNet, UNet, parse_config
 from sereno.errors import InputError
 from sereno.features import Archive
+from sereno.grid import cell_size
 from sereno.nets.corrector import corrector
 from sereno.nets.gridded import Term
+from sereno.reconstruct.oi_grid import windows as gridded_windows
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of, told
 from sereno.reconstruct.unet.members import packaged
@@ -205,3 +207,23 @@ def test_a_training_begun_anew_forgets_the_members_of_an_older_one(anomalies: xr
     stages(anomalies, SMALL, tmp_path)
     stages(anomalies, replace(SMALL, members=1), tmp_path)
     assert not (tmp_path / "member-1").exists()
+
+
+def test_the_parts_of_a_large_map_show_no_seam(anomalies: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = UNet(window=WINDOW, widths=(4, 8), weights="fresh")
+    guess = FirstGuess((Term(1.0, 1.5 * max(cell_size(anomalies)), 3.0),), 0.15)
+    torch.manual_seed(0)
+    network = corrector(config)
+    torch.nn.init.normal_(network.network.leave.weight, std=0.02)  # or a fresh one corrects nothing
+    method = UNetReconstructor(config, guess, (network.eval(),), [])
+    days = anomalies["time"].values[40:42]
+    whole = method.reconstruct(anomalies, days).compute()
+    for name, value in {"WHOLE_CELLS": 100, "TILE": 12, "HALO": 10}.items():
+        monkeypatch.setattr(gridded_windows, name, value)
+    parts = method.reconstruct(anomalies, days).compute()
+    for name in ("mean", "std"):
+        # Not to the last bit: each part is told its own scales.
+        assert float(abs(parts[name] - whole[name]).max()) < 0.02 * float(abs(whole[name]).max())
+        assert parts[name].notnull().equals(whole[name].notnull())
+    # The bytes do not depend on which days a process fills.
+    xr.testing.assert_identical(method.reconstruct(anomalies, days[1:]).compute(), parts.isel(time=slice(1, None)))

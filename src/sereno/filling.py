@@ -27,6 +27,7 @@ from sereno.errors import InputError
 from sereno.io.artefact import check_fits, fingerprint
 from sereno.io.filled import FilledStore, blank_analysis, checksums
 from sereno.io.parallel import compute, worker_pool
+from sereno.io.scheduler import compute_at
 from sereno.io.write import require_place_for_analysis, write_analysis
 from sereno.methods import Progress, silent
 from sereno.networks import BareNetwork
@@ -36,6 +37,8 @@ from sereno.workflow import Model, fill_days, load, model_for, product_of, save,
 
 BLOCKS_AT_ONCE = 4
 """Blocks of `CONTEXT_CELLS` that threads of a process work on at once, at most; a larger one has it to itself."""
+PARTS_A_THREAD = 4
+"""Parts of the days for each thread of a cluster, whose workers may come and go."""
 _LOOKS = 3
 _SECONDS = 1.0
 """Between two looks at what the workers have done."""
@@ -85,7 +88,7 @@ def fill_to(
     nrt: bool = False,
     keep_observed: bool = False,
     packed: bool = True,
-    workers: int = 1,
+    workers: int | str = 1,
     shard: Shard | None = None,
     merge: bool = False,
     update: bool = False,
@@ -103,7 +106,7 @@ def fill_to(
     packed
         As `sereno.io.write.write_analysis` takes it.
     workers
-        Processes at work.
+        Processes at work; or the address of the scheduler of a Dask cluster, whose workers see the same files.
     shard
         Fill a part of the days only, and leave the rest to other processes.
     merge
@@ -132,9 +135,11 @@ def fill_to(
     whole = store.days
     part = whole if shard is None else np.array_split(whole, shard.parts)[shard.number - 1]
     left = np.intersect1d(part, store.missing)
-    job = _Job(cube, store.path, output, left, nrt=nrt, keep_observed=keep_observed, packed=packed)
+    job = _Job(
+        cube, store.path.resolve(), output.resolve(), left, nrt=nrt, keep_observed=keep_observed, packed=packed
+    )
     if not merge:
-        _fill(job, store, workers, progress)
+        _fill(job, store, model, workers, progress)
     if shard is not None and not merge:
         return Filled(output, part.size, left.size, model.name, finished=False)
     if (missing := store.missing).size:
@@ -210,8 +215,11 @@ def _open_or_make(
     merge: bool,
     progress: Progress,
 ) -> tuple[FilledStore, Model]:
-    """Open the store, or make it with its model, and return both."""
-    path = store_of(output)
+    """Open the store, or make it with its model, and return both.
+
+    A model that is in memory already is not loaded once more: if the store holds another, the settings tell.
+    """
+    path, made = store_of(output), method if isinstance(method, Model) else None
     if not path.exists():
         if merge:
             raise InputError(f"{path}: there is nothing to merge; run the shards first")
@@ -225,7 +233,7 @@ def _open_or_make(
                 path, blank=blank, product=product_of(cube, made), packed=packed, settings=settings, model=model
             )
     store = FilledStore.open(path)
-    return store, _model_of(store)
+    return store, made or _model_of(store)
 
 
 def _model_of(store: FilledStore) -> Model:
@@ -256,15 +264,21 @@ class _Job:
     packed: bool
 
 
-def _fill(job: _Job, store: FilledStore, workers: int, progress: Progress) -> None:
+def _fill(job: _Job, store: FilledStore, model: Model, workers: int | str, progress: Progress) -> None:
     """Fill the days of a job, in this process or shared out among others."""
     if not job.days.size:
         return
     if _is_folder(job.output):
         job.output.mkdir(exist_ok=True)
     progress("fill", 0.0)
-    workers = min(workers, job.days.size)
-    if workers == 1:
+
+    def parts(number: int) -> list[_Job]:
+        return [replace(job, days=part) for part in np.array_split(job.days, min(number, job.days.size))]
+
+    if isinstance(workers, str):
+        with _watched(store, job.days.size, progress):
+            compute_at(workers, _fill_here, lambda threads: parts(PARTS_A_THREAD * threads))
+    elif min(workers, job.days.size) == 1:
         done = 0
 
         def count(filled: int) -> None:
@@ -272,18 +286,22 @@ def _fill(job: _Job, store: FilledStore, workers: int, progress: Progress) -> No
             done += filled
             progress("fill", done / job.days.size)
 
-        _fill_here(job, count)
+        _fill_here(job, count, model)
         return
-    jobs = [replace(job, days=part) for part in np.array_split(job.days, workers)]
-    with _watched(store, job.days.size, progress), worker_pool(workers) as pool:
-        compute(_fill_here, jobs, pool=pool)
+    else:
+        jobs = parts(workers)
+        with _watched(store, job.days.size, progress), worker_pool(len(jobs)) as pool:
+            compute(_fill_here, jobs, pool=pool)
     progress("fill", 1.0)
 
 
-def _fill_here(job: _Job, done: Callable[[int], None] = lambda filled: None) -> None:
-    """Fill the days of a job in this process, a block of days at a time; `done` is told how many."""
+def _fill_here(job: _Job, done: Callable[[int], None] = lambda filled: None, model: Model | None = None) -> None:
+    """Fill the days of a job in this process, a block of days at a time; `done` is told how many.
+
+    Without a model, that of the store is loaded.
+    """
     store = FilledStore.open(job.store)
-    model = _model_of(store)
+    model = model or _model_of(store)
     product = product_of(job.cube, model)
     # In near real time every day has a cube of its own, and what its method made ready for it is dropped after it.
     for group in job.days[:, None] if job.nrt else [job.days]:

@@ -24,6 +24,15 @@ def shard_of(text: str) -> Shard:
     return Shard(int(found[1]), int(found[2]))
 
 
+def workers_of(text: str) -> int | str:
+    """Read ``--workers``: a number, or the address of a scheduler."""
+    if "://" in text:
+        return text
+    if not text.isdecimal() or int(text) == 0:
+        raise InputError(f"--workers {text}: give a number, or the address of a Dask scheduler, tcp://host:8786")
+    return int(text)
+
+
 def told_of(done: Filled) -> list[str]:
     """Return the lines that tell what was done."""
     if not done.finished:

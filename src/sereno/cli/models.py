@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sereno import tasks
-from sereno.cli.filling import shard_of, told_of
+from sereno.cli.filling import shard_of, told_of, workers_of
 from sereno.cli.options import (
     Days,
     Inputs,
@@ -181,7 +181,9 @@ def fill(
         bool, typer.Option("--keep-observed", help="Leave observed pixels as they are.")
     ] = False,
     unpacked: Annotated[bool, typer.Option("--unpacked", help="Write float32 instead of counts of 0.01 K.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes at work.")] = 1,
+    workers: Annotated[
+        str, typer.Option(metavar="N|ADDRESS", help="Processes at work, or a Dask scheduler, tcp://host:8786.")
+    ] = "1",
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Fill part I of N only: for the jobs of an array.")
     ] = None,
@@ -200,7 +202,7 @@ def fill(
     from sereno.filling import fill_to, store_of
     from sereno.io.write import require_place_for_analysis
 
-    part = None if shard is None else shard_of(shard)
+    part, at_work = None if shard is None else shard_of(shard), workers_of(workers)
     require_other_place(inputs, output)
     require_place_for_analysis(output)
     require_periods({"--days": days})
@@ -220,7 +222,7 @@ def fill(
             nrt=nrt,
             keep_observed=keep_observed,
             packed=not unpacked,
-            workers=workers,
+            workers=at_work,
             shard=part,
             merge=merge,
             update=update,

@@ -6,7 +6,7 @@ the pixel itself, is the prior of the next finer one (empirical Bayes).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -14,12 +14,17 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from sereno.climatology.calendar import DAYS_PER_YEAR
+from sereno.coarse import block_mean, refine
 from sereno.config import ClimatologyConfig
 from sereno.cube import days_per_block, field_of, span
 from sereno.errors import InputError
 
 WIDENING = 4.0
 """Each level of neighbourhood is so many times as wide as the next finer one."""
+WIDEST_BY_CELLS, BLOCKS_A_SCALE = 64.0, 8
+"""A neighbourhood that is wider than so many cells is taken from blocks, of which its scale is so many."""
+BAND_CELLS = 2**20
+"""Cells of the rows that are solved at once."""
 _RIDGE = 1e-6
 _FLOOR = 1e-3
 
@@ -45,23 +50,41 @@ def regress(cube: xr.Dataset, config: ClimatologyConfig, harmonics: int, *, tren
         If there is not one observation.
     """
     water = cube["water"].values
-    gram, moment, offset = _normal_equations(cube, terms(cube["time"].values, harmonics, trend=trend))
-    total = float(gram[0, 0].sum())
+    pairs, moment, offset = _normal_equations(cube, terms(cube["time"].values, harmonics, trend=trend))
+    total = float(pairs[0].sum())
     if not total:
         raise InputError(f"the base period {span(cube)} of the climatology holds no observation")
-    unit = gram.sum(axis=(-2, -1)) / total
+    square = _square_of(len(moment))
+    unit = (pairs.sum(axis=(-2, -1)) / total)[square]
     unit += _RIDGE * np.trace(unit) * np.eye(len(unit))
     whole = np.linalg.solve(unit, moment.sum(axis=(-2, -1)) / total)
-    solution = np.broadcast_to(whole[:, None, None], moment.shape)
+    solution = np.broadcast_to(whole[:, None, None], moment.shape).copy()
     for scale in _scales(water, config):
-        near_gram, near_moment = (_neighbourhood(part, water, scale) for part in (gram, moment))
-        prior = config.strength * np.einsum("kl,lyx->kyx", unit, solution)
-        left = np.moveaxis(near_gram + config.strength * unit[:, :, None, None], (0, 1), (-2, -1))
-        right = np.moveaxis(near_moment + prior, 0, -1)[..., None]
-        solution = np.moveaxis(np.linalg.solve(left, right)[..., 0], -1, 0)
-    solution = np.array(solution)
+        near_pairs, near_moment = (_neighbourhood(part, water, scale) for part in (pairs, moment))
+        for rows in _bands(
+            water.shape
+        ):  # each in place of its prior: the equations of all cells would fill the memory
+            prior = config.strength * np.einsum("kl,lyx->kyx", unit, solution[:, rows])
+            left = np.moveaxis(near_pairs(rows)[square] + config.strength * unit[:, :, None, None], (0, 1), (-2, -1))
+            right = np.moveaxis(near_moment(rows) + prior, 0, -1)[..., None]
+            solution[:, rows] = np.moveaxis(np.linalg.solve(left, right)[..., 0], -1, 0)
     solution[0] += offset
     return xr.DataArray(solution, dims=("term", "lat", "lon"), coords={"lat": cube["lat"], "lon": cube["lon"]})
+
+
+def _square_of(size: int) -> np.ndarray:
+    """Return where each element of a symmetric matrix stands among those of its upper triangle, (size, size)."""
+    square = np.empty((size, size), int)
+    rows, columns = np.triu_indices(size)
+    square[rows, columns] = square[columns, rows] = np.arange(len(rows))
+    return square
+
+
+def _bands(shape: tuple[int, int]) -> Iterator[slice]:
+    """Yield the rows of a map a few at a time."""
+    step = max(1, BAND_CELLS // shape[1])
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
 
 
 def images(cube: xr.Dataset) -> Iterator[tuple[slice, np.ndarray]]:
@@ -76,10 +99,10 @@ def images(cube: xr.Dataset) -> Iterator[tuple[slice, np.ndarray]]:
 
 
 def _normal_equations(cube: xr.Dataset, regressors: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Add up Σφφᵀ (term, term, lat, lon) and Σφ(y − offset) (term, lat, lon) a block of days at a time."""
-    size = regressors.shape[1]
-    gram = np.zeros((size, size, *cube["water"].shape))
-    moment = np.zeros((size, *cube["water"].shape))
+    """Add up the upper triangle of Σφφᵀ (pair, lat, lon) and Σφ(y − offset) (term, lat, lon) by blocks of days."""
+    rows, columns = np.triu_indices(regressors.shape[1])
+    pairs = np.zeros((len(rows), *cube["water"].shape))
+    moment = np.zeros((regressors.shape[1], *cube["water"].shape))
     offset: float | None = None
     for part, values in images(cube):
         basis = regressors[part]
@@ -87,18 +110,23 @@ def _normal_equations(cube: xr.Dataset, regressors: np.ndarray) -> tuple[np.ndar
         if offset is None and seen.any():
             offset = float(values[seen].mean())
         values = np.where(seen, values - (offset or 0.0), 0.0)
-        products = (basis[:, :, None] * basis[:, None, :]).reshape(len(values), -1)
-        gram += np.tensordot(products, seen.astype(np.float64), axes=(0, 0)).reshape(gram.shape)
-        moment += np.tensordot(basis, values, axes=(0, 0))
-    return gram, moment, offset or 0.0
+        for sums, weights, of in (
+            (pairs, basis[:, rows] * basis[:, columns], seen.astype(np.float64)),
+            (moment, basis, values),
+        ):
+            for total, weight in zip(sums, weights.T, strict=True):  # no more than a map is made on the way
+                total += np.tensordot(weight, of, axes=1)
+    return pairs, moment, offset or 0.0
 
 
 def pooled_std(squares: np.ndarray, count: np.ndarray, water: np.ndarray, config: ClimatologyConfig) -> np.ndarray:
     """Return the standard deviation (lat, lon) of anomalies, leaning on neighbours like the coefficients do."""
     variance = np.full(water.shape, max(squares.sum() / max(count.sum(), 1), _FLOOR))
     for scale in _scales(water, config):
-        near_squares, near_count = (_neighbourhood(part.astype(float), water, scale) for part in (squares, count))
-        variance = (near_squares + config.strength * variance) / (near_count + config.strength)
+        near = _neighbourhood(np.stack([squares, count]).astype(float), water, scale)
+        for rows in _bands(water.shape):
+            near_squares, near_count = near(rows)
+            variance[rows] = (near_squares + config.strength * variance[rows]) / (near_count + config.strength)
     return np.asarray(np.sqrt(variance))
 
 
@@ -108,11 +136,38 @@ def _scales(water: np.ndarray, config: ClimatologyConfig) -> list[float]:
     return [config.neighbours * WIDENING**level for level in range(max(levels, 0), -1, -1)] + [0.0]
 
 
-def _neighbourhood(values: np.ndarray, water: np.ndarray, scale: float) -> np.ndarray:
-    """Return the Gaussian-weighted mean over water around each cell; `scale` in cells, 0 leaves values alone."""
+def _neighbourhood(values: np.ndarray, water: np.ndarray, scale: float) -> Callable[[slice], np.ndarray]:
+    """Return what gives, of some rows, the Gaussian-weighted means over water around each cell, (n, rows, lon).
+
+    A wide one is taken of the means of blocks, an eighth of its scale along a side: between their middles it runs
+    nearly straight, and all cells would take a thousand times as long.
+
+    Parameters
+    ----------
+    values
+        Maps, (n, lat, lon).
+    scale
+        In cells; 0 leaves the values alone.
+    """
     if scale == 0:
-        return values
-    axes = (-2, -1)
-    sea = gaussian_filter(water.astype(float), scale, mode="constant", truncate=3)
-    smooth = gaussian_filter(np.where(water, values, 0.0), scale, axes=axes, mode="constant", truncate=3)
-    return np.asarray(smooth / np.maximum(sea, 1e-6))
+        return lambda rows: values[:, rows]
+    if scale > WIDEST_BY_CELLS:
+        side, columns = int(scale / BLOCKS_A_SCALE), slice(0, water.shape[1])
+        maps = np.concatenate([block_mean(np.where(water, each, 0.0)[None], (side, side)) for each in values])
+        blocks = _over_sea(maps, block_mean(water[None].astype(float), (side, side)), scale / side)
+        return lambda rows: refine(blocks, (side, side), (rows, columns))
+
+    def near(rows: slice) -> np.ndarray:
+        halo = int(3 * scale + 0.5)
+        seen = slice(max(0, rows.start - halo), rows.stop + halo)
+        sea = water[seen]
+        found = _over_sea(np.where(sea, values[:, seen], 0.0), sea[None].astype(float), scale)
+        return found[:, rows.start - seen.start : rows.stop - seen.start]
+
+    return near
+
+
+def _over_sea(maps: np.ndarray, sea: np.ndarray, scale: float) -> np.ndarray:
+    """Smooth maps that are zero on land, and divide by the sea smoothed alike."""
+    smooth, near = (gaussian_filter(part, scale, axes=(-2, -1), mode="constant", truncate=3) for part in (maps, sea))
+    return np.asarray(smooth / np.maximum(near, 1e-6))

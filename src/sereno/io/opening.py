@@ -68,7 +68,7 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
         raise InputError(f"{path}: no such file")
     engine: Literal["zarr", "netcdf4"] = "zarr" if _is_zarr(path) else "netcdf4"
     try:
-        dataset = xr.open_dataset(path, decode_times=False, chunks=chunks, cache=False, engine=engine)
+        dataset = xr.open_dataset(path.absolute(), decode_times=False, chunks=chunks, cache=False, engine=engine)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise damaged(path, error) from None
     if dataset.attrs.get(STATUS) == UNFINISHED:

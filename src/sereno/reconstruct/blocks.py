@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -71,14 +72,11 @@ def by_block(
     if block_days is None:
         block_days = max(days_per_block(water.size), min(4 * half + 2, CONTEXT_CELLS // water.size))
     handed = [values, *([stated] if with_error and (stated := cube.get(f"{values.name}_error")) is not None else [])]
-    lazy_block = delayed(_block, pure=False)
     parts = []
-    for block, context in _blocks(_positions(cube, days), half, values.sizes["time"], block_days):
-        consecutive = context[-1] - context[0] == len(context) - 1
-        chosen = slice(context[0], context[-1] + 1) if consecutive else context
-        seen = [variable.isel(time=chosen).data for variable in handed]
-        at = cube["time"].values[block]
-        result = lazy_block(seen, context, block, at, water, half, margin, ahead, reconstruct_block)
+    for block in _blocks(_positions(cube, days), half, block_days):
+        # In a `partial`, which dask does not look into: it would read all of the context at once, and then copy it.
+        work = partial(_block, handed, block, water, half, margin, ahead, reconstruct_block)
+        result = delayed(work, pure=False, traverse=False)()
         parts.append(da.from_delayed(result, shape=(4, len(block), *water.shape), dtype=np.float32))
     stacked = da.concatenate(parts, axis=1)
     return xr.Dataset(
@@ -108,10 +106,8 @@ def telling(progress: Callable[[float], None]) -> Callback:
 
 
 def _block(
-    seen: list[np.ndarray],
-    context: np.ndarray,
+    handed: list[xr.DataArray],
     block: np.ndarray,
-    days: np.ndarray,
     water: np.ndarray,
     half: int,
     margin: int,
@@ -122,10 +118,10 @@ def _block(
 
     Parameters
     ----------
-    seen
-        The field on the days at positions `context` of the record, (context, lat, lon), and what else is handed over.
-    block, days
-        Positions and dates of the days to reconstruct.
+    handed
+        The field of all days, and what else is handed over, lazily.
+    block
+        Positions of the days to reconstruct.
 
     Returns
     -------
@@ -133,14 +129,13 @@ def _block(
         Mean, std, source and age of the data stacked, float32 (4, n, lat, lon).
     """
     stacked = np.empty((4, len(block), *water.shape), np.float32)
-    start = 0
+    start, contexts = 0, [_Context(0, np.empty((0, *water.shape), np.float32))] * len(handed)
     for run in np.split(block, np.flatnonzero(np.diff(block) != 1) + 1):
-        first, last = run[0] - half, run[-1] + half + 1
-        here = slice(np.searchsorted(context, first), np.searchsorted(context, last))
-        at = slice(max(-first, 0), max(-first, 0) + here.stop - here.start)
-        values, *rest = (_at_sea(part[here], at, last - first, water) for part in seen)
+        within = run[0] - half, run[-1] + half + 1
+        contexts = [context.moved(part, *within, water) for context, part in zip(contexts, handed, strict=True)]
+        values, *rest = (context.values for context in contexts)
         part = slice(start, start + len(run))
-        stacked[0, part], stacked[1, part] = reconstruct_block(values, days[part], *rest)
+        stacked[0, part], stacked[1, part] = reconstruct_block(values, handed[0]["time"].values[run], *rest)
         observed = np.isfinite(values[margin : len(values) - margin])
         stacked[2, part], stacked[3, part] = _source_and_age(observed, half - margin, ahead=ahead)
         start += len(run)
@@ -149,11 +144,28 @@ def _block(
     return stacked
 
 
-def _at_sea(part: np.ndarray, at: slice, days: int, water: np.ndarray) -> np.ndarray:
-    """Return maps of so many days, float32, with those of `part` in their place over water, and NaN elsewhere."""
-    values = np.full((days, *water.shape), np.nan, np.float32)
-    np.copyto(values[at], part, where=water, casting="same_kind")  # the only copy: a context may fill the memory
-    return values
+class _Context(NamedTuple):
+    """The days from position `first` on, float32 (days, lat, lon); NaN on land and on days beyond the record."""
+
+    first: int
+    values: np.ndarray
+
+    def moved(self, variable: xr.DataArray, first: int, last: int, water: np.ndarray) -> _Context:
+        """Return the days from a later position on to before `last`, and read those that are not there yet.
+
+        Of a large map a day is read at a time, so that the context is in memory once, and of all else a day alone.
+        """
+        values = np.full((last - first, *water.shape), np.nan, np.float32)
+        kept = self.values[first - self.first :] if first > self.first else self.values[:0]
+        values[: len(kept)] = kept
+        step, end = days_per_block(water.size), min(last, variable.sizes["time"])
+        for start in range(max(first + len(kept), 0), end, step):
+            days = slice(start, min(start + step, end))
+            part = variable[days].data
+            if isinstance(part, da.Array):
+                part = part.compute(scheduler="sync")
+            np.copyto(values[days.start - first : days.stop - first], part, where=water, casting="same_kind")
+        return _Context(first, values)
 
 
 def _source_and_age(observed: np.ndarray, half: int, *, ahead: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -181,14 +193,12 @@ def _positions(cube: xr.Dataset, days: np.ndarray) -> np.ndarray:
     return positions
 
 
-def _blocks(positions: np.ndarray, half: int, record: int, longest: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Part the target days into blocks, each with the positions of its days and of its context within the record."""
+def _blocks(positions: np.ndarray, half: int, longest: int) -> Iterator[np.ndarray]:
+    """Part the positions of the target days into blocks, which with their context are not longer than allowed."""
     start = 0
     while start < len(positions):
         # Each day adds what lies beyond the context of the day before it.
         added = np.minimum(np.diff(positions[start:]), 2 * half + 1)
         length = 1 + int(np.searchsorted(np.cumsum(added), max(0, longest - 2 * half - 1), side="right"))
-        block = positions[start : start + length]
-        context = np.unique(block[:, None] + np.arange(-half, half + 1))
-        yield block, context[(context >= 0) & (context < record)]
+        yield positions[start : start + length]
         start += length

@@ -1,10 +1,4 @@
-"""Interpolation: nearest past and future day in time, then normalised convolution in space, from coarse to fine.
-
-Normalised convolution (Knutsson and Westin 1993) divides a smoothed sum of observations by the equally smoothed sum
-of their weights. It is applied here as successive corrections (Barnes 1964): each level smooths how the observations
-of the window depart from the analysis of the target day so far; the last joins, at each pixel, the nearest day before
-and after, before it smooths over a cell or so.
-"""
+"""Interpolation: nearest past and future day in time, then normalised convolution in space, from coarse to fine."""
 
 from __future__ import annotations
 
@@ -14,28 +8,20 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import correlate1d
 
 from sereno.clouds import Sample, samples
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.grid import cell_size
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.nearest import images_noise, nearest, of_withheld
-from sereno.reconstruct.smoothing import smooth
-from sereno.reconstruct.spread import ObservedPixels, Spread, support
+from sereno.reconstruct.corrections import fill_gaps, stages_reach, tiles
+from sereno.reconstruct.nearest import images_noise, of_withheld
+from sereno.reconstruct.spread import SUPPORT_REACH, ObservedPixels, Spread, support
 
 TIME_SCALES = (0.7, 1.0, 1.5, 2.5, 4.0)
 """Candidate e-folding times, in days."""
 CELL_SCALES = (0.6, 0.8, 1.2, 2.0)
 """Candidate standard deviations of the finest convolution, in cells."""
-REACH = 200.0
-"""Standard deviation, in km, that the coarsest convolution does not exceed."""
-STAGES = (8, 2)
-"""The coarse levels in two stages, down to so many times the finest scale. Each stage is worked out for every day
-that the next one looks at, so that an old observation is compared with the sea of its own day."""
-COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
-"""Weight of the prior (no correction) beside the smoothed weight of the observations."""
 TUNING_CELLS, SPREAD_CELLS = 3e6, 2e7
 """Cells of all windows that the scales are tuned on and that the spread is learned from, about."""
 SIDE = 192
@@ -88,8 +74,11 @@ class Interpolation:
             scales = {"time_scale": self.time_scale, "space_scale": self.space_scale}
             mean = fill_gaps(values, window, **scales, cell=cell, water=water)
             values = _inner(values, window)
-            supported = support(values, window, water=water)
-            std = np.where(supported > 0, self.spread.std(supported, scale), scale)
+            std = np.empty_like(mean)
+            for own, seen in tiles(water.shape, halo=(SUPPORT_REACH, SUPPORT_REACH)):
+                inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, seen, strict=True)]
+                supported = support(values[:, *seen], window, water=water[seen])[:, *inner]
+                std[:, *own] = np.where(supported > 0, self.spread.std(supported, scale[own]), scale[own])
             return self.observed.weigh(mean, std, values[window // 2 : window // 2 + len(block)])
 
         margin = self.reach - window // 2
@@ -108,98 +97,10 @@ class Interpolation:
         return cls(config, time, space, spread, ObservedPixels(**observed))
 
 
-def fill_gaps(
-    values: np.ndarray,
-    window: int,
-    *,
-    time_scale: float,
-    space_scale: float,
-    cell: tuple[float, float],
-    water: np.ndarray,
-) -> np.ndarray:
-    """Fill the target days of a block.
-
-    Parameters
-    ----------
-    values
-        Anomalies with their context, (n + 2 `stages_reach(window)`, lat, lon), NaN where missing.
-    window
-        Days in the window, odd.
-    time_scale, space_scale
-        e-folding time in days; standard deviation in km of the finest convolution.
-    cell
-        Height and width of a cell, km.
-    water
-        Boolean mask, (lat, lon): the coarse levels do not smooth across land.
-
-    Returns
-    -------
-    np.ndarray
-        float32 (n, lat, lon), finite everywhere: far from any observation it tends to zero.
-    """
-    half = window // 2
-    extent = max(values.shape[1] * cell[0], values.shape[2] * cell[1])
-    widest = max(min(REACH, extent / 3) / space_scale, 1.0)
-    widenings = [2.0**level for level in range(int(np.log2(widest)), 0, -1)]
-    mean = np.zeros_like(values)
-    for smallest in STAGES:
-        stage = [widening for widening in widenings if widening >= smallest]
-        widenings = widenings[len(stage) :]
-        correction = _correct(values - mean, half, stage, time_scale, space_scale, cell, water)
-        inner = slice(half, len(values) - half)
-        values, mean = values[inner], mean[inner] + correction
-    value, confidence = _nearest_days(values - mean, half, time_scale)
-    target = mean[half : len(mean) - half]
-    finest = smooth(
-        value * confidence, confidence, space=space_scale, cell=cell, water=water, shrinkage=FINE_SHRINKAGE
-    )
-    return np.asarray(target + finest)
-
-
-def stages_reach(window: int) -> int:
-    """Return how many days either side bear on a day: half a window for each stage, and for the last level."""
-    return (len(STAGES) + 1) * (window // 2)
-
-
 def _inner(values: np.ndarray, window: int) -> np.ndarray:
     """Cut a block with the context of `fill_gaps` down to that of the window, (n + window − 1, lat, lon)."""
     margin = stages_reach(window) - window // 2
     return values[margin : len(values) - margin]
-
-
-def _correct(
-    departure: np.ndarray,
-    half: int,
-    widenings: list[float],
-    time_scale: float,
-    space_scale: float,
-    cell: tuple[float, float],
-    water: np.ndarray,
-) -> np.ndarray:
-    """Return the correction of one stage, float32 (n, lat, lon), from departures (n + 2 half, lat, lon)."""
-    seen = np.isfinite(departure)
-    observed, weight = np.where(seen, departure, np.float32(0)), seen.astype(np.float32)
-    days = slice(half, len(departure) - half)
-    mean = np.zeros((len(departure) - 2 * half, *departure.shape[1:]), np.float32)
-    for widening in widenings:
-        time = time_scale * min(np.sqrt(widening), 4.0)
-        kernel = np.exp(-np.abs(np.arange(-half, half + 1)) / time).astype(np.float32)
-        total, confidence = (correlate1d(part, kernel, axis=0, mode="constant")[days] for part in (observed, weight))
-        departure, space = total - mean * confidence, space_scale * widening
-        mean += smooth(departure, confidence, space=space, cell=cell, water=water, shrinkage=COARSE_SHRINKAGE)
-    return mean
-
-
-def _nearest_days(values: np.ndarray, half: int, time_scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Join the nearest observation before (or on) and after each target day.
-
-    Returns the weighted mean of the two and its confidence, exp(−lag/τ) summed, both float32 (n, lat, lon).
-    """
-    (last, before), (following, after) = (nearest(values, half, side=side) for side in ("before", "after"))
-    first, second = (np.exp(-lag / np.float32(time_scale)) for lag in (before, after))
-    confidence = first + second
-    total = first * last + second * following
-    return np.divide(total, confidence, out=np.zeros_like(total), where=confidence > 0), confidence
 
 
 class _Sea(NamedTuple):

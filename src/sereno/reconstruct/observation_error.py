@@ -62,7 +62,8 @@ class ObservationError:
         white part, of `sereno.reconstruct.spread.noise_variance`, and no shared one.
         """
         field = field_of(cube).where(cube["water"]).transpose(*DIMS)
-        white = noise_variance(field.isel(time=slice(None, None, max(1, field.sizes["time"] // WHITE_IMAGES))).values)
+        some = range(0, field.sizes["time"], max(1, field.sizes["time"] // WHITE_IMAGES))
+        white = noise_variance(field[day].values for day in some)
         covariance, weight = error_covariance(field)
         if covariance is None:
             return cls(white)

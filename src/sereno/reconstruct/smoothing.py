@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
+
+from sereno.coarse import block_mean, refine
+from sereno.cube import days_per_block
 
 NARROW = 3.0
 """Below so many cells of standard deviation a kernel is Gaussian and takes no account of land."""
@@ -11,6 +16,8 @@ BLOCK = 3.0
 """Wide smoothing works on blocks of cells of which its standard deviation is at least so many."""
 PASSES = 2
 """Passes of the recursive filter along each axis: one has an exponential kernel, many a Gaussian one."""
+FARTHEST = 8.0
+"""Standard deviations beyond which wide smoothing draws nothing that counts."""
 OPEN = 0.25
 """Share of the lines of cells from the middle of a block to that of the next that must be all water to let pass."""
 
@@ -45,24 +52,73 @@ def smooth(
         float32 (n, lat, lon). Far from any weight it tends to zero.
     """
     sigma = (space / cell[0], space / cell[1])
-    factor = (max(1, int(sigma[0] / BLOCK)), max(1, int(sigma[1] / BLOCK)))
     if max(sigma) < NARROW:
-        parts = (gaussian_filter(part, (0, *sigma), mode="constant", truncate=3) for part in (total, weight))
-        numerator, denominator = parts
-    else:
-        coarse = _block_mean(np.concatenate([total, weight]), factor)
-        coarse = _filter_sea(coarse, (sigma[0] / factor[0], sigma[1] / factor[1]), *_passages(water, factor))
-        fine = _refine(coarse, factor, water.shape)
-        numerator, denominator = fine[: len(total)], fine[len(total) :]
-    return np.asarray(numerator / (denominator + np.float32(shrinkage)))
+        numerator, denominator = (
+            gaussian_filter(part, (0, *sigma), mode="constant", truncate=3) for part in (total, weight)
+        )
+        return np.asarray(numerator / (denominator + np.float32(shrinkage)))
+    factor = block_of(space, cell)
+    means = block_mean(np.concatenate([total, weight]), factor)
+    return smooth_blocks(means, space=space, cell=cell, water=water).at(
+        tuple(slice(0, size) for size in water.shape), shrinkage=shrinkage
+    )
 
 
-def _block_mean(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
-    """Average blocks of cells; the far edges are filled up with zeros of weight zero."""
-    days, height, width = values.shape
-    padded = np.pad(values, ((0, 0), (0, -height % factor[0]), (0, -width % factor[1])))
-    blocks = padded.reshape(days, padded.shape[1] // factor[0], factor[0], padded.shape[2] // factor[1], factor[1])
-    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
+def block_of(space: float, cell: tuple[float, float]) -> tuple[int, int]:
+    """Return the cells along the sides of the blocks that smoothing over `space` km works on."""
+    rows, columns = (1 if max(space / size for size in cell) < NARROW else int(space / size / BLOCK) for size in cell)
+    return max(1, rows), max(1, columns)
+
+
+def reach_of(space: float, cell: tuple[float, float]) -> tuple[int, int]:
+    """Return from how many cells away, northward and eastward, smoothing over `space` km draws, to a part in 10⁵."""
+    sigma = (space / cell[0], space / cell[1])
+    widths = 3.0 if max(sigma) < NARROW else FARTHEST
+    rows, columns = (
+        int(widths * deviation) + 1 + 2 * side for deviation, side in zip(sigma, block_of(space, cell), strict=True)
+    )
+    return rows, columns
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A normalised convolution that is known on blocks of cells.
+
+    Attributes
+    ----------
+    values
+        The smoothed sums, then the smoothed weights, float32 (2 n, rows, columns).
+    factor
+        Cells along the sides of a block.
+    """
+
+    values: np.ndarray
+    factor: tuple[int, int]
+
+    def at(self, part: tuple[slice, ...], *, shrinkage: float) -> np.ndarray:
+        """Return it at the cells of a part of the map, float32 (n, lat, lon)."""
+        rows, columns = part
+        numerator, denominator = np.split(refine(self.values, self.factor, (rows, columns)), 2)
+        return np.asarray(numerator / (denominator + np.float32(shrinkage)))
+
+
+def smooth_blocks(means: np.ndarray, *, space: float, cell: tuple[float, float], water: np.ndarray) -> Blocks:
+    """Smooth the means of blocks of `block_of(space, cell)` cells: sums, then weights, float32 (2 n, rows, columns).
+
+    Parameters
+    ----------
+    water
+        Boolean mask of all cells, (lat, lon).
+    """
+    factor = block_of(space, cell)
+    sigma = (space / cell[0] / factor[0], space / cell[1] / factor[1])
+    passages = _passages(water, factor)
+    smoothed = np.empty_like(means)
+    step = days_per_block(means[0].size)
+    for start in range(0, len(means), step):  # of a large map a few days at a time
+        days = slice(start, start + step)
+        smoothed[days] = _filter_sea(means[days], sigma, *passages)
+    return Blocks(smoothed, factor)
 
 
 def _passages(water: np.ndarray, factor: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -114,16 +170,3 @@ def _to_and_fro(values: np.ndarray, decay: float, passage: np.ndarray) -> np.nda
     for i in range(len(factors) - 1, -1, -1):
         fro[i] += np.multiply(fro[i + 1], factors[i], out=carried)
     return np.asarray((to + fro - values) * np.float32((1 - decay) / (1 + decay)))
-
-
-def _refine(values: np.ndarray, factor: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
-    """Interpolate blocks bilinearly to cells, float32 (n, *shape); each day by itself, so that it is what it is."""
-    rows, columns = (_weights(size, side) for size, side in zip(shape, factor, strict=True))
-    return np.asarray(np.matmul(np.matmul(rows, np.ascontiguousarray(values)), columns.T))
-
-
-def _weights(size: int, side: int) -> np.ndarray:
-    """Return the weights of each block's middle at each cell of an axis, float32 (size, blocks)."""
-    blocks = np.arange(-(-size // side))
-    place = np.clip((np.arange(size) + 0.5) / side - 0.5, 0, blocks[-1])
-    return np.asarray(np.maximum(0, 1 - np.abs(place[:, None] - blocks)), dtype=np.float32)

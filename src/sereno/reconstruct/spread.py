@@ -7,6 +7,7 @@ and made monotone by isotonic regression.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,6 +19,8 @@ TIME_SCALE = 3.0
 """e-folding time, in days, of an observation's contribution to support."""
 SPACE_SCALES = (1.0, 5.0)
 """Standard deviations, in cells, of the neighbourhoods whose mean density is the support."""
+SUPPORT_REACH = 15
+"""Cells from which away they are counted."""
 SMALLEST_STD = 0.02
 """Floor of the relative standard deviation: no analysis is surer than this share of the climatological spread."""
 _BIN_SAMPLES = 64
@@ -128,7 +131,7 @@ class ObservedPixels:
         return mean, std
 
 
-def noise_variance(values: np.ndarray) -> float:
+def noise_variance(images: Iterable[np.ndarray]) -> float:
     """Estimate the variance of the observations' white noise.
 
     The mean square of an image's convolution with ``[[1, -2, 1], [-2, 4, -2], [1, -2, 1]]`` over 36 (Immerkær 1996,
@@ -137,14 +140,17 @@ def noise_variance(values: np.ndarray) -> float:
 
     Parameters
     ----------
-    values
-        Images (n, lat, lon), NaN where missing.
+    images
+        (lat, lon) each, NaN where missing.
 
     Returns
     -------
     float
         The variance; 0 where no cell has all of its eight neighbours.
     """
-    difference = np.diff(np.diff(np.diff(np.diff(values.astype(np.float64), axis=1), axis=1), axis=2), axis=2)
-    known = difference[np.isfinite(difference)]
-    return float(np.mean(known**2) / 36) if known.size else 0.0
+    total, count = 0.0, 0
+    for image in images:
+        difference = np.diff(np.diff(np.diff(np.diff(image.astype(np.float64), axis=0), axis=0), axis=1), axis=1)
+        known = difference[np.isfinite(difference)]
+        total, count = total + float(known @ known), count + known.size
+    return total / count / 36 if count else 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from threading import Lock
 from typing import Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.explained import explained
 from sereno.reconstruct.oi_grid.tuning import measure
-from sereno.reconstruct.oi_grid.windows import RUN, Region, Run, runs
+from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, Run, runs
 from sereno.reconstruct.spread import SMALLEST_STD, Spread
 
 CALIBRATION_SAMPLES, CALIBRATION_SIDE, CALIBRATION_TARGETS = 24, 128, 400
@@ -80,28 +79,36 @@ class GriddedInterpolation:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the optimally interpolated anomalies of `days` and their standard deviation."""
         region, window = Region.of(cube), self.config.window
-        lock, made, alone = Lock(), list[Solver](), len(runs(days, window=window)) == 1
+        parts, alone = Parts(region), len(runs(days, window=window)) == 1
 
         def interpolate(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
         ) -> tuple[np.ndarray, np.ndarray]:
             stated = relative_variance(error, self.typical_error)
-            mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
 
-            def fill(run: Run) -> None:
-                of_run = None if stated is None else stated[run.context]
-                analyses = self._analyse(made[0], region, values[run.context], of_run, run.targets)
-                for at, (found, share) in zip(run.at, analyses, strict=True):
-                    mean[at] = found
-                    std[at] = np.where(share > 0, self.spread.std(share, region.scale), region.scale)
+            def work(here: Region, solver: Solver, crop: tuple[slice, slice]) -> np.ndarray:
+                found = np.zeros((2, len(block), *here.water.shape), np.float32)
+
+                def fill(run: Run) -> None:
+                    seen = values[run.context, *crop]
+                    of_run = None if stated is None else stated[run.context, *crop]
+                    analyses = self._analyse(solver, here, seen, of_run, run.targets)
+                    for at, (mean, share) in zip(run.at, analyses, strict=True):
+                        found[0, at] = mean
+                        found[1, at] = np.where(share > 0, self.spread.std(share, here.scale), here.scale)
+
+                list(of_runs.map(fill, runs(block, window=window)))
+                return found
 
             # Threads share the runs or, where there is but one, its terms: torch keeps to a core in each of them.
             with workers() as of_runs, workers() as of_terms:
-                with lock:  # made with the first block
-                    if not made:
-                        make = partial(region.solver, targets=RUN, pool=of_terms if alone else None)
-                        made.append(of_runs.submit(make, self.covariance.terms(), window).result())
-                list(of_runs.map(fill, runs(block, window=window)))
+
+                def make(here: Region) -> Solver:
+                    pool = of_terms if alone else None
+                    of_part = partial(here.solver, targets=RUN, pool=pool)
+                    return of_runs.submit(of_part, self.covariance.terms(), window).result()
+
+                mean, std = parts.analyse(len(block), make=make, work=work)
             return mean, std
 
         return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=interpolate, with_error=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from threading import Lock
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -16,9 +17,16 @@ from sereno.grid import cell_size, cell_widths
 from sereno.nets.gridded import Grid, Solver, Term
 from sereno.reconstruct.oi.walk import known_everywhere
 from sereno.reconstruct.oi_grid.covariance import day_blocks
+from sereno.tiling import blend, plan
 
 RUN = 5
 """Days of the calendar that are analysed together: neighbours share nearly all of their observations."""
+
+WHOLE_CELLS = 2**20
+"""Cells of the largest map that is analysed as one. A larger one is cut into parts, whatever memory there is: they
+belong to the method, and its maps do not depend on the machine."""
+TILE, HALO = 512, 128
+"""Cells along a side of these parts, at most, and of what each sees beyond its own; there the parts are blended."""
 
 
 class Run(NamedTuple):
@@ -124,3 +132,58 @@ class Region:
         seen = np.isfinite(values) & self.water
         relative = seen * self.scale**2 if stated is None else seen * self.scale**2 / stated
         return torch.from_numpy(relative.astype(np.float32)) / noise**2
+
+
+class Parts:
+    """The parts of a grid that are analysed one after the other, each with its own equations.
+
+    Parameters
+    ----------
+    region
+        The whole grid.
+    """
+
+    def __init__(self, region: Region) -> None:
+        shape = region.water.shape
+        whole = region.water.size <= WHOLE_CELLS
+        self._region, self._lock, self._made = region, Lock(), list[Solver]()
+        self._tiles = plan(shape, tile=shape if whole else (TILE, TILE), halo=0 if whole else HALO)
+
+    def analyse(
+        self,
+        days: int,
+        *,
+        make: Callable[[Region], Solver],
+        work: Callable[[Region, Solver, tuple[slice, slice]], np.ndarray],
+    ) -> np.ndarray:
+        """Blend the maps of all parts.
+
+        Parameters
+        ----------
+        days
+            Number of the days that `work` returns.
+        make
+            Makes the equations of a part. Those of a grid that is not cut are made once; of many parts they would
+            fill the memory.
+        work
+            Returns mean and standard deviation on these days, (2, days, lat, lon), of a part, given its equations and
+            where it lies.
+
+        Returns
+        -------
+        np.ndarray
+            float32 (2, days, lat, lon).
+        """
+        if len(self._tiles) == 1:
+            with self._lock:
+                if not self._made:
+                    self._made.append(make(self._region))
+            return work(self._region, self._made[0], self._tiles[0].outer)
+        pieces = []
+        for tile in self._tiles:
+            part = self._region.part(*tile.outer)
+            at_sea = bool(part.water.any())
+            found = work(part, make(part), tile.outer) if at_sea else np.zeros((2, days, *part.water.shape))
+            pieces.append(found.reshape(2 * days, *part.water.shape))
+        blended = [blend(self._tiles, maps).astype(np.float32) for maps in zip(*pieces, strict=True)]
+        return np.stack(blended).reshape(2, days, *self._region.water.shape)

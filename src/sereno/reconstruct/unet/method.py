@@ -22,7 +22,7 @@ from sereno.nets.precision import arithmetic
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.tuning import measure
-from sereno.reconstruct.oi_grid.windows import RUN, Region, Run, runs
+from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, Run, runs
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
 from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.members import packaged, train_members
@@ -108,29 +108,35 @@ class UNetReconstructor:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the corrected anomalies of `days` and their standard deviation, lazily."""
         region, window = Region.of(cube), self.config.window
+        parts = Parts(region)
         kind = engine_for(self.config, region.water.size)
-        lock, made = Lock(), list[Solver]()
+        lock = Lock()
 
         def correct(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
         ) -> tuple[np.ndarray, np.ndarray]:
-            mean, std = np.zeros((2, len(block), *region.water.shape), np.float32)
+            def work(here: Region, solver: Solver, crop: tuple[slice, slice]) -> np.ndarray:
+                found = np.zeros((2, len(block), *here.water.shape), np.float32)
 
-            def fill(run: Run) -> None:
-                seen, stated = values[run.context], None if error is None else error[run.context]
-                guess = self.guess.analyse(made[0], seen, region, stated)
-                for at, day in zip(run.at, run.targets, strict=True):
-                    around = slice(day, day + window)
-                    mean[at], std[at] = self._correct(
-                        self._engines[kind], seen[around], guess[around], region, block[at]
-                    )
+                def fill(run: Run) -> None:
+                    seen = values[run.context, *crop]
+                    stated = None if error is None else error[run.context, *crop]
+                    guess = self.guess.analyse(solver, seen, here, stated)
+                    for at, day in zip(run.at, run.targets, strict=True):
+                        around = slice(day, day + window)
+                        found[:, at] = self._correct(engine, seen[around], guess[around], here, block[at])
 
-            with workers() as pool:  # threads share the runs: torch keeps to a core in each of them
-                with lock:  # made with the first block
-                    self._start(kind)
-                    if not made:
-                        made.append(pool.submit(self.guess.solver, region, window + RUN - 1).result())
                 list(pool.map(fill, runs(block, window=window)))
+                return found
+
+            with lock:
+                engine = self._engine(kind)
+            with workers() as pool:  # threads share the runs: torch keeps to a core in each of them
+
+                def make(here: Region) -> Solver:
+                    return pool.submit(self.guess.solver, here, window + RUN - 1).result()
+
+                mean, std = parts.analyse(len(block), make=make, work=work)
             return mean, std
 
         return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=correct, with_error=True)
@@ -151,15 +157,15 @@ class UNetReconstructor:
         mean, std = (blend(tiles, (piece[k] for piece in pieces)) * region.scale for k in (0, 1))
         return mean, std
 
-    def _start(self, kind: str) -> None:
-        """Make what runs the networks, once."""
-        if kind in self._engines:
-            return
-        network, dtype = Mixture(self.networks).eval(), arithmetic(self.config)
-        if kind == "torch":
-            self._engines[kind] = with_torch(network, dtype)
-        else:
-            self._engines[kind] = with_openvino(network, dtype, examples(_inputs(self.config)))
+    def _engine(self, kind: str) -> Engine:
+        """Return what runs the networks, made once."""
+        if kind not in self._engines:
+            network, dtype = Mixture(self.networks).eval(), arithmetic(self.config)
+            if kind == "torch":
+                self._engines[kind] = with_torch(network, dtype)
+            else:
+                self._engines[kind] = with_openvino(network, dtype, examples(_inputs(self.config)))
+        return self._engines[kind]
 
     @staticmethod
     def portable(config: UNet, state: State | None) -> Portable:

@@ -1,0 +1,225 @@
+"""Successive corrections from coarse to fine: the analysis of `interpolation`, of a map of any size.
+
+Normalised convolution (Knutsson and Westin 1993) divides a smoothed sum of observations by the equally smoothed sum
+of their weights. It is applied here as successive corrections (Barnes 1964): each level smooths how the observations
+of the window depart from the analysis of the target day so far; the last joins, at each pixel, the nearest day before
+and after, before it smooths over a cell or so.
+
+A large map is worked on in tiles. The widest levels are smoothed over the whole sea, from means of blocks that the
+tiles yield one after the other; narrower ones reach a few widths, and are worked out in each tile with a halo.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise, product
+
+import numpy as np
+from scipy.ndimage import correlate1d
+
+from sereno.coarse import block_mean
+from sereno.reconstruct.nearest import nearest
+from sereno.reconstruct.smoothing import Blocks, block_of, reach_of, smooth, smooth_blocks
+
+REACH = 200.0
+"""Standard deviation, in km, that the coarsest convolution does not exceed."""
+STAGES = (8, 2)
+"""The coarse levels in two stages, down to so many times the finest scale. Each stage is worked out for every day
+that the next one looks at, so that an old observation is compared with the sea of its own day."""
+COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
+"""Weight of the prior (no correction) beside the smoothed weight of the observations."""
+TILE = 384
+"""Cells along a side of the tiles of a large map, about."""
+WIDE_BLOCK = 3
+"""Levels of the first stage whose blocks have so many cells along either side are smoothed over the whole sea: few
+numbers for each day, of levels that would want a wide halo."""
+
+Part = tuple[slice, slice]
+
+
+def fill_gaps(
+    values: np.ndarray,
+    window: int,
+    *,
+    time_scale: float,
+    space_scale: float,
+    cell: tuple[float, float],
+    water: np.ndarray,
+) -> np.ndarray:
+    """Fill the target days of a block.
+
+    Parameters
+    ----------
+    values
+        Anomalies with their context, (n + 2 `stages_reach(window)`, lat, lon), NaN where missing.
+    window
+        Days in the window, odd.
+    time_scale, space_scale
+        e-folding time in days; standard deviation in km of the finest convolution.
+    cell
+        Height and width of a cell, km.
+    water
+        Boolean mask, (lat, lon): the coarse levels do not smooth across land.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (n, lat, lon), finite everywhere: far from any observation it tends to zero. Tiles without water are
+        left at zero.
+    """
+    return _Filling(window // 2, time_scale, space_scale, cell, water).fill(values)
+
+
+def stages_reach(window: int) -> int:
+    """Return how many days either side bear on a day: half a window for each stage, and for the last level."""
+    return (len(STAGES) + 1) * (window // 2)
+
+
+def tiles(
+    shape: tuple[int, ...], *, halo: tuple[int, int] = (0, 0), align: tuple[int, int] = (1, 1)
+) -> Iterator[tuple[Part, Part]]:
+    """Yield the parts of a map: which cells are a tile's own, and which it sees.
+
+    Edges lie at multiples of `align` cells, so that blocks of cells are the same in all tiles. A map that is not
+    larger than a tile with its halo is left whole.
+    """
+    rows, columns = (_cut(*axis) for axis in zip(shape, halo, align, strict=True))
+    for (row, seen_row), (column, seen_column) in product(rows, columns):
+        yield (row, column), (seen_row, seen_column)
+
+
+def _cut(size: int, halo: int, align: int) -> list[tuple[slice, slice]]:
+    """Cut one axis: each tile's own cells, and those that it sees."""
+    step = -(-TILE // align) * align
+    step = size if size <= step + 2 * halo else step
+    edges = [*range(0, size, step), size]
+    return [
+        (slice(*own), slice(max(0, own[0] - halo) // align * align, min(size, -(-(own[1] + halo) // align) * align)))
+        for own in pairwise(edges)
+    ]
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """How a map is filled: half a window, the scales, the size of a cell, and the water."""
+
+    half: int
+    time_scale: float
+    space_scale: float
+    cell: tuple[float, float]
+    water: np.ndarray
+
+    def fill(self, values: np.ndarray) -> np.ndarray:
+        """Fill the target days, tile by tile; see `fill_gaps`."""
+        first, second = self._stages()
+        wide = [widening for widening in first if min(self._block(widening)) >= WIDE_BLOCK]
+        known = self._over_the_sea(values, wide)
+        narrow = first[len(wide) :]
+        reaches = [reach_of(self.space_scale * widening, self.cell) for widening in (*narrow, *second, 1.0)]
+        blocks = [self._block(widening) for widening in (*narrow, *second)]
+        halo = (sum(rows for rows, _ in reaches), sum(columns for _, columns in reaches))
+        align = (math.lcm(*(rows for rows, _ in blocks)), math.lcm(*(columns for _, columns in blocks)))
+        filled = np.zeros((len(values) - 2 * (len(STAGES) + 1) * self.half, *self.water.shape), np.float32)
+        for own, seen in tiles(self.water.shape, halo=halo, align=align):
+            if self.water[own].any():
+                inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, seen, strict=True)]
+                filled[:, *own] = self._part(values, known, narrow, second, seen)[:, *inner]
+        return filled
+
+    def _stages(self) -> list[list[float]]:
+        """Return the levels of each stage, by how many times the finest scale they are wide."""
+        extent = max(size * side for size, side in zip(self.water.shape, self.cell, strict=True))
+        widest = max(min(REACH, extent / 3) / self.space_scale, 1.0)
+        levels = [2.0**level for level in range(int(np.log2(widest)), 0, -1)]
+        return [[level for level in levels if level >= STAGES[0]], [level for level in levels if level < STAGES[0]]]
+
+    def _block(self, widening: float) -> tuple[int, int]:
+        return block_of(self.space_scale * widening, self.cell)
+
+    def _over_the_sea(self, values: np.ndarray, wide: list[float]) -> list[Blocks]:
+        """Return the corrections of the widest levels, from the whole map, of the days that the second stage sees."""
+        known = list[Blocks]()
+        for widening in wide:
+            factor, count = self._block(widening), 2 * (len(values) - 2 * self.half)
+            blocks = (-(-size // side) for size, side in zip(self.water.shape, factor, strict=True))
+            means = np.zeros((count, *blocks), np.float32)
+            for own, _ in tiles(self.water.shape, align=factor):
+                part = values[:, *own]
+                if np.isfinite(part).any():
+                    total, confidence = self._in_time(*_parted(part), widening)
+                    departure = total - self._mean(known, own, len(total)) * confidence
+                    where = [slice(a.start // f, -(-a.stop // f)) for a, f in zip(own, factor, strict=True)]
+                    means[:, *where] = block_mean(np.concatenate([departure, confidence]), factor)
+            space = self.space_scale * widening
+            known.append(smooth_blocks(means, space=space, cell=self.cell, water=self.water))
+        return known
+
+    def _mean(self, known: list[Blocks], part: Part, days: int) -> np.ndarray:
+        """Return the sum of the corrections that are known, float32 (days, lat, lon) of a part of the map."""
+        mean = np.zeros((days, *(cells.stop - cells.start for cells in part)), np.float32)
+        for level in known:
+            mean += level.at(part, shrinkage=COARSE_SHRINKAGE)
+        return mean
+
+    def _part(
+        self, values: np.ndarray, known: list[Blocks], narrow: list[float], second: list[float], part: Part
+    ) -> np.ndarray:
+        """Fill a part of the map, float32 (n, lat, lon), whose levels but the widest see that part alone."""
+        half, water = self.half, self.water[part]
+        values = values[:, *part]
+        mean = self._mean(known, part, len(values) - 2 * half)
+        self._correct(mean, values, narrow, water)
+        values = values[half : len(values) - half]
+        correction = np.zeros((len(values) - 2 * half, *water.shape), np.float32)
+        self._correct(correction, values - mean, second, water)
+        inner = slice(half, len(values) - half)
+        values, mean = values[inner], mean[inner] + correction
+        value, confidence = _nearest_days(values - mean, half, self.time_scale)
+        finest = smooth(
+            value * confidence,
+            confidence,
+            space=self.space_scale,
+            cell=self.cell,
+            water=water,
+            shrinkage=FINE_SHRINKAGE,
+        )
+        return np.asarray(mean[half : len(mean) - half] + finest)
+
+    def _correct(self, mean: np.ndarray, departure: np.ndarray, levels: list[float], water: np.ndarray) -> None:
+        """Add the corrections of some levels to `mean`, (n, lat, lon), from departures (n + 2 half, lat, lon)."""
+        if not levels:
+            return
+        parted = _parted(departure)
+        for widening in levels:
+            total, confidence = self._in_time(*parted, widening)
+            total -= mean * confidence
+            space = self.space_scale * widening
+            mean += smooth(total, confidence, space=space, cell=self.cell, water=water, shrinkage=COARSE_SHRINKAGE)
+
+    def _in_time(self, observed: np.ndarray, weight: np.ndarray, widening: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sums of observations and of weights in the window of each day, as a level weighs them."""
+        time = self.time_scale * min(np.sqrt(widening), 4.0)
+        kernel = np.exp(-np.abs(np.arange(-self.half, self.half + 1)) / time).astype(np.float32)
+        days = slice(self.half, len(observed) - self.half)
+        total, confidence = (correlate1d(part, kernel, axis=0, mode="constant")[days] for part in (observed, weight))
+        return total, confidence
+
+
+def _parted(departure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return departures, 0 where missing, and their weights."""
+    seen = np.isfinite(departure)
+    return np.where(seen, departure, np.float32(0)), seen.astype(np.float32)
+
+
+def _nearest_days(values: np.ndarray, half: int, time_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Join the nearest observation before (or on) and after each target day.
+
+    Returns the weighted mean of the two and its confidence, exp(−lag/τ) summed, both float32 (n, lat, lon).
+    """
+    (last, before), (following, after) = (nearest(values, half, side=side) for side in ("before", "after"))
+    first, second = (np.exp(-lag / np.float32(time_scale)) for lag in (before, after))
+    confidence = first + second
+    total = first * last + second * following
+    return np.divide(total, confidence, out=np.zeros_like(total), where=confidence > 0), confidence
