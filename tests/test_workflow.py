@@ -237,7 +237,7 @@ def test_the_images_of_a_small_sea_are_not_read_over_and_over_for_a_fit(sea: xr.
     assert max(map(read.count, range(120))) <= 2  # to see that there is something, and to fit
 
 
-def test_cells_whose_coordinates_are_rounded_in_another_way_are_filled_the_same(sea: xr.Dataset, model: Model) -> None:
+def test_cells_whose_coordinates_are_rounded_otherwise_are_filled_the_same(sea: xr.Dataset, model: Model) -> None:
     day = str(sea["time"].values[20])[:10]
     rounded = sea.assign_coords({dim: (sea[dim] + 1e-9).assign_attrs(sea[dim].attrs) for dim in ("lat", "lon")})
     as_fitted, analysis = (sereno.fill(cube, model, days=day).compute() for cube in (sea, rounded))
