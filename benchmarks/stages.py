@@ -87,10 +87,8 @@ def stored(folder: Path, shape: tuple[int, int]) -> xr.Dataset:
     return sereno.open_cube(folder / f"{shape[0]}x{shape[1]}.zarr")
 
 
-def laid_out_model(path: Path, cube: xr.Dataset) -> Model:
-    """Return the model of the patch with its climatology laid out over a cube."""
-    model = load(path)
-    assert isinstance(model, Model)
+def laid_out_model(model: Model, cube: xr.Dataset) -> Model:
+    """Return the model of a patch with its climatology laid out over a cube."""
     fields, shape = model.reconstructor.climatology.fields, cube["water"].shape
     axes = {"lat": cube["lat"], "lon": cube["lon"]}
     maps = {n: (f.dims, laid_out(f.values, shape)) for n, f in fields.transpose(..., "lat", "lon").items()}
@@ -127,7 +125,9 @@ def fit_stage(measured: Measured, asked: argparse.Namespace) -> None:
 def fill_stage(measured: Measured, asked: argparse.Namespace) -> None:
     """Fill days of a stored sea into a store."""
     cube = stored(asked.folder, asked.shape)
-    model = laid_out_model(asked.folder / asked.method, cube)
+    fitted = load(asked.folder / asked.method)
+    assert isinstance(fitted, Model)
+    model = laid_out_model(fitted, cube)
     path = asked.folder / f"filled-{os.getpid()}.zarr"
     with measured.clock():
         fill_to(cube, model, path, days=amid(cube, asked.days), workers=asked.workers)

@@ -1,6 +1,6 @@
 """The memory that filling one day of a large map needs, from files to a store.
 
-Usage: ``python tools/memory.py METHOD... --folder DIR [--shape LAT LON]``. The sea is a patch of a twin sea laid
+Usage: ``python benchmarks/memory.py METHOD... --folder DIR [--shape LAT LON]``. The sea is a patch of a twin sea laid
 beside its mirror images until the map is full, kept in DIR; each method is fitted on the patch, its climatology is
 laid out in the same way, and one day amid the record is filled in a process of its own, whose peak memory and time
 are printed.
@@ -12,27 +12,20 @@ import argparse
 import multiprocessing
 import resource
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 import sereno
-from sereno.config import as_mapping, configure_at_once
+from basin import laid_out
+from sereno.config import configure_at_once
 from sereno.cube import make_cube
 from sereno.filling import fill_to
-from sereno.io.artefact import ModelDescription
 from sereno.synthetic import TwinSeaConfig, twin_sea
-from sereno.workflow import Model
+from stages import laid_out_model
 
 PATCH, DAYS, SPACING, CORNER = (48, 64), 91, 1 / 112, (30.0, -18.0)
-
-
-def laid_out(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Lay a patch, (…, lat, lon), beside its mirror images until it has a shape."""
-    rows, columns = (size - part for size, part in zip(shape, values.shape[-2:], strict=True))
-    return np.pad(values, [(0, 0)] * (values.ndim - 2) + [(0, rows), (0, columns)], mode="symmetric")
 
 
 def make_sea(folder: Path, shape: tuple[int, int]) -> None:
@@ -59,17 +52,11 @@ def patch() -> xr.Dataset:
     return sea.assign_coords({dim: (dim, values, sea[dim].attrs) for dim, values in axes.items()})
 
 
-def measure(method: str, folder: Path, shape: tuple[int, int]) -> None:
+def measure(method: str, folder: Path) -> None:
     """Fill a day and print what it took."""
     model = sereno.fit(patch(), configure_at_once(method))
     cube = sereno.open_cube(folder / "large.zarr")
-    fields = model.reconstructor.climatology.fields
-    grid = {"lat": cube["lat"], "lon": cube["lon"]}
-    large = {n: (f.dims, laid_out(f.values, shape)) for n, f in fields.transpose(..., "lat", "lon").items()}
-    rest = {name: values for name, values in fields.coords.items() if name not in grid}
-    climatology = replace(model.reconstructor.climatology, fields=xr.Dataset(large, {**rest, **grid}))
-    description = ModelDescription.of(cube, as_mapping(model.config), grid_bound=True)
-    model = Model(replace(model.reconstructor, climatology=climatology), description)
+    model = laid_out_model(model, cube)
     before, started = peak(), time.perf_counter()
     day = str(cube["time"].values[DAYS // 2])[:10]
     fill_to(cube, model, folder / f"{method}.zarr", days=day)
@@ -91,9 +78,7 @@ def main() -> None:
     arguments.folder.mkdir(exist_ok=True)
     make_sea(arguments.folder, tuple(arguments.shape))
     for method in arguments.methods:
-        process = multiprocessing.get_context("spawn").Process(
-            target=measure, args=(method, arguments.folder, tuple(arguments.shape))
-        )
+        process = multiprocessing.get_context("spawn").Process(target=measure, args=(method, arguments.folder))
         process.start()
         process.join()
 
