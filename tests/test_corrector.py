@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sereno.config import ConvLSTMUNet, UNet
 from sereno.losses import beta_nll
 from sereno.nets.corrector import COAST_CELLS, LAGS, MEMORY, SMALLEST_STD, TOLD, channels, corrector, encode
 from sereno.nets.middle import LocalAttention, Recurrence
+from shuffle import shuffled
 
 WINDOW, SIDE = 7, 24
 SMALL = {"window": WINDOW, "widths": (8, 16, 24)}
@@ -22,15 +23,6 @@ def inputs(seed: int = 0, lat: int = SIDE, lon: int = SIDE) -> Inputs:
     guess = torch.randn(values.shape, generator=generator)
     water = torch.rand(2, lat, lon, generator=generator) < 0.9
     return values, guess, water, torch.zeros(2, lat, lon), torch.randn(2, TOLD, generator=generator)
-
-
-def shuffled(network: nn.Module, seed: int = 0) -> nn.Module:
-    """Give every weight a value, so that nothing is hidden by a zero."""
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(0.1 * torch.randn_like(parameter))
-    return network.eval()
 
 
 CONFIGS = [UNet(**SMALL), UNet(**SMALL, passes=2), UNet(**SMALL, attention=True), ConvLSTMUNet(**SMALL, hidden=6)]

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from torch import nn
 
 import sereno
 from sereno.climatology import fit_climatology
@@ -26,18 +25,10 @@ from sereno.reconstruct.network import ConvLSTMReconstructor
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.method import UNetReconstructor
 from sereno.training import lasting_settings
+from shuffle import shuffled
 
 SMALL = {"window": 3, "widths": (4, 8)}
 DEEP = ConvLSTM(window=3, hidden=4, head=4)
-
-
-def shuffled(network: nn.Module, seed: int = 0) -> nn.Module:
-    """Give every weight a value, so that nothing is hidden by a zero."""
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(0.1 * torch.randn_like(parameter))
-    return network.eval()
 
 
 def method(config: UNet) -> UNetReconstructor:

@@ -271,14 +271,7 @@ def _fill(job: _Job, store: FilledStore, model: Model, workers: int | str, progr
     if _is_folder(job.output):
         job.output.mkdir(exist_ok=True)
     progress("fill", 0.0)
-
-    def parts(number: int) -> list[_Job]:
-        return [replace(job, days=part) for part in np.array_split(job.days, min(number, job.days.size))]
-
-    if isinstance(workers, str):
-        with _watched(store, job.days.size, progress):
-            compute_at(workers, _fill_here, lambda threads: parts(PARTS_A_THREAD * threads))
-    elif min(workers, job.days.size) == 1:
+    if not isinstance(workers, str) and min(workers, job.days.size) == 1:
         done = 0
 
         def count(filled: int) -> None:
@@ -288,10 +281,17 @@ def _fill(job: _Job, store: FilledStore, model: Model, workers: int | str, progr
 
         _fill_here(job, count, model)
         return
-    else:
-        jobs = parts(workers)
-        with _watched(store, job.days.size, progress), worker_pool(len(jobs)) as pool:
-            compute(_fill_here, jobs, pool=pool)
+
+    def parts(number: int) -> list[_Job]:
+        return [replace(job, days=part) for part in np.array_split(job.days, min(number, job.days.size))]
+
+    with _watched(store, job.days.size, progress):
+        if isinstance(workers, str):
+            compute_at(workers, _fill_here, lambda threads: parts(PARTS_A_THREAD * threads))
+        else:
+            jobs = parts(workers)
+            with worker_pool(len(jobs)) as pool:
+                compute(_fill_here, jobs, pool=pool)
     progress("fill", 1.0)
 
 

@@ -61,9 +61,8 @@ def regress(cube: xr.Dataset, config: ClimatologyConfig, harmonics: int, *, tren
     solution = np.broadcast_to(whole[:, None, None], moment.shape).copy()
     for scale in _scales(water, config):
         near_pairs, near_moment = (_neighbourhood(part, water, scale) for part in (pairs, moment))
-        for rows in _bands(
-            water.shape
-        ):  # each in place of its prior: the equations of all cells would fill the memory
+        # Each band in place of its prior: the equations of all cells at once would fill the memory.
+        for rows in _bands(water.shape):
             prior = config.strength * np.einsum("kl,lyx->kyx", unit, solution[:, rows])
             left = np.moveaxis(near_pairs(rows)[square] + config.strength * unit[:, :, None, None], (0, 1), (-2, -1))
             right = np.moveaxis(near_moment(rows) + prior, 0, -1)[..., None]
