@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,20 @@ import xarray as xr
 import sereno
 from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, ConvLSTMUNet, UNet, parse_config
+from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.errors import InputError
 from sereno.features import Archive
 from sereno.grid import cell_size
 from sereno.nets.corrector import corrector
 from sereno.nets.gridded import Term
+from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.oi_grid import method as oi_grid_method
 from sereno.reconstruct.oi_grid import windows as gridded_windows
-from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
+from sereno.reconstruct.oi_grid.method import GriddedInterpolation
+from sereno.reconstruct.oi_grid.windows import RUN, Region
+from sereno.reconstruct.spread import Spread
+from sereno.reconstruct.unet import method as unet_method
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of, told
 from sereno.reconstruct.unet.members import packaged
 from sereno.reconstruct.unet.method import UNetReconstructor
@@ -209,13 +217,43 @@ def test_a_training_begun_anew_forgets_the_members_of_an_older_one(anomalies: xr
     assert not (tmp_path / "member-1").exists()
 
 
-def test_the_parts_of_a_large_map_show_no_seam(anomalies: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def untrained(anomalies: xr.Dataset) -> UNetReconstructor:
+    """Return a method whose network corrects something."""
     config = UNet(window=WINDOW, widths=(4, 8), weights="fresh")
     guess = FirstGuess((Term(1.0, 1.5 * max(cell_size(anomalies)), 3.0),), 0.15)
     torch.manual_seed(0)
     network = corrector(config)
-    torch.nn.init.normal_(network.network.leave.weight, std=0.02)  # or a fresh one corrects nothing
-    method = UNetReconstructor(config, guess, (network.eval(),), [])
+    torch.nn.init.normal_(network.network.leave.weight, std=0.02)  # a fresh one corrects nothing
+    return UNetReconstructor(config, guess, (network.eval(),), [])
+
+
+@pytest.mark.parametrize("name", ["oi-grid", "unet"])
+def test_blocks_of_days_are_worked_on_one_at_a_time(
+    anomalies: xr.Dataset, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    covariance = GriddedCovariance((1.0,), (60.0,), (3.0,), 0.15, 0.1, 90.0)
+    spread = Spread(np.array([0.0, 1.0]), np.array([1.0, 0.01]))
+    gridded_method = GriddedInterpolation(GriddedInterpolationConfig(window=WINDOW), covariance, spread)
+    method = gridded_method if name == "oi-grid" else untrained(anomalies)
+    at_work, most, blocks, analyse = 0, 0, 0, gridded_windows.Parts.analyse
+
+    def counting(*args: Any, **more: Any) -> np.ndarray:  # noqa: ANN401
+        nonlocal at_work, most, blocks
+        at_work, blocks = at_work + 1, blocks + 1
+        most = max(most, at_work)
+        found = analyse(*args, **more)
+        at_work -= 1
+        return found
+
+    monkeypatch.setattr(gridded_windows.Parts, "analyse", counting)
+    for module in (oi_grid_method, unet_method):
+        monkeypatch.setattr(module, "by_block", partial(by_block, block_days=WINDOW + 2 * RUN))
+    method.reconstruct(anomalies, anomalies["time"].values[20:30]).compute(scheduler="threads", num_workers=4)
+    assert (blocks > 1, most) == (True, 1)
+
+
+def test_the_parts_of_a_large_map_show_no_seam(anomalies: xr.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = untrained(anomalies)
     days = anomalies["time"].values[40:42]
     whole = method.reconstruct(anomalies, days).compute()
     for name, value in {"WHOLE_CELLS": 100, "TILE": 12, "HALO": 10}.items():

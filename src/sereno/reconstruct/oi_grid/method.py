@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from threading import Lock
 from typing import Self
 
 import numpy as np
@@ -79,7 +80,7 @@ class GriddedInterpolation:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the optimally interpolated anomalies of `days` and their standard deviation."""
         region, window = Region.of(cube), self.config.window
-        parts, alone = Parts(region), len(runs(days, window=window)) == 1
+        parts, alone, lock = Parts(region), len(runs(days, window=window)) == 1, Lock()
 
         def interpolate(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
@@ -101,7 +102,8 @@ class GriddedInterpolation:
                 return found
 
             # Threads share the runs or, where there is but one, its terms: torch keeps to a core in each of them.
-            with workers() as of_runs, workers() as of_terms:
+            # Another block at the same time would but add to the memory.
+            with lock, workers() as of_runs, workers() as of_terms:
 
                 def make(here: Region) -> Solver:
                     pool = of_terms if alone else None

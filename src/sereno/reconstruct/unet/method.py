@@ -129,9 +129,9 @@ class UNetReconstructor:
                 list(pool.map(fill, runs(block, window=window)))
                 return found
 
-            with lock:
+            # Threads share the runs: torch keeps to a core in each of them. More blocks would but add to the memory.
+            with lock, workers() as pool:
                 engine = self._engine(kind)
-            with workers() as pool:  # threads share the runs: torch keeps to a core in each of them
 
                 def make(here: Region) -> Solver:
                     return pool.submit(self.guess.solver, here, window + RUN - 1).result()
