@@ -114,13 +114,14 @@ def test_a_training_that_makes_way_is_queued_again_and_ends_the_same(
     places = [tmp_path / name for name in ("whole", "parts")]
     for place in places:
         place.mkdir()
-    fit_here(run_file(places[0], f"fit {cube} -o model", steps=150), cube)
-    parts = run_file(places[1], f"fit {cube} -o model", steps=150)
+    # So many steps that the signal comes amid them, however fast the machine is.
+    fit_here(run_file(places[0], f"fit {cube} -o model", steps=1000), cube)
+    parts = run_file(places[1], f"fit {cube} -o model", steps=1000)
     (number,) = submit(parts).values()
-    for _ in range(100):
+    for _ in range(300):
         if "training:" in logs(parts):
             break
-        time.sleep(0.3)
+        time.sleep(0.1)
     subprocess.run(["scancel", "--signal=USR1", number], check=True)
     wait(parts)
     assert "made way" in logs(parts)
