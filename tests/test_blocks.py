@@ -184,3 +184,16 @@ def test_each_day_is_read_once_though_windows_overlap() -> None:
     days = cube["time"].values[[10, 12, 13, 18]]
     by_block(cube, days, window=7, reconstruct_block=weighted_window, block_days=30).compute()
     assert sorted(read) == list(range(7, 22))
+
+
+@given(st.integers(1, 7), st.integers(0, 12), st.sets(st.integers(0, 60), min_size=1))
+def test_days_that_belong_together_are_in_one_block(together: int, extra: int, chosen: set[int]) -> None:
+    cube = gappy(61)
+    days = cube["time"].values[sorted(chosen)]
+    longest = 2 + together + extra
+    analysis = by_block(
+        cube, days, window=3, reconstruct_block=weighted_window, block_days=longest, together=together
+    )
+    number = days.astype("datetime64[D]").astype(int) // together
+    for edge in np.cumsum(analysis.chunksizes["time"])[:-1]:
+        assert number[edge - 1] != number[edge]

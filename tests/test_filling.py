@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,6 +189,24 @@ def test_workers_are_a_number_or_an_address() -> None:
 
 def fail(_threads: int) -> None:
     raise InputError("no day of the input")
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr", "days"])
+def test_an_output_says_how_it_was_filled(cube: xr.Dataset, model: Model, tmp_path: Path, name: str) -> None:
+    told = {}
+    for option in ("nrt", "keep_observed", "packed"):
+        place = tmp_path / option / name
+        place.parent.mkdir()
+        fill_to(cube, model, place, days="2019-01-10:2019-01-12", **{option: True})
+        path = next(place.iterdir()) if name == "days" else place
+        with xr.open_zarr(path) if name == "a.zarr" else xr.open_dataset(path) as made:
+            settings = json.loads(made.attrs["sereno_model"])
+            told[option] = settings["nrt"], settings["keep_observed"], made.attrs["history"].split("filled by ")[1]
+    assert told == {
+        "nrt": (True, False, "linear, in near real time (from no day after each)"),
+        "keep_observed": (False, True, "linear, observed values kept"),
+        "packed": (False, False, "linear"),
+    }
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://127.0.0.1:9"])

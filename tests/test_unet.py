@@ -201,6 +201,15 @@ def test_a_training_that_was_killed_before_its_first_epoch_keeps_what_was_tuned(
     assert "first guesses, member 1 of 2" in told
 
 
+def test_a_record_too_short_is_refused_before_anything_is_tuned(anomalies: xr.Dataset, tmp_path: Path) -> None:
+    few = anomalies.isel(time=slice(0, 11))
+    told: dict[str, float] = {}
+    with pytest.raises(InputError, match="11 days; a network with a window of 15 days needs 45"):
+        UNetReconstructor.fit(few, UNet(), folder=tmp_path / "model.training", progress=told.__setitem__)
+    assert not told
+    assert not (tmp_path / "model.training").exists()
+
+
 def test_other_settings_or_data_are_not_resumed(anomalies: xr.Dataset, tmp_path: Path) -> None:
     stages(anomalies, SMALL, tmp_path)
     with pytest.raises(InputError, match=r"not the same as before: model\.past_fraction, seed$"):

@@ -30,6 +30,7 @@ from sereno.io.parallel import compute, worker_pool
 from sereno.io.scheduler import compute_at
 from sereno.io.write import require_place_for_analysis, write_analysis
 from sereno.methods import Progress, silent
+from sereno.nets.memory import return_memory
 from sereno.networks import BareNetwork
 from sereno.reconstruct.blocks import CONTEXT_CELLS
 from sereno.updating import Update, update_store
@@ -228,10 +229,9 @@ def _open_or_make(
         blank = blank_analysis(cube, select_period(cube, days)["time"].values)
         with TemporaryDirectory() as folder:
             model = save(made, Path(folder) / "model")
-            packed = settings["packed"] == str(True)
-            FilledStore.create(
-                path, blank=blank, product=product_of(cube, made), packed=packed, settings=settings, model=model
-            )
+            nrt, keep, packed = (settings[name] == str(True) for name in ("nrt", "keep_observed", "packed"))
+            product = product_of(cube, made, nrt=nrt, keep_observed=keep)
+            FilledStore.create(path, blank=blank, product=product, packed=packed, settings=settings, model=model)
     store = FilledStore.open(path)
     return store, made or _model_of(store)
 
@@ -300,9 +300,10 @@ def _fill_here(job: _Job, done: Callable[[int], None] = lambda filled: None, mod
 
     Without a model, that of the store is loaded.
     """
+    return_memory()
     store = FilledStore.open(job.store)
     model = model or _model_of(store)
-    product = product_of(job.cube, model)
+    product = product_of(job.cube, model, nrt=job.nrt, keep_observed=job.keep_observed)
     # In near real time every day has a cube of its own, and what its method made ready for it is dropped after it.
     for group in job.days[:, None] if job.nrt else [job.days]:
         analysis = fill_days(
@@ -336,7 +337,7 @@ def _finish(
     store: FilledStore, job: _Job, model: Model, updated: Update | None, *, keep: bool, progress: Progress
 ) -> None:
     """Write the output from the store where it is not the store itself, and mark it as finished."""
-    product = product_of(job.cube, model)
+    product = product_of(job.cube, model, nrt=job.nrt, keep_observed=job.keep_observed)
     field = field_name(job.cube)
     if updated is not None and updated.changed:
         history = {"history": str(store.group.attrs.get("history", ""))}

@@ -247,13 +247,13 @@ def load(folder: str | Path) -> Model | BareNetwork:
         raise InputError(f"{folder}: the model lacks something this version needs ({reason}); fit it anew") from None
 
 
-def product_of(cube: xr.Dataset, model: Model) -> Product:
-    """Return what an output file says of the input and of the model."""
+def product_of(cube: xr.Dataset, model: Model, *, nrt: bool = False, keep_observed: bool = False) -> Product:
+    """Return what an output file says of the input, of the model, and of how `fill` used it."""
     kind: SstType = cube.attrs.get("sst_type") or "unknown"
     institution = cube.attrs.get("institution")
     return Product(
         sst_type=kind,
-        model=model.description.summary(),
+        model=model.description.summary() | {"nrt": nrt, "keep_observed": keep_observed},
         config=to_toml(model.config),
         attributes={"institution": institution} if institution else {},
     )

@@ -92,7 +92,11 @@ def fit(
     train: Annotated[str | None, typer.Option(metavar="A:B", help="Training period.")] = None,
     valid: Annotated[str | None, typer.Option(metavar="A:B", help="Validation period.")] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="End the training itself by then with the best weights so far.")
+        float | None,
+        typer.Option(
+            help="End the training itself, of all members together, by then with the best weights so far; what comes "
+            "before and after it takes further minutes."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     members: Annotated[

@@ -343,6 +343,8 @@ def _global_attributes(analysis: xr.Dataset, product: Product) -> dict[str, Any]
         "creator_name": f"sereno {sereno}",
     }
     history = f"{product.attributes.get('history', '')}\n{now} sereno {sereno}: gaps filled by {product.method}"
+    history += ", in near real time (from no day after each)" if product.model.get("nrt") else ""
+    history += ", observed values kept" if product.model.get("keep_observed") else ""
     record = {
         "Conventions": "CF-1.11, ACDD-1.3",
         "standard_name_vocabulary": _STANDARD_NAME_TABLE,

@@ -6,6 +6,7 @@ import importlib
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -58,7 +59,7 @@ def with_torch(network: nn.Module, dtype: torch.dtype) -> Engine:
 
 
 def with_openvino(network: nn.Module, dtype: torch.dtype, example: tuple[Tensor, ...]) -> Engine:
-    """Run a network by OpenVINO, any number of threads at once, a core each.
+    """Run a network by OpenVINO on all cores, for one caller at a time: so its memory is needed once.
 
     Parameters
     ----------
@@ -69,15 +70,16 @@ def with_openvino(network: nn.Module, dtype: torch.dtype, example: tuple[Tensor,
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",
         "INFERENCE_NUM_THREADS": cores(),
-        "NUM_STREAMS": cores(),
+        "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,  # processes side by side would all be pinned to the same cores
     }
     compiled = openvino.Core().compile_model(openvino_model(network, example), "CPU", settings)
+    request, lock = compiled.create_infer_request(), Lock()
 
     def run(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        request = compiled.create_infer_request()  # which is of one thread, as the model is of all
-        request.infer([np.ascontiguousarray(part)[None] for part in inputs])
-        mean, std = (request.get_output_tensor(k).data[0].copy() for k in (0, 1))
+        with lock:
+            request.infer([np.ascontiguousarray(part)[None] for part in inputs])
+            mean, std = (request.get_output_tensor(k).data[0].copy() for k in (0, 1))
         return mean, std
 
     return run

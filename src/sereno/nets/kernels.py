@@ -168,19 +168,21 @@ class Axis:
         batch, lines, days, _ = cells.shape
         blocks, step = self.nodes.blocks, self.nodes.step
         padded = functional.pad(cells, (0, blocks * self.nodes.cells - self.length))
-        if blocks == self.weights.shape[2]:
-            parted = padded.reshape(batch, lines, days, blocks, -1).transpose(2, 3)
-            windows = torch.matmul(parted, self.weights.transpose(-1, -2)).transpose(2, 3)
-        else:
-            parted = padded.reshape(batch, lines, days * blocks, -1)
-            windows = torch.matmul(parted, self.weights[:, :, 0].transpose(-1, -2))
-        windows = windows.reshape(batch, lines, days, blocks, self.nodes.window)
+        alike = blocks != self.weights.shape[2]
+        parted = padded.reshape(batch, lines, days, blocks, -1)
+        parted = parted.flatten(2, 3) if alike else parted.transpose(2, 3)
+
+        def gathered(first: int, last: int) -> Tensor:
+            weights = self.weights[..., first:last, :].transpose(-1, -2)
+            found = torch.matmul(parted, weights[:, :, 0]) if alike else torch.matmul(parted, weights).transpose(2, 3)
+            return found.reshape(batch, lines, days, blocks, last - first)
+
         if blocks == 1:
-            return windows[..., 0, :]
+            return gathered(0, self.nodes.window)[..., 0, :]
         times = self.nodes.window // step
-        nodes = functional.pad(windows[..., :step], (0, 0, 0, times - 1))
-        for k in range(1, times):
-            nodes[..., k : k + blocks, :] += windows[..., k * step : (k + 1) * step]
+        nodes = functional.pad(gathered(0, step), (0, 0, 0, times - 1))
+        for k in range(1, times):  # one after the other: all windows together would take as much memory again twice
+            nodes[..., k : k + blocks, :] += gathered(k * step, (k + 1) * step)
         return nodes.reshape(batch, lines, days, -1)
 
     def squared(self) -> Axis:

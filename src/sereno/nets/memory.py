@@ -1,7 +1,9 @@
-"""Freed memory that stays with the process while a network is at work.
+"""Freed memory: that which stays with the process while a network is at work, and that which does not.
 
 A step of a network frees and asks for the same few hundred megabytes. The C library of Linux gives large blocks back
-to the system at once and gets them again page by page, which is a part of each step that can be spared.
+to the system at once and gets them again page by page, which is a part of each step that can be spared. From the
+first that are freed on it keeps blocks of up to 32 MiB, though, in as many pools as threads come and go: where maps
+are of that size, memory that nothing uses adds up.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 """Parameters of glibc's `mallopt`, see malloc.h."""
+_LARGE = 2 * 2**20
+"""Bytes of a block from which on it is given back."""
 _DEFAULTS = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
 _KEPT = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
 
@@ -28,11 +32,17 @@ class _Users:
 _users = _Users()
 
 
+def return_memory() -> None:
+    """Give large blocks back as they are freed, from now on but for `kept_memory`; on other systems do nothing."""
+    if (library := _library()) is not None:
+        _set(library, {_MMAP_THRESHOLD: _LARGE})
+
+
 @contextmanager
 def kept_memory() -> Iterator[None]:
     """Keep freed memory, up to 2 GiB of it, until the last user leaves; on other systems do nothing."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if library is None or not hasattr(library, "mallopt"):
+    library = _library()
+    if library is None:
         yield
         return
     with _users.lock:
@@ -46,6 +56,11 @@ def kept_memory() -> Iterator[None]:
             if _users.count == 0:
                 _set(library, _DEFAULTS)
                 library.malloc_trim(0)
+
+
+def _library() -> ctypes.CDLL | None:
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return library if hasattr(library, "mallopt") else None
 
 
 def _set(library: ctypes.CDLL, values: dict[int, int]) -> None:

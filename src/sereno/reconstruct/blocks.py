@@ -13,6 +13,7 @@ import xarray as xr
 from dask.callbacks import Callback
 from dask.delayed import delayed
 
+from sereno.cores import cores
 from sereno.cube import BEYOND_SUPPORT, DIMS, FILLED, OBSERVED, days_per_block, field_of
 from sereno.errors import InputError
 
@@ -33,6 +34,7 @@ def by_block(
     margin: int = 0,
     ahead: bool = True,
     block_days: int | None = None,
+    together: int = 1,
     with_error: bool = False,
 ) -> xr.Dataset:
     """Reconstruct `days` lazily, a block of days at a time; they need not be consecutive.
@@ -55,6 +57,9 @@ def by_block(
     block_days
         Days of a block and its context together at most, a window at least; chosen by the size of the grid where
         not given.
+    together
+        Days of the calendar, counted from 1970, that the method reconstructs at once: no block but the first and the
+        last holds a part of them. Where they are several, a block has as many of them for each core, once.
 
     Returns
     -------
@@ -70,10 +75,13 @@ def by_block(
     """
     values, water, half = field_of(cube), cube["water"].values, window // 2 + margin
     if block_days is None:
-        block_days = max(days_per_block(water.size), min(4 * half + 2, CONTEXT_CELLS // water.size))
+        shared_out = 2 * half + together * cores()
+        longer = min(4 * half + 2, CONTEXT_CELLS // water.size) if together == 1 else shared_out
+        block_days = max(days_per_block(water.size), longer)
     handed = [values, *([stated] if with_error and (stated := cube.get(f"{values.name}_error")) is not None else [])]
     parts = []
-    for block in _blocks(_positions(cube, days), half, block_days):
+    group = days.astype("datetime64[D]").astype(int) // together
+    for block in _blocks(_positions(cube, days), group, half, block_days):
         # In a `partial`, which dask does not look into: it would read all of the context at once, and then copy it.
         work = partial(_block, handed, block, water, half, margin, ahead, reconstruct_block)
         result = delayed(work, pure=False, traverse=False)()
@@ -193,12 +201,18 @@ def _positions(cube: xr.Dataset, days: np.ndarray) -> np.ndarray:
     return positions
 
 
-def _blocks(positions: np.ndarray, half: int, longest: int) -> Iterator[np.ndarray]:
-    """Part the positions of the target days into blocks, which with their context are not longer than allowed."""
+def _blocks(positions: np.ndarray, group: np.ndarray, half: int, longest: int) -> Iterator[np.ndarray]:
+    """Part the positions of the target days into blocks, which with their context are not longer than allowed.
+
+    Days of one group stay together if a block may hold them.
+    """
     start = 0
     while start < len(positions):
         # Each day adds what lies beyond the context of the day before it.
         added = np.minimum(np.diff(positions[start:]), 2 * half + 1)
-        length = 1 + int(np.searchsorted(np.cumsum(added), max(0, longest - 2 * half - 1), side="right"))
-        yield positions[start : start + length]
-        start += length
+        stop = start + 1 + int(np.searchsorted(np.cumsum(added), max(0, longest - 2 * half - 1), side="right"))
+        if stop < len(positions):
+            begun = int(np.searchsorted(group, group[stop]))  # the first day of the group that the cut would part
+            stop = begun if begun > start else stop
+        yield positions[start:stop]
+        start = stop

@@ -113,7 +113,9 @@ class GriddedInterpolation:
                 mean, std = parts.analyse(len(block), make=make, work=work)
             return mean, std
 
-        return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=interpolate, with_error=True)
+        return by_block(
+            cube, days, window=window, margin=RUN - 1, reconstruct_block=interpolate, together=RUN, with_error=True
+        )
 
     def state(self) -> State:
         """Return the covariance and the spread."""

@@ -13,6 +13,7 @@ import xarray as xr
 from torch import Tensor
 
 from sereno.config import GriddedInterpolation, UNet
+from sereno.features import split
 from sereno.methods import Progress, State, silent
 from sereno.nets.corrector import TOLD, Corrector, Mixture, channels, corrector
 from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
@@ -89,6 +90,8 @@ class UNetReconstructor:
 
         if config.weights != "fresh":
             packaged(config)  # refused, if it must be, before the minutes of the tuning
+        if config.weights != "packaged":
+            split(cube, config, valid=valid)  # and so is a record too short
         history: list[dict[str, float]] = []
         if config.weights == "packaged":
             guess, weights = measured(), [packaged(config)]
@@ -139,7 +142,9 @@ class UNetReconstructor:
                 mean, std = parts.analyse(len(block), make=make, work=work)
             return mean, std
 
-        return by_block(cube, days, window=window, margin=RUN - 1, reconstruct_block=correct, with_error=True)
+        return by_block(
+            cube, days, window=window, margin=RUN - 1, reconstruct_block=correct, together=RUN, with_error=True
+        )
 
     def _correct(
         self, engine: Engine, values: np.ndarray, guess: np.ndarray, region: Region, day: np.datetime64
