@@ -189,7 +189,7 @@ def model_for(
     if known.sizes["time"] < needed:
         raise InputError(
             f"near real time: {name} would be fitted on the {known.sizes['time']} days up to {span(known)[-10:]}, "
-            f"too few to tell its uncertainty; fill days from number {needed} on, or give a fitted model"
+            f"too few to tell its uncertainty; {_later(cube, needed)} or give a fitted model"
         )
     return resolve(known, method, progress=progress)
 
@@ -245,6 +245,14 @@ def load(folder: str | Path) -> Model | BareNetwork:
     except (KeyError, TypeError, RuntimeError) as error:  # the last from weights of another shape
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: the model lacks something this version needs ({reason}); fit it anew") from None
+
+
+def _later(cube: xr.Dataset, needed: int) -> str:
+    """Say from which day on a cube has as many days as are needed."""
+    days = cube["time"].values
+    if len(days) < needed:
+        return f"give {needed} days of input,"
+    return f"fill days from {str(days[needed - 1])[:10]} on,"
 
 
 def product_of(cube: xr.Dataset, model: Model, *, nrt: bool = False, keep_observed: bool = False) -> Product:
