@@ -8,8 +8,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# PyTorch reads this when it first asks for memory. On Linux large tensors then lie in large pages: the convolutions of
-# `oi-grid` and `unet` would spend much of their time on faulting the small ones in, over and over.
+# PyTorch reads this when it first asks for memory. On Linux large tensors then lie in large pages: the convolutions
+# of `oi-grid` and `unet` would spend much of their time on faulting the small ones in, over and over.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
