@@ -138,7 +138,7 @@ def test_gather_is_the_adjoint_of_smooth(width: float, factor: int, shape: tuple
     )
     smoother = Smoother.of(term, grid.coarser(factor), root(DAYS, 3.0), factor=factor, nodes=nodes)
     generator = torch.Generator().manual_seed(1)
-    control = torch.randn(1, nodes[0].count, smoother.in_time.shape[1], nodes[1].count, generator=generator)
+    control = torch.randn(1, nodes[0].count, nodes[1].count, smoother.in_time.shape[1], generator=generator)
     field = smoother.smooth(control)
     other = torch.randn(field.shape, generator=generator)
     one, two = (field * other).double().sum(), (control * smoother.gather(other)).double().sum()
@@ -152,10 +152,10 @@ def test_a_control_gives_the_same_field_on_coarser_grids(factor: int) -> None:
     fine, coarse = (
         Smoother.of(term, grid.coarser(f), torch.eye(1), factor=f, nodes=(nodes[0], nodes[1])) for f in (1, factor)
     )
-    control = torch.randn(1, nodes[0].count, 1, nodes[1].count, generator=torch.Generator().manual_seed(2))
-    field = fine.smooth(control).permute(0, 2, 3, 1)
+    control = torch.randn(1, nodes[0].count, nodes[1].count, 1, generator=torch.Generator().manual_seed(2))
+    field = fine.smooth(control).permute(0, 3, 1, 2)
     means = torch.nn.functional.avg_pool2d(field, factor)
-    assert float((coarse.smooth(control).permute(0, 2, 3, 1) - means).abs().max()) < 0.05 * float(field.std())
+    assert float((coarse.smooth(control).permute(0, 3, 1, 2) - means).abs().max()) < 0.05 * float(field.std())
 
 
 def test_blocks_of_a_kernel_are_the_kernel_itself() -> None:
@@ -163,8 +163,8 @@ def test_blocks_of_a_kernel_are_the_kernel_itself() -> None:
     assert long.blocks > 1
     land = torch.zeros(1, 1, 300)
     land[..., 100:104] = 1
-    axis = Axis.over_land(long, 1, land, torch.tensor([5.0]), torch.tensor(10.0))
-    matrix = axis.smooth(torch.eye(long.count)[None, None])[0, 0].T
+    axis = Axis.over_land(2, long, 1, land, torch.tensor([5.0]), torch.tensor(10.0))
+    matrix = axis.smooth(torch.eye(long.count)[None, None])[0, 0]
     cells, places = torch.arange(300.0), long.places(1)
     across = land[0, 0].cumsum(0) - land[0, 0] / 2
     crossed = (across[:, None] - across[places.round().clamp(0, 299).long()]).abs()
@@ -178,7 +178,7 @@ def test_variance_is_that_of_the_terms_at_every_cell() -> None:
     term = Term(0.7, 25.0, 4.0)
     nodes = tuple(Nodes.along(n, deviation=term.deviation, longest=5.0, shortest=5.0) for n in (12, 14))
     smoother = Smoother.of(term, grid, torch.eye(1), factor=1, nodes=(nodes[0], nodes[1]))
-    every = torch.eye(nodes[0].count * nodes[1].count).view(-1, nodes[0].count, 1, nodes[1].count)
+    every = torch.eye(nodes[0].count * nodes[1].count).view(-1, nodes[0].count, nodes[1].count, 1)
     variance = torch.cat([smoother.smooth(one[None]) for one in every]).square().sum(0)
     torch.testing.assert_close(variance, torch.full_like(variance, 0.7), rtol=1e-4, atol=0)
 
@@ -209,10 +209,12 @@ def test_two_scales_keep_their_variance() -> None:
     assert {t.time for t in terms if t.signal} == {3.0, 20.0}
 
 
-@pytest.mark.usefixtures("patient")  # after few steps it is a gradient at a given preconditioner
-def test_the_gradient_is_that_of_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Steps below what float32 resolves leave the solution as it is, but not its gradient, which goes through each.
-    monkeypatch.setattr(gridded, "TOLERANCE", 1e-4)
+@pytest.mark.parametrize("patience", [1, 10])
+def test_the_gradient_is_that_of_finite_differences(patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After few steps as after many; their number must not change within the difference."""
+    monkeypatch.setattr(gridded, "TOLERANCE", 0.0)
+    for name in ("FIRST", "ALONE"):
+        monkeypatch.setattr(gridded, name, patience * getattr(gridded, name))
     grid = open_sea(16, 16)
     values, precision = observations(grid)
 
@@ -220,14 +222,14 @@ def test_the_gradient_is_that_of_finite_differences(monkeypatch: pytest.MonkeyPa
         terms, noise = terms_of(logarithms, cell=5.0)
         return (Solver(terms, grid, DAYS).analyse(values, precision / noise**2) - values).square().mean()
 
-    start = GriddedCovariance((0.5, 0.5), (12.0, 30.0), (3.0, 8.0), 1.0, 0.2, 40.0).logarithms()
+    start = GriddedCovariance((0.5, 0.5), (12.0, 30.0), (3.0, 8.0), 1.0, 0.2, 40.0).logarithms().double()
     free = start.clone().requires_grad_()
     (slope,) = torch.autograd.grad(miss(free), free)
-    for k in (0, 3, 5, 6):
-        step = 0.02 * torch.eye(len(start))[k]
+    for k in range(len(start)):
+        step = 1e-3 * torch.eye(len(start))[k]
         with torch.no_grad():
-            expected = (miss(start + step) - miss(start - step)) / 0.04
-        assert float(slope[k]) == pytest.approx(float(expected), rel=0.1, abs=1e-3)
+            expected = (miss(start + step) - miss(start - step)) / 2e-3
+        assert float(slope[k]) == pytest.approx(float(expected), rel=0.01, abs=1e-4), k
 
 
 def drawn_from(term: Term, noise: float, count: int) -> tuple[list[Sample], Region]:
@@ -239,8 +241,8 @@ def drawn_from(term: Term, noise: float, count: int) -> tuple[list[Sample], Regi
     samples = []
     for k in range(count):
         generator = torch.Generator().manual_seed(k)
-        control = torch.randn(1, nodes[0].count, smoother.in_time.shape[1], nodes[1].count, generator=generator)
-        field = smoother.smooth(control).permute(0, 2, 3, 1)[0].numpy()
+        control = torch.randn(1, nodes[0].count, nodes[1].count, smoother.in_time.shape[1], generator=generator)
+        field = smoother.smooth(control).permute(0, 3, 1, 2)[0].numpy()
         values = (field + noise * rng.normal(size=field.shape)).astype(np.float32)
         values[rng.random(field.shape) < 0.5] = np.nan
         withheld = np.full((side, side), np.nan, np.float32)
@@ -251,9 +253,10 @@ def drawn_from(term: Term, noise: float, count: int) -> tuple[list[Sample], Regi
     return samples, region
 
 
-def test_tuning_finds_the_scales_of_a_sea() -> None:
+@pytest.mark.parametrize("width", [70.0, 75.0])  # where the noise of float32 in the gradient leads astray
+def test_tuning_finds_the_scales_of_a_sea(width: float) -> None:
     samples, region = drawn_from(Term(1.0, 25.0, 4.0), 0.2, 12)
-    first = GriddedCovariance((1.0,), (70.0,), (12.0,), 0.2, 0.05, 50.0)
+    first = GriddedCovariance((1.0,), (width,), (12.0,), 0.2, 0.05, 50.0)
     found = tune(samples, region, first, steps=40, typical_error=None, fixed_noise=True, progress=lambda _: None)
     assert found.widths[0] == pytest.approx(25.0, rel=0.3)
     assert 2.4 < found.times[0] < 7.0

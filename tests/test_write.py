@@ -201,6 +201,15 @@ def test_packing_never_wraps(tmp_path: Path, name: str, variable: str, value: fl
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.parametrize("name", ["out.nc", "out.zarr", "out"])
+def test_time_never_wraps(tmp_path: Path, name: str) -> None:
+    analysis = an_analysis()
+    later = analysis.assign_coords(time=analysis["time"] + np.timedelta64(365 * 40, "D"))
+    with pytest.raises(InputError, match=r"2057-\d\d-\d\d: .* end on 2049-01-19"):
+        write_analysis(later, tmp_path / name)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_the_ends_of_the_packing_are_packed(tmp_path: Path) -> None:
     analysis = an_analysis()
     ends = np.where(np.arange(10) % 2, np.float32(270.15), np.float32(318.15))[:, None, None]

@@ -45,6 +45,7 @@ _PACKING = {"dtype": "int16", "scale_factor": _STEP, "_FillValue": np.int16(-327
 _SST_COUNTS, _ERROR_COUNTS = (-300, 4500), (0, 32767)
 """Counts that readers take for valid; what lies outside reads as missing."""
 _TIME_ENCODING = {"dtype": "int32", "units": "seconds since 1981-01-01 00:00:00", "calendar": "standard"}
+_LAST_TIME = np.datetime64("1981-01-01", "ns") + np.timedelta64(2**31 - 1, "s")
 _AGE_ENCODING = {"dtype": "int16", "_FillValue": np.int16(-1)}
 _STANDARD_NAME_TABLE = "CF Standard Name Table v93"
 ISO = "%Y-%m-%dT%H:%M:%SZ"
@@ -157,6 +158,11 @@ def _write_days(analysis: xr.Dataset, folder: Path, product: Product, packed: bo
 
 def level4(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[xr.Dataset, Encoding]:
     """Lay an analysis out as a level-4 product; returns the dataset, as lazy as it came, and its encoding."""
+    if analysis["time"].size and (last := analysis["time"].values.max()) > _LAST_TIME:
+        raise InputError(
+            f"{last!s:.10}: GHRSST counts time in 32 bits of seconds, which end on {_LAST_TIME!s:.10}; "
+            "fill days before it (--days A:B)"
+        )
     is_sst = _is_sst(analysis)
     variables, encoding = _temperature(analysis, product, packed) if is_sst else (_other_field(analysis), {})
     main, error = variables

@@ -29,7 +29,7 @@ FACTORS = (8, 4, 2, 1)
 FIRST, ALONE, TOGETHER = 20, 12, (0, 0, 12, 0)
 """Conjugate gradient steps at most: on the coarsest grid; on each finer one in the terms that are new there, given
 the others; and then in all."""
-RESOLVED = 0.75
+RESOLVED = 1.0
 """A grid is fine enough for a kernel of at least so many of its cells."""
 FEWEST_CELLS = 8
 """Cells along the longer side of the coarsest grid, at least."""
@@ -39,7 +39,7 @@ TOLERANCE = 3e-3
 """Steps end where the residual has fallen to so much of the right-hand side."""
 
 Control = dict[int, Tensor]
-"""Control variables by the number of their term, (batch, rows of nodes, components in time, columns of nodes)."""
+"""Control variables by the number of their term, (batch, rows of nodes, columns of nodes, components in time)."""
 
 
 class Solver:
@@ -48,7 +48,8 @@ class Solver:
     Parameters
     ----------
     terms
-        The covariance. Where its numbers are tensors, the analysis carries their gradient.
+        The covariance. Where its numbers are tensors, the analysis carries their gradient, which wants float64: the
+        steps of the solver do not magnify what float32 rounds off, but their derivatives do.
     grid
         Where the windows lie.
     days
@@ -99,6 +100,7 @@ class Solver:
                 self._levels.append(_Level(groups, together))
         self.analysed = torch.nonzero(of_day == 1)[:, 0].tolist()
         self._signal = [k for k, term in enumerate(terms) if term.signal]
+        self._dtype = torch.as_tensor(terms[0].variance).dtype
 
     def analyse(self, values: Tensor, precision: Tensor) -> Tensor:
         """Return the analysis of the days of the windows that are taken cell by cell.
@@ -115,15 +117,16 @@ class Solver:
         Returns
         -------
         Tensor
-            In the unit of `values`, (batch, analysed days, lat, lon).
+            In the unit of `values`, in the precision of the terms, (batch, analysed days, lat, lon).
         """
+        values, precision = values.to(self._dtype), precision.to(self._dtype)
         control: Control = {}
         for level in self._levels:
             if level.together or any(k not in control for k in level.terms):
                 weights, given = level.observe(values, precision)
                 control = level.solve(level.gather(given), weights, control)
         finest = self._levels[-1].groups[0]
-        return finest.smooth({k: control[k] for k in self._signal}).permute(0, 2, 3, 1)
+        return finest.smooth({k: control[k] for k in self._signal}).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,23 +152,24 @@ class _Group:
     pool: Executor | None
 
     def observe(self, values: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the precision of the blocks' means, and these means times it, (batch, lon, days, lat)."""
+        """Return the precision of the blocks' means, and these means times it, (batch, lat, lon, days)."""
         values, precision = values[:, self.days], precision[:, self.days]
         of_cells = block_sums(precision, self.side)
         sums = block_sums(torch.where(precision > 0, precision * values, 0.0), self.side)
         seen = of_cells > 0
         of_one, of_all = self.noise
-        count = block_sums((precision > 0).float(), self.side).clamp(min=1)
+        count = block_sums((precision > 0).to(precision), self.side).clamp(min=1)
         noise = of_all + (of_one - of_all) / count
         share = torch.where(seen, 1 / (1 + noise * of_cells), 0.0)
-        return (share * of_cells).permute(0, 3, 1, 2), (share * sums).permute(0, 3, 1, 2)
+        weights, given = (part.permute(0, 2, 3, 1).contiguous() for part in (share * of_cells, share * sums))
+        return weights, given
 
     def squared(self) -> _Group:
         """Return the same with the squares of all kernels."""
         return replace(self, smoothers={k: smoother.squared() for k, smoother in self.smoothers.items()})
 
     def smooth(self, control: Mapping[int, Tensor]) -> Tensor:
-        """Return the sum of the terms on these days, (batch, lon, days, lat)."""
+        """Return the sum of the terms on these days, (batch, lat, lon, days)."""
         here = [k for k in control if k in self.smoothers]
         parts = list(self.over(lambda k: self.smoothers[k].smooth(control[k]), here))
         return sum(parts[1:], parts[0]) if parts else torch.zeros(())
@@ -208,7 +212,7 @@ class _Level:
     def image(self, control: Control, weights: Sequence[Tensor]) -> Control:
         """Return (I + Lᵀ A L) v."""
         fields = [w * group.smooth(control) for group, w in zip(self.groups, weights, strict=True)]
-        return _add(self.gather(fields, list(control)), 1.0, control)
+        return {k: part + control[k] for k, part in self.gather(fields, list(control)).items()}
 
     def solve(self, right: Control, weights: Sequence[Tensor], first: Control) -> Control:
         """Return the control variables, from what is known of them of a coarser grid.
@@ -252,7 +256,6 @@ class _Level:
             direction = _add(conditioned, power / before.clamp(min=1e-30), direction)
         return found
 
-    @torch.no_grad()  # whatever it is, the solution is the same
     def _preconditioner(self, weights: Sequence[Tensor]) -> Control:
         """Return a rough inverse of I + Lᵀ A L, from its diagonal."""
         diagonal = _Level([group.squared() for group in self.groups], 0).gather(weights)
@@ -289,13 +292,13 @@ def _block_noise(terms: Sequence[Term], grid: Grid, side: int) -> tuple[Tensor, 
 
 def _dot(a: Control, b: Control) -> Tensor:
     """Return the scalar product of each window's control variables, (batch,)."""
-    return torch.stack([torch.einsum("bitj,bitj->b", part, b[k]) for k, part in a.items()]).sum(0)
+    return torch.stack([torch.einsum("bijt,bijt->b", part, b[k]) for k, part in a.items()]).sum(0)
 
 
-def _add(a: Control, factor: Tensor | float, b: Control) -> Control:
-    """Return a + factor · b, a where b has nothing."""
-    by = factor[:, None, None, None] if isinstance(factor, Tensor) else factor
-    return {k: part + by * b[k] if k in b else part for k, part in a.items()}
+def _add(a: Control, factor: Tensor, b: Control) -> Control:
+    """Return a + factor · b, with a factor for each window, (batch,); a where b has nothing."""
+    by = factor[:, None, None, None]
+    return {k: torch.addcmul(part, by, b[k]) if k in b else part for k, part in a.items()}
 
 
 def _times(a: Control, b: Control) -> Control:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -15,10 +16,13 @@ from sereno.nets.terms import Term
 NODE_SPACING, REACH = 1.3, 3.0
 """Distance of nodes at most, and the reach of a kernel, in its standard deviations: the sum over nodes ripples by
 less than 1 %."""
+NOTHING = 1e-9
+"""Weights below it are left out: processors are slow at numbers too small for full precision."""
 DETOUR = 2.0
 """A kilometre of land counts for so many more of sea."""
-BLOCK = 8
-"""Cells of blocks that kernels are cut into are multiples of this, and so whole on each of the coarser grids."""
+BLOCK, LEAST = 8, 32
+"""Cells of blocks that kernels are cut into are multiples of the one, and so whole on each of the coarser grids, and
+no fewer than the other: the products of small matrices are slow."""
 FEWEST_BLOCKS = 5
 """Blocks along an axis from which on it pays to cut a kernel into them."""
 
@@ -58,7 +62,8 @@ class Grid:
 class Nodes:
     """Where the nodes of a term lie along an axis.
 
-    The cells of the axis are cut into blocks; block b sees `window` nodes from number b · `step` on.
+    The cells of the axis are cut into blocks; block b sees `window` nodes from number b · `step` on, twice as many as
+    a step, the nodes of the block amid them.
 
     Attributes
     ----------
@@ -82,13 +87,13 @@ class Nodes:
         """Lay nodes for a kernel along an axis whose cells are between `shortest` and `longest` km."""
         spacing = max(1, math.floor(NODE_SPACING * deviation / longest))
         margin = math.ceil(REACH * deviation / shortest / spacing)
-        unit = BLOCK // math.gcd(BLOCK, spacing)
-        step = unit * math.ceil(margin / unit)
+        unit = math.lcm(2, BLOCK // math.gcd(BLOCK, spacing))
+        step = unit * math.ceil(max(2 * margin, LEAST / spacing) / unit)
         blocks = math.ceil(cells / (step * spacing))
         if blocks < FEWEST_BLOCKS:
             inside = math.ceil(cells / spacing)
             return cls((spacing - 1) / 2 - margin * spacing, spacing, 1, inside, inside + 2 * margin, cells)
-        return cls((spacing - 1) / 2 - step * spacing, spacing, blocks, step, 3 * step, step * spacing)
+        return cls((spacing - 1) / 2 - step // 2 * spacing, spacing, blocks, step, 2 * step, step * spacing)
 
     @property
     def count(self) -> int:
@@ -106,21 +111,25 @@ class Nodes:
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """Smoothing along the last axis: (batch, lines, days, nodes) to (batch, lines, days, cells).
+    """Smoothing along one axis of (batch, lat, lon, days): from nodes to cells.
 
     Attributes
     ----------
+    dim
+        1 along columns, 2 along rows.
     weights
-        (batch, lines, blocks, window, cells of a block); blocks may be 1 where they are alike, and then lines and
-        batch as well.
+        (batch, lines, blocks, window, cells of a block); batch, lines and blocks may be 1 where they are alike.
+    length
+        Number of cells.
     """
 
+    dim: int
     nodes: Nodes
     weights: Tensor
     length: int
 
     @classmethod
-    def over_land(cls, nodes: Nodes, factor: int, land: Tensor, cell: Tensor, deviation: Tensor) -> Self:
+    def over_land(cls, dim: int, nodes: Nodes, factor: int, land: Tensor, cell: Tensor, deviation: Tensor) -> Self:
         """Lay kernels whose distances are longer across land.
 
         Parameters
@@ -142,48 +151,51 @@ class Axis:
         of_nodes = sums[..., places.round().clamp(0, length - 1).long()][..., which]
         of_cells = sums[..., at.clamp(max=length - 1)]
         crossed = (of_cells[..., None, :] - of_nodes[..., :, None]).abs()
-        weights = torch.exp(-0.5 * (cell[:, None, None, None] * (distance + DETOUR * crossed) / deviation) ** 2)
-        return cls(here, weights * (at < length)[:, None, :], length)
+        weights = _gaussian(cell[:, None, None, None] * (distance + DETOUR * crossed) / deviation)
+        return cls(dim, here, weights * (at < length)[:, None, :], length)
 
     @classmethod
-    def over_water(cls, nodes: Nodes, length: int, cell: Tensor, deviation: Tensor) -> Self:
+    def over_water(cls, dim: int, nodes: Nodes, length: int, cell: Tensor, deviation: Tensor) -> Self:
         """Lay kernels too narrow to cross land, on nodes that are the cells themselves."""
         shift = nodes.first + torch.arange(nodes.window)
         distance = (torch.arange(nodes.cells) - shift[:, None]).abs()
-        weights = torch.exp(-0.5 * (cell[:, None, None, None] * distance / deviation) ** 2)
-        return cls(nodes, weights[None], length)
+        weights = _gaussian(cell[:, None, None, None] * distance / deviation)
+        return cls(dim, nodes, weights[None], length)
 
     def smooth(self, nodes: Tensor) -> Tensor:
         """Apply the kernels."""
-        batch, lines, days, _ = nodes.shape
-        windows = nodes.unfold(-1, self.nodes.window, self.nodes.step)
-        if self.nodes.blocks == self.weights.shape[2]:
-            cells = torch.matmul(windows.transpose(2, 3), self.weights).transpose(2, 3)
-        else:
-            cells = torch.matmul(windows.reshape(batch, lines, -1, self.nodes.window), self.weights[:, :, 0])
-        return cells.reshape(batch, lines, days, -1)[..., : self.length]
+        step, window = self.nodes.step, self.nodes.window
+        parts = [
+            self._product(self._kernel(block).mT, nodes.narrow(self.dim, block * step, window))
+            for block in range(self.nodes.blocks)
+        ]
+        return _joined(parts, self.dim).narrow(self.dim, 0, self.length)
 
     def gather(self, cells: Tensor) -> Tensor:
         """Apply the adjoint of `smooth`."""
-        batch, lines, days, _ = cells.shape
-        blocks, step = self.nodes.blocks, self.nodes.step
-        padded = functional.pad(cells, (0, blocks * self.nodes.cells - self.length))
-        alike = blocks != self.weights.shape[2]
-        parted = padded.reshape(batch, lines, days, blocks, -1)
-        parted = parted.flatten(2, 3) if alike else parted.transpose(2, 3)
+        size, parts = self.nodes.cells, list[Tensor]()
+        for block in range(self.nodes.blocks):
+            some = min(size, self.length - block * size)
+            kernel = self._kernel(block)[..., :some]
+            windows = self._product(kernel, cells.narrow(self.dim, block * size, some))
+            if self.nodes.blocks == 1:
+                return windows
+            before, after = windows.chunk(2, self.dim)
+            parts[-1:] = [parts[-1] + before if parts else before, after]
+        return _joined(parts, self.dim)
 
-        def gathered(first: int, last: int) -> Tensor:
-            weights = self.weights[..., first:last, :].transpose(-1, -2)
-            found = torch.matmul(parted, weights[:, :, 0]) if alike else torch.matmul(parted, weights).transpose(2, 3)
-            return found.reshape(batch, lines, days, blocks, last - first)
+    def _kernel(self, block: int) -> Tensor:
+        """Return the weights of a block, (batch, lines, window, cells)."""
+        return self.weights[:, :, min(block, self.weights.shape[2] - 1)]
 
-        if blocks == 1:
-            return gathered(0, self.nodes.window)[..., 0, :]
-        times = self.nodes.window // step
-        nodes = functional.pad(gathered(0, step), (0, 0, 0, times - 1))
-        for k in range(1, times):  # one after the other: all windows together would take as much memory again twice
-            nodes[..., k : k + blocks, :] += gathered(k * step, (k + 1) * step)
-        return nodes.reshape(batch, lines, days, -1)
+    def _product(self, matrices: Tensor, part: Tensor) -> Tensor:
+        """Multiply a part of the axis by the matrices of all lines, (batch, lines, rows, columns)."""
+        if self.dim == 2:
+            return torch.matmul(matrices, part)
+        if matrices.shape[1] > 1:
+            return torch.matmul(matrices, part.transpose(1, 2)).transpose(1, 2)
+        _, _, lines, days = part.shape
+        return torch.matmul(matrices[:, 0], part.flatten(2)).view(len(part), -1, lines, days)
 
     def squared(self) -> Axis:
         """Return the same with the squares of the kernels."""
@@ -192,16 +204,16 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Smoother:
-    """One term on one grid: from (batch, rows of nodes, components, columns of nodes) to (batch, lon, days, lat).
+    """One term on one grid: from (batch, rows of nodes, columns of nodes, components) to (batch, lat, lon, days).
 
     Attributes
     ----------
     along_rows, along_columns
         The kernels.
     known
-        Nodes that there are: those of narrow kernels are on water only, (batch, rows, 1, columns) or 1.
+        Nodes that there are: those of narrow kernels are on water only, (batch, rows, columns, 1) or 1.
     gain
-        What makes the variance that of the term in every cell, (batch, lon, 1, lat).
+        What makes the variance that of the term in every cell, (batch, lat, lon, 1).
     in_time
         Root of the correlation between days, (days, components).
     """
@@ -216,23 +228,23 @@ class Smoother:
     def of(cls, term: Term, grid: Grid, in_time: Tensor, *, factor: int, nodes: tuple[Nodes, Nodes]) -> Self:
         """Lay the kernels of a term on a grid `factor` times coarser than the one that its nodes were laid on."""
         rows, columns = nodes
-        deviation = torch.as_tensor(term.deviation, dtype=torch.float32)
+        deviation = torch.as_tensor(term.deviation)
         _, lat, lon = grid.water.shape
         lines = rows.places(factor).round().clamp(0, lat - 1).long()
-        height = torch.tensor([grid.height])
-        known = torch.ones(1, 1, 1, 1)
+        height, widths = torch.tensor([grid.height]).to(deviation), grid.widths.to(deviation)
+        known = torch.ones(1, 1, 1, 1).to(deviation)
         if factor == rows.spacing == columns.spacing == 1:
-            along_rows = Axis.over_water(columns, lon, grid.widths[lines], deviation)
-            along_columns = Axis.over_water(rows, lat, height, deviation)
-            known = _on_water(grid.water, rows, columns)
+            along_rows = Axis.over_water(2, columns, lon, widths[lines], deviation)
+            along_columns = Axis.over_water(1, rows, lat, height, deviation)
+            known = _on_water(grid.water, rows, columns).to(deviation)
         else:
             land = (~grid.water).float()
-            along_rows = Axis.over_land(columns, factor, land[:, lines], grid.widths[lines], deviation)
-            along_columns = Axis.over_land(rows, factor, land.transpose(1, 2), height, deviation)
-        power = along_rows.squared().smooth(known.expand(len(grid.water), rows.count, 1, columns.count))
-        power = along_columns.squared().smooth(power.permute(0, 3, 2, 1))
+            along_rows = Axis.over_land(2, columns, factor, land[:, lines], widths[lines], deviation)
+            along_columns = Axis.over_land(1, rows, factor, land.transpose(1, 2), height, deviation)
+        power = along_rows.squared().smooth(known.expand(len(grid.water), rows.count, columns.count, 1))
+        power = along_columns.squared().smooth(power)
         gain = (term.variance / power.clamp(min=1e-12)).sqrt()
-        return cls(along_rows, along_columns, known, gain, in_time)
+        return cls(along_rows, along_columns, known, gain, in_time.to(deviation))
 
     def on(self, days: Tensor) -> Smoother:
         """Return the same for some of the days."""
@@ -240,13 +252,13 @@ class Smoother:
 
     def smooth(self, nodes: Tensor) -> Tensor:
         """Apply L."""
-        rows = self.along_rows.smooth(torch.matmul(self.in_time, nodes) * self.known)
-        return self.gain * self.along_columns.smooth(rows.permute(0, 3, 2, 1))
+        rows = self.along_rows.smooth(_scaled(torch.matmul(nodes, self.in_time.T), self.known))
+        return _scaled(self.along_columns.smooth(rows), self.gain)
 
     def gather(self, field: Tensor) -> Tensor:
         """Apply Lᵀ."""
-        columns = self.along_columns.gather(self.gain * field)
-        return torch.matmul(self.in_time.T, self.along_rows.gather(columns.permute(0, 3, 2, 1)) * self.known)
+        rows = self.along_rows.gather(self.along_columns.gather(self.gain * field))
+        return torch.matmul(_scaled(rows, self.known), self.in_time)
 
     def squared(self) -> Smoother:
         """Return the smoother of squared kernels."""
@@ -256,14 +268,30 @@ class Smoother:
 
 
 def _on_water(water: Tensor, rows: Nodes, columns: Nodes) -> Tensor:
-    """Return 1 for nodes that are not on land, for nodes on cells, (batch, rows, 1, columns)."""
+    """Return 1 for nodes that are not on land, for nodes on cells, (batch, rows, columns, 1)."""
     _, lat, lon = water.shape
     before = [round(-axis.first) for axis in (columns, rows)]
     after = [
         axis.count - cells - first for axis, cells, first in zip((columns, rows), (lon, lat), before, strict=True)
     ]
     padded = functional.pad(water.float(), (before[0], after[0], before[1], after[1]), value=1.0)
-    return padded[:, :, None, :]
+    return padded[..., None]
+
+
+def _gaussian(distance: Tensor) -> Tensor:
+    """Return exp(−d²/2), and nothing where that is less than `NOTHING`."""
+    weights = torch.exp(-0.5 * distance**2)
+    return torch.where(weights < NOTHING, 0.0, weights)
+
+
+def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """Lay parts side by side."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)
+
+
+def _scaled(values: Tensor, by: Tensor) -> Tensor:
+    """Return values · by; in place where no gradient is wanted, which needs no further memory."""
+    return values * by if torch.is_grad_enabled() else values.mul_(by)
 
 
 def block_sums(values: Tensor, factor: int) -> Tensor:

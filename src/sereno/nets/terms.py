@@ -103,7 +103,7 @@ def root(days: int, scale: Number) -> Tensor:
     correlation = (1 + lag) * torch.exp(-lag)
     if isinstance(scale, Tensor):
         factor: Tensor = torch.linalg.cholesky(correlation + 1e-4 * torch.eye(days, dtype=torch.float64))
-        return factor.float()
+        return factor.to(scale.dtype)
     values, vectors = torch.linalg.eigh(correlation)
     kept = values > NEGLIGIBLE
     components: Tensor = vectors[:, kept] * values[kept].sqrt()

@@ -26,6 +26,9 @@ RATE, LAST_RATE = 0.1, 0.01
 """Step size of Adam on the logarithms, falling by half a cosine from the one to the other."""
 MOMENTA = (0.8, 0.95)
 """Adam's decay rates: there are few steps."""
+STEEPEST = 3.0
+"""Norm to which the gradient of the logarithm of the mean squared error is cut: a wide term that is seen everywhere
+makes equations near the singular, whose few steps are as good as ever but not their derivatives."""
 STIFFNESS = 0.02
 """Pull of the logarithms towards where they began, beside the logarithm of the mean squared error."""
 
@@ -84,7 +87,7 @@ def tune(
     typical_error
         What stated errors are measured in.
     """
-    logarithms = first.logarithms()
+    logarithms = first.logarithms().double()
     beginning, optimiser = logarithms.clone(), torch.optim.Adam([logarithms], lr=RATE, betas=MOMENTA)
     order = np.concatenate([np.random.default_rng(turn).permutation(len(drawn)) for turn in range(steps * BATCH)])
     cell = region.grid.cell
@@ -100,7 +103,9 @@ def tune(
     with workers() as pool:
         for step in range(steps):
             squares, _, slopes = zip(*pool.map(look, order[step * BATCH : (step + 1) * BATCH]), strict=True)
-            logarithms.grad = sum(slopes) / max(sum(squares), 1e-12) + STIFFNESS * (logarithms - beginning)
+            logarithms.grad = sum(slopes) / max(sum(squares), 1e-12)
+            torch.nn.utils.clip_grad_norm_([logarithms], STEEPEST)
+            logarithms.grad += STIFFNESS * (logarithms - beginning)
             if fixed_noise:
                 logarithms.grad[-3] = 0
             share = 0.5 + 0.5 * math.cos(math.pi * step / steps)
