@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sereno.nets.kernels import Grid, Nodes, Smoother, block_sums
+from sereno.nets.kernels import Grid, Nodes, Smoother, added, block_sums, scaled
 from sereno.nets.terms import Term, root, two_scale_terms
 
 __all__ = ["Grid", "Solver", "Term", "two_scale_terms"]
@@ -164,20 +164,28 @@ class _Group:
         weights, given = (part.permute(0, 2, 3, 1).contiguous() for part in (share * of_cells, share * sums))
         return weights, given
 
-    def squared(self) -> _Group:
-        """Return the same with the squares of all kernels."""
-        return replace(self, smoothers={k: smoother.squared() for k, smoother in self.smoothers.items()})
-
     def smooth(self, control: Mapping[int, Tensor]) -> Tensor:
-        """Return the sum of the terms on these days, (batch, lat, lon, days)."""
+        """Return the sum of the terms on these days, (batch, lat, lon, days); 0 where the group has none of them."""
         here = [k for k in control if k in self.smoothers]
-        parts = list(self.over(lambda k: self.smoothers[k].smooth(control[k]), here))
-        return sum(parts[1:], parts[0]) if parts else torch.zeros(())
+        parts = iter(self.over(lambda k: self.smoothers[k].smooth(control[k]), here))
+        total = next(parts, torch.zeros(()))
+        for part in parts:
+            total = added(total, part)
+        return total
 
-    def gather(self, field: Tensor, terms: Sequence[int] | None) -> Control:
-        """Apply the adjoint of `smooth`, for some of the terms."""
+    def seen(self, control: Mapping[int, Tensor], weights: Tensor) -> Tensor:
+        """Return the sum of the terms times the weights."""
+        field = self.smooth(control)
+        return scaled(field, weights) if field.ndim else field * weights
+
+    def gather(self, field: Tensor, terms: Sequence[int] | None = None, *, squared: bool = False) -> Control:
+        """Apply the adjoint of `smooth`, for some of the terms; or that of the squares of the kernels."""
         here = [k for k in self.smoothers if terms is None or k in terms]
-        return dict(zip(here, self.over(lambda k: self.smoothers[k].gather(field), here), strict=True))
+
+        def gathered(k: int) -> Tensor:
+            return (self.smoothers[k].squared() if squared else self.smoothers[k]).gather(field)
+
+        return dict(zip(here, self.over(gathered, here), strict=True))
 
     def over(self, work: Callable[[int], Tensor], terms: Sequence[int]) -> Iterable[Tensor]:
         """Do some work for each of the terms."""
@@ -201,18 +209,20 @@ class _Level:
         weights, given = zip(*(group.observe(values, precision) for group in self.groups), strict=True)
         return list(weights), list(given)
 
-    def gather(self, fields: Sequence[Tensor], terms: Sequence[int] | None = None) -> Control:
-        """Apply the adjoint of the groups' smoothing, for some of the terms."""
+    def gather(
+        self, fields: Sequence[Tensor], terms: Sequence[int] | None = None, *, squared: bool = False
+    ) -> Control:
+        """Apply the adjoint of the groups' smoothing, for some of the terms; or that of the kernels' squares."""
         total: Control = {}
         for group, field in zip(self.groups, fields, strict=True):
-            for k, part in group.gather(field, terms).items():
-                total[k] = total[k] + part if k in total else part
+            for k, part in group.gather(field, terms, squared=squared).items():
+                total[k] = added(total[k], part) if k in total else part
         return total
 
     def image(self, control: Control, weights: Sequence[Tensor]) -> Control:
         """Return (I + Lᵀ A L) v."""
-        fields = [w * group.smooth(control) for group, w in zip(self.groups, weights, strict=True)]
-        return {k: part + control[k] for k, part in self.gather(fields, list(control)).items()}
+        fields = [group.seen(control, w) for group, w in zip(self.groups, weights, strict=True)]
+        return {k: added(part, control[k]) for k, part in self.gather(fields, list(control)).items()}
 
     def solve(self, right: Control, weights: Sequence[Tensor], first: Control) -> Control:
         """Return the control variables, from what is known of them of a coarser grid.
@@ -258,8 +268,7 @@ class _Level:
 
     def _preconditioner(self, weights: Sequence[Tensor]) -> Control:
         """Return a rough inverse of I + Lᵀ A L, from its diagonal."""
-        diagonal = _Level([group.squared() for group in self.groups], 0).gather(weights)
-        return {k: (1 + part) ** -DAMPING for k, part in diagonal.items()}
+        return {k: (1 + part) ** -DAMPING for k, part in self.gather(weights, squared=True).items()}
 
 
 def resolved(term: Term, grid: Grid) -> bool:
@@ -296,9 +305,8 @@ def _dot(a: Control, b: Control) -> Tensor:
 
 
 def _add(a: Control, factor: Tensor, b: Control) -> Control:
-    """Return a + factor · b, with a factor for each window, (batch,); a where b has nothing."""
-    by = factor[:, None, None, None]
-    return {k: torch.addcmul(part, by, b[k]) if k in b else part for k, part in a.items()}
+    """Return a + factor · b, with a factor for each window, (batch,); a where b has nothing. As of `added`."""
+    return {k: added(part, b[k], factor[:, None, None, None]) if k in b else part for k, part in a.items()}
 
 
 def _times(a: Control, b: Control) -> Control:

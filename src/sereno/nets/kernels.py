@@ -252,13 +252,13 @@ class Smoother:
 
     def smooth(self, nodes: Tensor) -> Tensor:
         """Apply L."""
-        rows = self.along_rows.smooth(_scaled(torch.matmul(nodes, self.in_time.T), self.known))
-        return _scaled(self.along_columns.smooth(rows), self.gain)
+        rows = self.along_rows.smooth(scaled(torch.matmul(nodes, self.in_time.T), self.known))
+        return scaled(self.along_columns.smooth(rows), self.gain)
 
     def gather(self, field: Tensor) -> Tensor:
         """Apply Lᵀ."""
         rows = self.along_rows.gather(self.along_columns.gather(self.gain * field))
-        return torch.matmul(_scaled(rows, self.known), self.in_time)
+        return torch.matmul(scaled(rows, self.known), self.in_time)
 
     def squared(self) -> Smoother:
         """Return the smoother of squared kernels."""
@@ -289,9 +289,16 @@ def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)
 
 
-def _scaled(values: Tensor, by: Tensor) -> Tensor:
-    """Return values · by; in place where no gradient is wanted, which needs no further memory."""
+def scaled(values: Tensor, by: Tensor) -> Tensor:
+    """Return values · by, in place where no gradient is wanted: large maps want their memory once."""
     return values * by if torch.is_grad_enabled() else values.mul_(by)
+
+
+def added(values: Tensor, more: Tensor, factor: Tensor | None = None) -> Tensor:
+    """Return values + factor · more, in place where no gradient is wanted."""
+    if torch.is_grad_enabled():
+        return values + more if factor is None else torch.addcmul(values, factor, more)
+    return values.add_(more) if factor is None else values.addcmul_(factor, more)
 
 
 def block_sums(values: Tensor, factor: int) -> Tensor:
