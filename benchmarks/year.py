@@ -1,7 +1,7 @@
 """A year of the whole Mediterranean at 1/24° filled from the command line: wall time, processor time, peak memory.
 
-Usage: ``python benchmarks/year.py [METHOD…] [--days 365] [--by 1 2 1/4] [--work year] [--docs docs]``. The sea is
-that of `basin.py`, in a Zarr store; each method is fitted on its first 91 days, a network used as it comes, and then
+Usage: ``python benchmarks/year.py [METHOD…] [--days 365] [--by 1 2 1/4] [--cores N] [--work year] [--docs docs]``.
+The sea is that of `basin.py`, in a Zarr store; each method is fitted on its first 91 days, a network used as it comes, and then
 ``sereno fill`` runs in a process of its own, with so many workers or as one shard of so many (1/4). Days in the midst
 of the year are filled where fewer are asked for. What `climatology` takes is a bound for reading and writing. Peak
 memory is that of the largest process, interpreter and libraries included; each worker has as much. What was measured
@@ -12,11 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from dask.system import CPU_COUNT
 
 import sereno
 from basin import mediterranean
@@ -32,6 +37,7 @@ HEAD = (
     "method",
     "days",
     "workers, or shard",
+    "cores",
     "wall time (s a day)",
     "processor time (s a day)",
     "peak of a process (MiB)",
@@ -46,6 +52,7 @@ def main() -> None:
     parser.add_argument("methods", nargs="*", default=able, metavar="METHOD", help=", ".join(able))
     parser.add_argument("--days", type=int, default=YEAR, help="days that are filled, amid the year")
     parser.add_argument("--by", nargs="+", default=["1", "2", "1/4"], help="workers, or the shard that is filled")
+    parser.add_argument("--cores", type=int, default=CPU_COUNT, help="cores that are used; all of them if not given")
     parser.add_argument("--work", type=Path, default=Path("year"))
     parser.add_argument("--docs", type=Path)
     asked = parser.parse_args()
@@ -58,18 +65,18 @@ def main() -> None:
         (asked.work / "part.zarr").rename(cube)
     for method in asked.methods:
         for by in asked.by:
-            print(measured(asked.work, cube, method, asked.days, by), flush=True)
+            print(measured(asked.work, cube, method, asked.days, by, asked.cores), flush=True)
     kept = [json.loads(path.read_text()) for path in asked.work.glob("*.json")]
-    kept.sort(key=lambda one: (able.index(one["method"]), one["days"], one["by"]))
+    kept.sort(key=lambda one: (able.index(one["method"]), one["days"], one["cores"], one["by"]))
     lines = table(HEAD, [row(one) for one in kept])
     print("\n".join(lines))
     if asked.docs:
         write(asked.docs / "scaling.md", lines, markers=MARKERS)
 
 
-def measured(work: Path, cube: Path, method: str, days: int, by: str) -> dict[str, Any]:
+def measured(work: Path, cube: Path, method: str, days: int, by: str, cores: int) -> dict[str, Any]:
     """Fill so many days, or a shard of them, unless that was done before; return what it took."""
-    kept = work / f"{method}-{days}-{by.replace('/', '-of-')}.json"
+    kept = work / f"{method}-{days}-{by.replace('/', '-of-')}-{cores}.json"
     if not kept.exists():
         model, output = fitted(work, cube, method), work / f"{method}.zarr"
         shutil.rmtree(output, ignore_errors=True)
@@ -77,13 +84,25 @@ def measured(work: Path, cube: Path, method: str, days: int, by: str) -> dict[st
         first = (sea.sizes["time"] - days) // 2
         period = ":".join(str(sea["time"].values[day])[:10] for day in (first, first + days - 1))
         options = ["-m", str(model), "-o", str(output), "--days", period, "--shard" if "/" in by else "--workers", by]
-        started = time.perf_counter()
-        _, usage = finished([sys.executable, "-m", "sereno.cli", "fill", str(cube), *options])
-        one = {"method": method, "days": days, "by": by, "seconds": time.perf_counter() - started}
+        with on_cores(cores):
+            started = time.perf_counter()
+            _, usage = finished([sys.executable, "-m", "sereno.cli", "fill", str(cube), *options])
+        one = {"method": method, "days": days, "by": by, "cores": cores, "seconds": time.perf_counter() - started}
         one |= {"processor": usage.ru_utime + usage.ru_stime, "peak": 1024 * usage.ru_maxrss}
         one["bytes"] = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
         kept.write_text(json.dumps(one))
     return dict(json.loads(kept.read_text()))
+
+
+@contextmanager
+def on_cores(count: int) -> Iterator[None]:
+    """Let the processes that are started here have so many cores."""
+    able = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(able)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, able)
 
 
 def fitted(work: Path, cube: Path, method: str) -> Path:
@@ -101,7 +120,16 @@ def row(one: dict[str, Any]) -> list[str]:
     days = one["days"] / int(one["by"].partition("/")[2] or 1)
     seconds, busy, size = one["seconds"] / days, one["processor"] / days, one["bytes"] / days / 2**20
     peak = f"{one['peak'] / 2**20:.0f}"
-    return [f"`{one['method']}`", f"{days:.0f}", one["by"], f"{seconds:.2f}", f"{busy:.2f}", peak, f"{size:.2f}"]
+    return [
+        f"`{one['method']}`",
+        f"{days:.0f}",
+        one["by"],
+        str(one["cores"]),
+        f"{seconds:.2f}",
+        f"{busy:.2f}",
+        peak,
+        f"{size:.2f}",
+    ]
 
 
 if __name__ == "__main__":
