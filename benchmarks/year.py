@@ -1,12 +1,12 @@
 """A year of the whole Mediterranean at 1/24° filled from the command line: wall time, processor time, peak memory.
 
 Usage: ``python benchmarks/year.py [METHOD…] [--days 365] [--by 1 2 1/4] [--cores N] [--work year] [--docs docs]``.
-The sea is that of `basin.py`, in a Zarr store; each method is fitted on its first 91 days, a network used as it comes,
-and then ``sereno fill`` runs in a process of its own, with so many workers or as one shard of so many (1/4), on so many
-cores. Days in the midst of the year are filled where fewer are asked for. What `climatology` takes is a bound for
-reading and writing. Peak memory is that of the largest process, interpreter and libraries included; each worker has as
-much. What was measured is kept in the working folder and not done again. The table goes into ``scaling.md`` of the
-folder `--docs`.
+The sea is that of `basin.py`, in a Zarr store; each method is fitted on its first 91 days, a network used as it is,
+and then ``sereno fill`` runs in a process of its own, with so many workers or as one shard of so many (1/4), on so
+many cores. Days in the midst of the year are filled where fewer are asked for. What `climatology` takes is a bound
+for reading and writing. Peak memory is that of the largest process, interpreter and libraries included; each worker
+has as much. What was measured is kept in the working folder and not done again. The table goes into ``scaling.md``
+of the folder `--docs`.
 """
 
 from __future__ import annotations

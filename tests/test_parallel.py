@@ -1,7 +1,10 @@
 import os
 import threading
+from dataclasses import dataclass
 
+import dask.array as da
 import pytest
+import xarray as xr
 
 from sereno.errors import InputError
 from sereno.io import parallel
@@ -18,6 +21,24 @@ def where(_number: int) -> tuple[int, int]:
 
 def die(_number: int) -> None:
     os._exit(9)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A task that holds lazy arrays."""
+
+    cube: xr.Dataset
+
+
+def is_lazy(task: Held) -> bool:
+    return task.cube.chunks["time"] == (1, 1, 1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_lazy_arrays_of_a_task_stay_lazy(workers: int) -> None:
+    cube = xr.Dataset({"sst": ("time", da.zeros(3, chunks=1))})
+    with worker_pool(workers) as pool:
+        assert compute(is_lazy, [Held(cube), Held(cube)], pool=pool) == [True, True]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from sereno.config import RunConfig, as_mapping, configure_at_once
 from sereno.cores import cores
@@ -323,7 +324,8 @@ def _fill_here(job: _Job, done: Callable[[int], None] = lambda filled: None, mod
 
         edges = np.cumsum([0, *analysis.chunksizes["time"]]).tolist()
         blocks = [slice(*pair) for pair in pairwise(edges)]
-        with ThreadPoolExecutor(_threads(job.cube, blocks[0], model)) as pool:
+        threads = ThreadPoolExecutor(_threads(job.cube, blocks[0], model))
+        with threadpool_limits(1, user_api="blas"), threads as pool:  # no further threads in each
             compute(fill_block, blocks, pool=pool, done=done)
 
 

@@ -56,7 +56,8 @@ class Climatology:
             return self._lazily(time, leap_day_of_year(time.values)[:, None] - 1, lambda day: table[day[:, 0]])
         coefficients = self.fields["coefficients"].transpose("term", "lat", "lon").values
         regressors = terms(time.values, self.harmonics, trend=self.trend)
-        return self._lazily(time, regressors, lambda basis: np.tensordot(basis, coefficients, axes=1))
+        # Not `tensordot`: several threads do this at once, in which OpenBLAS, with threads of its own, may never end.
+        return self._lazily(time, regressors, lambda basis: np.einsum("dk,kij->dij", basis, coefficients))
 
     def _lazily(
         self, time: xr.DataArray, known: np.ndarray, maps: Callable[[np.ndarray], np.ndarray]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import dask
@@ -83,8 +84,11 @@ def compute(
         if str(key).startswith("task-"):
             done(result)
 
-    call = delayed(function, traverse=False)
-    calls = [call(task, dask_key_name=f"task-{number}") for number, task in enumerate(tasks)]
+    # In a `partial`, which dask does not look into: it would compute the lazy arrays of a task, and send them whole.
+    calls = [
+        delayed(partial(function, task), traverse=False)(dask_key_name=f"task-{number}")
+        for number, task in enumerate(tasks)
+    ]
     scheduler = "threads" if isinstance(pool, ThreadPoolExecutor) else "processes"
     how: dict[str, Any] = {"scheduler": "sync"} if pool is None else {"scheduler": scheduler, "pool": pool}
     with Callback(posttask=report):
