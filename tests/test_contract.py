@@ -11,6 +11,7 @@ import sereno
 from sereno.clouds import hide, withhold
 from sereno.config import RunConfig, parse_config
 from sereno.cube import DIMS, OBSERVED
+from sereno.errors import InputError
 from sereno.methods import METHODS
 from sereno.workflow import Model
 
@@ -114,6 +115,17 @@ def test_coordinates_are_those_of_the_input(sea: xr.Dataset, analysis: xr.Datase
         xr.testing.assert_identical(analysis[dim].reset_coords(drop=True), sea[dim].reset_coords(drop=True))
     np.testing.assert_array_equal(analysis["time"], sea["time"][50:56])
     np.testing.assert_array_equal(analysis["water"], sea["water"])
+
+
+def test_a_map_larger_than_the_memory_is_refused_or_bearable(
+    sea: xr.Dataset, model: Model, analysis: xr.Dataset, days: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sereno.cores.os.sysconf", lambda name: 64)  # 64 pages of 64 bytes
+    if model.name in ("oi", "dineof"):
+        with pytest.raises(InputError, match=f"{model.name} holds the whole map.*use oi-grid or unet"):
+            sereno.fill(sea, model, days=days).compute()
+    else:
+        assert_same_maps(sereno.fill(sea, model, days=days).compute(), analysis)
 
 
 def turned(cube: xr.Dataset, path: Path) -> xr.Dataset:

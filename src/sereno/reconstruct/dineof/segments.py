@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.config import DINEOF
+from sereno.cores import require_memory
 from sereno.cube import DIMS, days_per_block, field_of
 from sereno.reconstruct.dineof.eof import Eofs, over_rows
 from sereno.reconstruct.dineof.errors import error_variance, information
@@ -19,6 +20,8 @@ from sereno.reconstruct.dineof.iterations import Filling, Stopping, numbers_of_m
 REPETITION = 100.0
 """Observed cells that tell as much as one: neighbours repeat each other, in their noise and in what modes leave out.
 About a square of ten by ten cells; it raises μ² to the effective one of Beckers et al. (2006, section 3.2)."""
+BYTES = 5
+"""Of a cell and a day: its value, and whether it is missing."""
 _PRIOR_DAYS = 20
 _SMALLEST = 1e-12
 _KEPT = 4
@@ -126,9 +129,16 @@ def observations(cube: xr.Dataset, pixels: np.ndarray) -> np.ndarray:
     ----------
     pixels
         Mask of the cells wanted, (lat, lon).
+
+    Raises
+    ------
+    InputError
+        If the machine has not the memory for so many cells and days.
     """
     field = field_of(cube).transpose(*DIMS)
-    matrix = np.empty((int(pixels.sum()), field.sizes["time"]), np.float32)
+    shape = int(pixels.sum()), field.sizes["time"]
+    require_memory(BYTES * shape[0] * shape[1], method="dineof")
+    matrix = np.empty(shape, np.float32)
     step = days_per_block(pixels.size)
     for start in range(0, matrix.shape[1], step):
         part = field.isel(time=slice(start, start + step)).compute(scheduler="synchronous")

@@ -12,6 +12,7 @@ import xarray as xr
 
 from sereno.clouds import samples
 from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
+from sereno.cores import require_memory
 from sereno.grid import cell_size, cell_widths
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block
@@ -28,6 +29,9 @@ TUNING_NEIGHBOURS, TUNING_TARGETS = 48, (400, 1000)
 neighbours are chosen by the parameters at its start."""
 CALIBRATION_TARGETS = 4000
 """Withheld observations that the spread is learned from."""
+BYTES = 5000
+"""Of a cell of the map, about: super-observations of all days of a block, and the neighbourhoods. Measured on the
+Mediterranean at 1/24°, `benchmarks/cost.py`."""
 SAMPLES, SIDE = 80, 192
 """Windows that these are drawn from, at most, and cells along either side of one."""
 
@@ -93,9 +97,16 @@ class OptimalInterpolation:
         return self.config.window // 2
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
-        """Return the optimally interpolated anomalies of `days` and their standard deviation."""
+        """Return the optimally interpolated anomalies of `days` and their standard deviation.
+
+        Raises
+        ------
+        InputError
+            If the machine has not the memory for so large a map.
+        """
         half, covariance = self.reach, self.covariance
         water, scale = _maps(cube)
+        require_memory(BYTES * water.size, method="oi")
         geometry = _geometry(cube, covariance, self.config)
         lock, made = Lock(), list[Batch]()
 
