@@ -135,7 +135,7 @@ class Cost(NamedTuple):
 
 def everything() -> list[Run]:
     """Return all runs, each after those that it builds on."""
-    seas = [Run("sea", shape=shape) for shape in SHAPES]
+    seas = [*(Run("sea", shape=shape) for shape in SHAPES), *(Run("days", days=run.days) for run in RECORDS)]
     by_method = [run for method in FILLED for run in (FITS[method], *FILLS[method])]
     return [*seas, *by_method, *TRAINING, *STAGES, *RECORDS]
 

@@ -134,18 +134,23 @@ def fill_stage(measured: Measured, asked: argparse.Namespace) -> None:
     measured.written(path)
 
 
-def record_stage(measured: Measured, asked: argparse.Namespace) -> None:
-    """Fill a whole record, the patch again and again, day after day."""
+def days_stage(measured: Measured, asked: argparse.Namespace) -> None:
+    """Write a long record, the patch again and again, day after day."""
     cube, path = patch(), asked.folder / f"record-{asked.days}.zarr"
     field = da.from_array(cube["sst"].values, chunks=(RECORD, *PATCH))
     long = da.concatenate([field] * -(-asked.days // RECORD))[: asked.days]
     days = np.datetime64("1982-01-01", "ns") + np.arange(asked.days) * np.timedelta64(1, "D")
     record = make_cube(long, time=days, water=cube["water"].values, **grid(PATCH)).chunk(time=RECORD)
     record["water"] = record["water"].astype("int8")
-    record.to_zarr(path, mode="w", zarr_format=2)
-    model = load(asked.folder / asked.method)
     with measured.clock():
-        fill_to(sereno.open_cube(path), model, asked.folder / f"filled-{os.getpid()}.zarr")
+        record.to_zarr(path, mode="w", zarr_format=2)
+
+
+def record_stage(measured: Measured, asked: argparse.Namespace) -> None:
+    """Fill a whole record."""
+    cube, model = sereno.open_cube(asked.folder / f"record-{asked.days}.zarr"), load(asked.folder / asked.method)
+    with measured.clock():
+        fill_to(cube, model, asked.folder / f"filled-{os.getpid()}.zarr")
 
 
 def prepare_stage(measured: Measured, asked: argparse.Namespace) -> None:
@@ -212,6 +217,7 @@ STAGES = {
     "sea": sea_stage,
     "fit": fit_stage,
     "fill": fill_stage,
+    "days": days_stage,
     "record": record_stage,
     "prepare": prepare_stage,
     "windows": windows_stage,

@@ -167,9 +167,8 @@ class FilledStore(GrowingStore):
 
 
 def blank_analysis(cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
-    """Return an analysis of some days of a cube that says nothing yet, a lazy chunk a day."""
-    shape = (len(days), *cube["water"].shape)
-    nothing = da.zeros(shape, dtype=np.float32, chunks=(1, *shape[1:]))
+    """Return an analysis of some days of a cube that says nothing yet, lazily, and never computed."""
+    nothing = da.zeros((len(days), *cube["water"].shape), dtype=np.float32, chunks=-1)
     maps = {"mean": nothing, "std": nothing, "source": nothing.astype("int8"), "data_age": nothing}
     blank = xr.Dataset(
         {name: (DIMS, values) for name, values in maps.items()},
