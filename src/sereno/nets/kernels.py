@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -284,9 +283,9 @@ def _gaussian(distance: Tensor) -> Tensor:
     return torch.where(weights < NOTHING, 0.0, weights)
 
 
-def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+def _joined(parts: list[Tensor], dim: int) -> Tensor:
     """Lay parts side by side."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 def scaled(values: Tensor, by: Tensor) -> Tensor:
