@@ -9,12 +9,15 @@ def block_mean(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
     """Average blocks of cells, (n, lat, lon); the far edges are filled up with zeros of weight zero."""
     days, height, width = values.shape
     padded = np.pad(values, ((0, 0), (0, -height % factor[0]), (0, -width % factor[1])))
-    blocks = padded.reshape(days, padded.shape[1] // factor[0], factor[0], padded.shape[2] // factor[1], factor[1])
-    return np.asarray(blocks.mean(axis=(2, 4), dtype=values.dtype))
+    rows = padded.reshape(days, -1, factor[0], padded.shape[2]).sum(axis=2)
+    total = rows[:, :, :: factor[1]].copy()
+    for column in range(1, factor[1]):  # NumPy adds up short runs one number after the other
+        total += rows[:, :, column :: factor[1]]
+    return np.asarray(total / values.dtype.type(factor[0] * factor[1]))
 
 
-def refine(values: np.ndarray, factor: tuple[int, int], part: tuple[slice, slice]) -> np.ndarray:
-    """Interpolate blocks bilinearly to cells.
+def refine(values: np.ndarray, factor: tuple[int, int], cells: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Interpolate blocks bilinearly.
 
     Parameters
     ----------
@@ -22,25 +25,25 @@ def refine(values: np.ndarray, factor: tuple[int, int], part: tuple[slice, slice
         Of the middles of blocks, (n, rows, columns).
     factor
         Cells along the sides of a block.
-    part
-        Which cells of the map are wanted, (lat, lon).
+    cells
+        Rows and columns of the map that are wanted, whole numbers for the middles of cells; 1-D each.
 
     Returns
     -------
     np.ndarray
-        (n, lat, lon) of the part; beyond the outermost middles the value is theirs.
+        (n, lat, lon) of those cells; beyond the outermost middles the value is theirs.
     """
-    for axis, (side, cells) in enumerate(zip(factor, part, strict=True), start=1):
-        if side == 1:
-            values = values[:, cells] if axis == 1 else values[:, :, cells]
-            continue
+    for axis in (2, 1):  # columns first: to gather along rows takes long, and of blocks there are few
+        side, wanted = factor[axis - 1], cells[axis - 1]
         last = values.shape[axis] - 1
-        place = np.clip((np.arange(cells.start, cells.stop) + 0.5) / side - 0.5, 0, last)
+        place = np.clip((wanted + 0.5) / side - 0.5, 0, last)
         before = np.minimum(place.astype(int), max(last - 1, 0))
         share = (place - before).astype(values.dtype)
-        share = share[:, None] if axis == 1 else share
-        left, right = (np.take(values, np.minimum(before + step, last), axis=axis) for step in (0, 1))
-        right -= left
-        right *= share
-        values = left + right
+        left = np.take(values, before, axis=axis)
+        if share.any():
+            right = np.take(values, np.minimum(before + 1, last), axis=axis)
+            right -= left
+            right *= share[:, None] if axis == 1 else share
+            left += right
+        values = left
     return values

@@ -91,8 +91,8 @@ def days_to_observation(values: np.ndarray, days: np.ndarray) -> tuple[np.ndarra
     since = np.full((len(days), *observed.shape[1:]), np.inf, np.float32)
     until = since.copy()
     for lag in range(half, 0, -1):  # the nearest is written last
-        since[observed[half - lag : len(observed) - half - lag]] = lag
-        until[observed[half + lag : len(observed) - half + lag]] = lag
+        np.copyto(since, np.float32(lag), where=observed[half - lag : len(observed) - half - lag])
+        np.copyto(until, np.float32(lag), where=observed[half + lag : len(observed) - half + lag])
     return since, np.minimum(since, until)
 
 

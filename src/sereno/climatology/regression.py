@@ -151,10 +151,10 @@ def _neighbourhood(values: np.ndarray, water: np.ndarray, scale: float) -> Calla
     if scale == 0:
         return lambda rows: values[:, rows]
     if scale > WIDEST_BY_CELLS:
-        side, columns = int(scale / BLOCKS_A_SCALE), slice(0, water.shape[1])
+        side, columns = int(scale / BLOCKS_A_SCALE), np.arange(water.shape[1])
         maps = np.concatenate([block_mean(np.where(water, each, 0.0)[None], (side, side)) for each in values])
         blocks = _over_sea(maps, block_mean(water[None].astype(float), (side, side)), scale / side)
-        return lambda rows: refine(blocks, (side, side), (rows, columns))
+        return lambda rows: refine(blocks, (side, side), (np.arange(rows.start, rows.stop), columns))
 
     def near(rows: slice) -> np.ndarray:
         halo = int(3 * scale + 0.5)

@@ -21,7 +21,7 @@ ReconstructBlock = Callable[..., tuple[np.ndarray, np.ndarray]]
 """Takes the values of a block with its context, float32 (n + window − 1 + 2 margin, lat, lon), NaN where missing, and
 its n days; where asked for, also the errors stated of the values. Returns mean and std, float32 (n, lat, lon)."""
 
-CONTEXT_CELLS = 2**25
+CONTEXT_CELLS = 3 * 2**24
 """Cells of a block with its context at most, so far as a longer block spares reading the same context again."""
 
 
@@ -184,7 +184,7 @@ def _source_and_age(observed: np.ndarray, half: int, *, ahead: bool) -> tuple[np
     n = len(observed) - 2 * half
     age = np.full((n, *observed.shape[1:]), np.nan, np.float32)
     for lag in range(half, -1, -1):  # the nearest is written last
-        age[observed[half - lag : half - lag + n]] = lag
+        np.copyto(age, np.float32(lag), where=observed[half - lag : half - lag + n])
     supported = np.isfinite(age)
     for lag in range(1, half + 1 if ahead else 1):
         supported |= observed[half + lag : half + lag + n]

@@ -119,12 +119,16 @@ class Calibration:
         self, values: np.ndarray, block: np.ndarray, *, scale: np.ndarray, water: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return where the stated variance bears on the factor, and the factor by all else, float32 (n, lat, lon)."""
-        lag, since, cover, totals, counts = conditions(values, scale=scale, water=water, noise=self.noise_variance)
+        lags, sinces, cover, totals, counts = conditions(values, scale=scale, water=water, noise=self.noise_variance)
         lively = liveliness(totals, counts, np.asarray(self.typical)) ** np.asarray(self.exponents)
-        filled = np.asarray(self.by_cover)[np.digitize(cover, COVER_EDGES)] * lively.prod(axis=1)
-        variance = np.asarray(self.by_lag)[np.digitize(lag, LAG_EDGES)]
-        filled = filled[:, None, None] * np.asarray(self.by_since)[np.digitize(since, LAG_EDGES)]
-        variance *= np.where(lag == 0, 1.0, filled)
-        blind = counts[:, 0] == 0
-        variance[blind] = 1.0  # nothing was seen anywhere: the climatology's own spread
-        return ((lag > 0) & ~blind[:, None, None]).astype(np.float32), np.sqrt(variance).astype(np.float32)
+        of_day = np.asarray(self.by_cover)[np.digitize(cover, COVER_EDGES)] * lively.prod(axis=1)
+        bears, factor = np.zeros(lags.shape, np.float32), np.ones(lags.shape, np.float32)
+        by_lag, by_since = np.asarray(self.by_lag), np.asarray(self.by_since)
+        # Where nothing was seen anywhere, the climatology's own spread stands.
+        for day in np.flatnonzero(counts[:, 0]):
+            lag, since = lags[day], sinces[day]
+            variance = by_lag[np.digitize(lag, LAG_EDGES)]
+            filled = of_day[day] * by_since[np.digitize(since, LAG_EDGES)]
+            factor[day] = np.sqrt(variance * np.where(lag == 0, 1.0, filled))
+            bears[day] = lag > 0
+        return bears, factor

@@ -67,22 +67,23 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
     inverse = 1 / np.maximum(scale[water].astype(np.float64), 1e-6) ** 2
     weights = 1 - np.abs(np.arange(-half, half + 1)) / (half + 1)
     totals, counts = np.zeros((2, len(here), 2))
+    at_sea = [day[water] for day in values]
     for kind, aparts in enumerate(((0,), CHANGES)):
         for apart in aparts:
-            # Day by day: no more than a map is in hand, and a day's sum does not depend on what shares its block. Nor
-            # does the sum over its window, in which the first changes are from days before it.
+            # Day by day: a day's sum does not depend on what shares its block. Nor does the sum over its window, in
+            # which the first changes are from days before it.
             sums, numbers = np.zeros((2, len(values)))
             for day in range(apart, len(values)):
-                at_sea = values[day][water]
-                square = at_sea**2 if apart == 0 else (at_sea - values[day - apart][water]) ** 2 / 2
+                square = at_sea[day] ** 2 if apart == 0 else (at_sea[day] - at_sea[day - apart]) ** 2 / 2
                 seen = np.isfinite(square)
-                sums[day] = ((np.where(seen, square, 0.0) - noise * seen) * inverse).sum()
+                sums[day] = ((square[seen] - noise) * inverse[seen]).sum()
                 numbers[day] = seen.sum()
             inside = np.where(np.arange(WINDOW) < apart, 0.0, weights)
             totals[:, kind] += correlate1d(sums, inside, mode="constant")[inner] / cells
             counts[:, kind] += correlate1d(numbers, inside, mode="constant")[inner] / cells
-    lag, since = (np.where(here, np.float32(0), distance) for distance in (nearest, since))
-    return Conditions(lag, since, 1 - here.sum(axis=(1, 2)) / cells, totals, counts)
+    for distance in (nearest, since):
+        distance[here] = 0
+    return Conditions(nearest, since, 1 - here.sum(axis=(1, 2)) / cells, totals, counts)
 
 
 def liveliness(totals: np.ndarray, counts: np.ndarray, typical: np.ndarray) -> np.ndarray:

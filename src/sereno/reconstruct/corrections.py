@@ -5,21 +5,21 @@ of their weights. It is applied here as successive corrections (Barnes 1964): ea
 of the window depart from the analysis of the target day so far; the last joins, at each pixel, the nearest day before
 and after, before it smooths over a cell or so.
 
-A large map is worked on in tiles. The widest levels are smoothed over the whole sea, from means of blocks that the
-tiles yield one after the other; narrower ones reach a few widths, and are worked out in each tile with a halo.
+All but the narrowest levels are worked out on blocks of cells. A large map is worked on in tiles: the widest levels
+are those of the whole sea; narrower ones reach a few widths, and are worked out in each tile with a halo.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
 import numpy as np
-from scipy.ndimage import correlate1d
 
 from sereno.coarse import block_mean
+from sereno.cube import days_per_block
 from sereno.reconstruct.nearest import nearest
 from sereno.reconstruct.smoothing import Blocks, block_of, reach_of, smooth, smooth_blocks
 
@@ -32,7 +32,7 @@ COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
 """Weight of the prior (no correction) beside the smoothed weight of the observations."""
 TILE = 384
 """Cells along a side of the tiles of a large map, about."""
-WIDE_BLOCK = 3
+WIDE_BLOCK = 2
 """Levels of the first stage whose blocks have so many cells along either side are smoothed over the whole sea: few
 numbers for each day, of levels that would want a wide halo."""
 
@@ -92,7 +92,7 @@ def tiles(
 
 def _cut(size: int, halo: int, align: int) -> list[tuple[slice, slice]]:
     """Cut one axis: each tile's own cells, and those that it sees."""
-    step = -(-TILE // align) * align
+    step = -(-size // max(1, round(size / TILE)) // align) * align
     step = size if size <= step + 2 * halo else step
     edges = [*range(0, size, step), size]
     return [
@@ -115,7 +115,7 @@ class _Filling:
         """Fill the target days, tile by tile; see `fill_gaps`."""
         first, second = self._stages()
         wide = [widening for widening in first if min(self._block(widening)) >= WIDE_BLOCK]
-        known = self._over_the_sea(values, wide)
+        known = self._corrections(values, wide, (slice(0, self.water.shape[0]), slice(0, self.water.shape[1])))
         narrow = first[len(wide) :]
         reaches = [reach_of(self.space_scale * widening, self.cell) for widening in (*narrow, *second, 1.0)]
         blocks = [self._block(widening) for widening in (*narrow, *second)]
@@ -126,7 +126,7 @@ class _Filling:
             if self.water[own].any():
                 inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, seen, strict=True)]
                 filled[:, *own] = self._part(values, known, narrow, second, seen)[:, *inner]
-        return filled
+        return np.asarray(filled)
 
     def _stages(self) -> list[list[float]]:
         """Return the levels of each stage, by how many times the finest scale they are wide."""
@@ -138,79 +138,93 @@ class _Filling:
     def _block(self, widening: float) -> tuple[int, int]:
         return block_of(self.space_scale * widening, self.cell)
 
-    def _over_the_sea(self, values: np.ndarray, wide: list[float]) -> list[Blocks]:
-        """Return the corrections of the widest levels, from the whole map, of the days that the second stage sees."""
-        known = list[Blocks]()
-        for widening in wide:
-            factor, count = self._block(widening), 2 * (len(values) - 2 * self.half)
-            blocks = (-(-size // side) for size, side in zip(self.water.shape, factor, strict=True))
-            means = np.zeros((count, *blocks), np.float32)
-            for own, _ in tiles(self.water.shape, align=factor):
-                part = values[:, *own]
-                if np.isfinite(part).any():
-                    total, confidence = self._in_time(*_parted(part), widening)
-                    departure = total - self._mean(known, own, len(total)) * confidence
-                    where = [slice(a.start // f, -(-a.stop // f)) for a, f in zip(own, factor, strict=True)]
-                    means[:, *where] = block_mean(np.concatenate([departure, confidence]), factor)
-            space = self.space_scale * widening
-            known.append(smooth_blocks(means, space=space, cell=self.cell, water=self.water))
-        return known
+    def _corrections(
+        self, values: np.ndarray, levels: list[float], part: Part, known: Sequence[Blocks] = ()
+    ) -> list[Blocks]:
+        """Return the corrections that are known and those of further levels, of a part of the map.
 
-    def _mean(self, known: list[Blocks], part: Part, days: int) -> np.ndarray:
-        """Return the sum of the corrections that are known, float32 (days, lat, lon) of a part of the map."""
-        mean = np.zeros((days, *(cells.stop - cells.start for cells in part)), np.float32)
-        for level in known:
-            mean += level.at(part, shrinkage=COARSE_SHRINKAGE)
-        return mean
+        Parameters
+        ----------
+        values
+            Of the part, (n + 2 half, lat, lon); the corrections are of the n days amid them.
+        """
+        found = list(known)
+        for widening in levels:
+            found.append(self._correction(values, widening, part, found))
+        return found
+
+    def _correction(self, values: np.ndarray, widening: float, part: Part, known: list[Blocks]) -> Blocks:
+        """Return the correction of a level, from a part of the map, once others are known."""
+        factor, space, days = self._block(widening), self.space_scale * widening, len(values) - 2 * self.half
+        # What is known of the middle of a block is taken off all of its observations.
+        middles = [
+            np.arange(along.start, along.stop, side) + (side - 1) / 2
+            for along, side in zip(part, factor, strict=True)
+        ]
+        blocks = [along.size for along in middles]
+        smoothed, means = np.empty((days, 2, *blocks), np.float32), np.empty((0, 2, *blocks), np.float32)
+        step = days_per_block(values[0].size)
+        for start in range(0, days, step):  # of a large map a few days at a time
+            now = slice(start, min(start + step, days))
+            fresh = values[start + len(means) : now.stop + 2 * self.half]
+            means = np.concatenate([means, [block_mean(_parted(day), factor) for day in fresh]])
+            sums = self._in_time(means, widening)
+            sums[:, 0] -= _sum(known, middles, now) * sums[:, 1]
+            smoothed[now] = smooth_blocks(sums, space=space, cell=self.cell, water=self.water[part])
+            means = means[len(sums) :]
+        return Blocks(smoothed, factor, (part[0].start, part[1].start))
 
     def _part(
         self, values: np.ndarray, known: list[Blocks], narrow: list[float], second: list[float], part: Part
     ) -> np.ndarray:
         """Fill a part of the map, float32 (n, lat, lon), whose levels but the widest see that part alone."""
-        half, water = self.half, self.water[part]
+        half, cells = self.half, [np.arange(along.start, along.stop) for along in part]
         values = values[:, *part]
-        mean = self._mean(known, part, len(values) - 2 * half)
-        self._correct(mean, values, narrow, water)
+        mean = _sum(self._corrections(values, narrow, part, known), cells, slice(len(values) - 2 * half))
+        values = values[half : len(values) - half] - mean
+        correction = _sum(self._corrections(values, second, part), cells, slice(len(values) - 2 * half))
         values = values[half : len(values) - half]
-        correction = np.zeros((len(values) - 2 * half, *water.shape), np.float32)
-        self._correct(correction, values - mean, second, water)
-        inner = slice(half, len(values) - half)
-        values, mean = values[inner], mean[inner] + correction
-        value, confidence = _nearest_days(values - mean, half, self.time_scale)
-        finest = smooth(
-            value * confidence,
-            confidence,
-            space=self.space_scale,
-            cell=self.cell,
-            water=water,
-            shrinkage=FINE_SHRINKAGE,
-        )
-        return np.asarray(mean[half : len(mean) - half] + finest)
+        values -= correction
+        filled = mean[2 * half : len(mean) - 2 * half] + correction[half : len(correction) - half]
+        step = days_per_block(filled[0].size)
+        for start in range(0, len(filled), step):  # of a large map a few days at a time
+            around = values[start : start + step + 2 * half]
+            value, confidence = _nearest_days(around, half, self.time_scale)
+            filled[start : start + step] += smooth(
+                value * confidence,
+                confidence,
+                space=self.space_scale,
+                cell=self.cell,
+                water=self.water[part],
+                shrinkage=FINE_SHRINKAGE,
+            )
+        return np.asarray(filled)
 
-    def _correct(self, mean: np.ndarray, departure: np.ndarray, levels: list[float], water: np.ndarray) -> None:
-        """Add the corrections of some levels to `mean`, (n, lat, lon), from departures (n + 2 half, lat, lon)."""
-        if not levels:
-            return
-        parted = _parted(departure)
-        for widening in levels:
-            total, confidence = self._in_time(*parted, widening)
-            total -= mean * confidence
-            space = self.space_scale * widening
-            mean += smooth(total, confidence, space=space, cell=self.cell, water=water, shrinkage=COARSE_SHRINKAGE)
-
-    def _in_time(self, observed: np.ndarray, weight: np.ndarray, widening: float) -> tuple[np.ndarray, np.ndarray]:
+    def _in_time(self, means: np.ndarray, widening: float) -> np.ndarray:
         """Return the sums of observations and of weights in the window of each day, as a level weighs them."""
         time = self.time_scale * min(np.sqrt(widening), 4.0)
-        kernel = np.exp(-np.abs(np.arange(-self.half, self.half + 1)) / time).astype(np.float32)
-        days = slice(self.half, len(observed) - self.half)
-        total, confidence = (correlate1d(part, kernel, axis=0, mode="constant")[days] for part in (observed, weight))
-        return total, confidence
+        sums = means[self.half : len(means) - self.half].copy()
+        for day, total in enumerate(sums, start=self.half):
+            for lag in range(1, self.half + 1):
+                either = means[day - lag] + means[day + lag]
+                either *= np.float32(np.exp(-lag / time))
+                total += either
+        return sums
 
 
-def _parted(departure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return departures, 0 where missing, and their weights."""
+def _sum(known: Sequence[Blocks], cells: Sequence[np.ndarray], days: slice) -> np.ndarray:
+    """Return the sum of corrections at rows and columns of the map, float32 (days, lat, lon)."""
+    rows, columns = cells
+    total = np.zeros((days.stop - (days.start or 0), rows.size, columns.size), np.float32)
+    for level in known:
+        total += level.at((rows, columns), shrinkage=COARSE_SHRINKAGE, days=days)
+    return total
+
+
+def _parted(departure: np.ndarray) -> np.ndarray:
+    """Return the departures of a day, 0 where missing, and their weights: float32 (2, lat, lon)."""
     seen = np.isfinite(departure)
-    return np.where(seen, departure, np.float32(0)), seen.astype(np.float32)
+    return np.stack([np.where(seen, departure, np.float32(0)), seen.astype(np.float32)])
 
 
 def _nearest_days(values: np.ndarray, half: int, time_scale: float) -> tuple[np.ndarray, np.ndarray]:

@@ -37,12 +37,12 @@ def nearest(values: np.ndarray, half: int, *, side: Literal["before", "after"]) 
     value = np.zeros((count, *values.shape[1:]), np.float32)
     lag = np.full(value.shape, np.inf, np.float32)
     direction, first = (-1, 0) if side == "before" else (1, 1)
-    for distance in range(first, half + 1):
+    for distance in range(half, first - 1, -1):  # the nearest is written last
         start = half + direction * distance
         there = values[start : start + count]
-        take = np.isinf(lag) & np.isfinite(there)
-        value[take] = there[take]
-        lag[take] = distance
+        seen = np.isfinite(there)
+        np.copyto(value, there, where=seen)
+        np.copyto(lag, np.float32(distance), where=seen)
     return value, lag
 
 

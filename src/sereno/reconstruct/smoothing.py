@@ -51,17 +51,9 @@ def smooth(
     np.ndarray
         float32 (n, lat, lon). Far from any weight it tends to zero.
     """
-    sigma = (space / cell[0], space / cell[1])
-    if max(sigma) < NARROW:
-        numerator, denominator = (
-            gaussian_filter(part, (0, *sigma), mode="constant", truncate=3) for part in (total, weight)
-        )
-        return np.asarray(numerator / (denominator + np.float32(shrinkage)))
-    factor = block_of(space, cell)
-    means = block_mean(np.concatenate([total, weight]), factor)
-    return smooth_blocks(means, space=space, cell=cell, water=water).at(
-        tuple(slice(0, size) for size in water.shape), shrinkage=shrinkage
-    )
+    factor, cells = block_of(space, cell), (np.arange(water.shape[0]), np.arange(water.shape[1]))
+    means = np.stack([block_mean(part, factor) for part in (total, weight)], axis=1)
+    return Blocks(smooth_blocks(means, space=space, cell=cell, water=water), factor).at(cells, shrinkage=shrinkage)
 
 
 def block_of(space: float, cell: tuple[float, float]) -> tuple[int, int]:
@@ -87,38 +79,55 @@ class Blocks:
     Attributes
     ----------
     values
-        The smoothed sums, then the smoothed weights, float32 (2 n, rows, columns).
+        The smoothed sums and weights, float32 (n, 2, rows, columns).
     factor
         Cells along the sides of a block.
+    origin
+        The first row and column of the map that it is known of.
     """
 
     values: np.ndarray
     factor: tuple[int, int]
+    origin: tuple[int, int] = (0, 0)
 
-    def at(self, part: tuple[slice, ...], *, shrinkage: float) -> np.ndarray:
-        """Return it at the cells of a part of the map, float32 (n, lat, lon)."""
-        rows, columns = part
-        numerator, denominator = np.split(refine(self.values, self.factor, (rows, columns)), 2)
-        return np.asarray(numerator / (denominator + np.float32(shrinkage)))
+    def at(self, cells: tuple[np.ndarray, np.ndarray], *, shrinkage: float, days: slice = slice(None)) -> np.ndarray:
+        """Return it at rows and columns of the map, as `refine` takes them; float32 (n, lat, lon)."""
+        rows, columns = (wanted - first for wanted, first in zip(cells, self.origin, strict=True))
+        known = self.values[days]
+        quotient = np.empty((len(known), rows.size, columns.size), np.float32)
+        for day, pair in zip(quotient, known, strict=True):  # one after the other: it stays in the cache
+            total, weight = refine(pair, self.factor, (rows, columns))
+            weight += np.float32(shrinkage)
+            np.divide(total, weight, out=day)
+        return quotient
 
 
-def smooth_blocks(means: np.ndarray, *, space: float, cell: tuple[float, float], water: np.ndarray) -> Blocks:
-    """Smooth the means of blocks of `block_of(space, cell)` cells: sums, then weights, float32 (2 n, rows, columns).
+def smooth_blocks(means: np.ndarray, *, space: float, cell: tuple[float, float], water: np.ndarray) -> np.ndarray:
+    """Smooth sums and weights that are the means of blocks of `block_of(space, cell)` cells.
 
     Parameters
     ----------
+    means
+        float32 (n, 2, rows, columns).
     water
         Boolean mask of all cells, (lat, lon).
+
+    Returns
+    -------
+    np.ndarray
+        float32 (n, 2, rows, columns).
     """
     factor = block_of(space, cell)
     sigma = (space / cell[0] / factor[0], space / cell[1] / factor[1])
-    passages = _passages(water, factor)
-    smoothed = np.empty_like(means)
-    step = days_per_block(means[0].size)
-    for start in range(0, len(means), step):  # of a large map a few days at a time
+    if max(space / size for size in cell) < NARROW:
+        return np.asarray(gaussian_filter(means, (0, 0, *sigma), mode="constant", truncate=3))
+    maps, passages = means.reshape(-1, *means.shape[2:]), _passages(water, factor)
+    smoothed = np.empty_like(maps)
+    step = days_per_block(maps[0].size)
+    for start in range(0, len(maps), step):  # of a large map a few days at a time
         days = slice(start, start + step)
-        smoothed[days] = _filter_sea(means[days], sigma, *passages)
-    return Blocks(smoothed, factor)
+        smoothed[days] = _filter_sea(maps[days], sigma, *passages)
+    return smoothed.reshape(means.shape)
 
 
 def _passages(water: np.ndarray, factor: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
