@@ -7,6 +7,7 @@ three to five days. A method errs the more, the further the sea is from its clim
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -65,22 +66,26 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
     here = np.isfinite(values[inner])
     since, nearest = days_to_observation(values, np.arange(len(here)))
     inverse = 1 / np.maximum(scale[water].astype(np.float64), 1e-6) ** 2
+    aparts = (0, *CHANGES)
+    sums, numbers = np.zeros((2, len(aparts), len(values)))
+    at_sea = deque[np.ndarray](maxlen=max(aparts) + 1)
+    for day, now in enumerate(values):  # one after the other: a day's sum does not depend on what shares its block
+        at_sea.appendleft(now[water])
+        for index, apart in enumerate(aparts):
+            if apart < len(at_sea):
+                square = at_sea[0] ** 2 if apart == 0 else (at_sea[0] - at_sea[apart]) ** 2 / 2
+                seen = np.isfinite(square)
+                sums[index, day] = ((square[seen] - noise) * inverse[seen]).sum()
+                numbers[index, day] = seen.sum()
     weights = 1 - np.abs(np.arange(-half, half + 1)) / (half + 1)
     totals, counts = np.zeros((2, len(here), 2))
-    at_sea = [day[water] for day in values]
-    for kind, aparts in enumerate(((0,), CHANGES)):
-        for apart in aparts:
-            # Day by day: a day's sum does not depend on what shares its block. Nor does the sum over its window, in
-            # which the first changes are from days before it.
-            sums, numbers = np.zeros((2, len(values)))
-            for day in range(apart, len(values)):
-                square = at_sea[day] ** 2 if apart == 0 else (at_sea[day] - at_sea[day - apart]) ** 2 / 2
-                seen = np.isfinite(square)
-                sums[day] = ((square[seen] - noise) * inverse[seen]).sum()
-                numbers[day] = seen.sum()
-            inside = np.where(np.arange(WINDOW) < apart, 0.0, weights)
-            totals[:, kind] += correlate1d(sums, inside, mode="constant")[inner] / cells
-            counts[:, kind] += correlate1d(numbers, inside, mode="constant")[inner] / cells
+    for index, apart in enumerate(aparts):
+        kind = 0 if apart == 0 else 1
+        inside = np.where(
+            np.arange(WINDOW) < apart, 0.0, weights
+        )  # the first changes are from days before the window
+        totals[:, kind] += correlate1d(sums[index], inside, mode="constant")[inner] / cells
+        counts[:, kind] += correlate1d(numbers[index], inside, mode="constant")[inner] / cells
     for distance in (nearest, since):
         distance[here] = 0
     return Conditions(nearest, since, 1 - here.sum(axis=(1, 2)) / cells, totals, counts)
