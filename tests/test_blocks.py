@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sereno.cube import BEYOND_SUPPORT, DIMS, FILLED, OBSERVED, make_cube
 from sereno.errors import InputError
+from sereno.reconstruct import blocks
 from sereno.reconstruct.blocks import by_block
 
 SHAPE = (3, 4)
@@ -197,3 +198,25 @@ def test_days_that_belong_together_are_in_one_block(together: int, extra: int, c
     number = days.astype("datetime64[D]").astype(int) // together
     for edge in np.cumsum(analysis.chunksizes["time"])[:-1]:
         assert number[edge - 1] != number[edge]
+
+
+@pytest.mark.parametrize(("count", "most", "expected"), [(96, 60, [16] * 6), (40, 60, [20, 20]), (40, 24, [10] * 4)])
+def test_of_a_large_map_all_cores_have_as_many_days(
+    count: int, most: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = (np.datetime64("2020-01-01") + np.arange(count)).astype("datetime64[ns]")
+    lengths: list[int] = []
+    cube = make_cube(
+        np.zeros((count, 2, 3), np.float32), time=days, lat=[0, 1], lon=[0, 1, 2], water=np.ones((2, 3), bool)
+    )
+    monkeypatch.setattr(blocks, "days_per_block", lambda cells: 1)
+    monkeypatch.setattr(blocks, "CONTEXT_CELLS", most * 6)
+    monkeypatch.setattr(blocks, "cores", lambda: 2)
+
+    def noted(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lengths.append(len(block))
+        assert len(values) == len(block) + 14 <= most
+        return values[7:-7], values[7:-7]
+
+    by_block(cube, days, window=15, reconstruct_block=noted).compute(scheduler="sync")
+    assert lengths == expected

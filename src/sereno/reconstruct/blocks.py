@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ ReconstructBlock = Callable[..., tuple[np.ndarray, np.ndarray]]
 """Takes the values of a block with its context, float32 (n + window − 1 + 2 margin, lat, lon), NaN where missing, and
 its n days; where asked for, also the errors stated of the values. Returns mean and std, float32 (n, lat, lon)."""
 
-CONTEXT_CELLS = 3 * 2**24
+CONTEXT_CELLS = 11 * 2**22
 """Cells of a block with its context at most, so far as a longer block spares reading the same context again."""
 
 
@@ -75,9 +76,8 @@ def by_block(
     """
     values, water, half = field_of(cube), cube["water"].values, window // 2 + margin
     if block_days is None:
-        shared_out = 2 * half + together * cores()
-        longer = min(4 * half + 2, CONTEXT_CELLS // water.size) if together == 1 else shared_out
-        block_days = max(days_per_block(water.size), longer)
+        longer = _even(len(days), half, CONTEXT_CELLS // water.size) if together == 1 else together * cores()
+        block_days = max(days_per_block(water.size), 2 * half + longer)
     handed = [values, *([stated] if with_error and (stated := cube.get(f"{values.name}_error")) is not None else [])]
     parts = []
     group = days.astype("datetime64[D]").astype(int) // together
@@ -199,6 +199,15 @@ def _positions(cube: xr.Dataset, days: np.ndarray) -> np.ndarray:
     if (positions < 0).any():
         raise InputError(f"day {np.asarray(days)[positions < 0][0]!s:.10} is not a day of the cube")
     return positions
+
+
+def _even(days: int, half: int, longest: int) -> int:
+    """Return how many days to take at once, about as many as their context, such that all cores have as many blocks.
+
+    With their context they are not longer than `longest`, unless it is shorter than that of a day.
+    """
+    rounds = max(1, round(days / cores() / (2 * half + 2)), math.ceil(days / cores() / max(1, longest - 2 * half)))
+    return math.ceil(days / cores() / rounds)
 
 
 def _blocks(positions: np.ndarray, group: np.ndarray, half: int, longest: int) -> Iterator[np.ndarray]:
