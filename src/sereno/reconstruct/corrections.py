@@ -126,7 +126,7 @@ class _Filling:
             if self.water[own].any():
                 inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, seen, strict=True)]
                 filled[:, *own] = self._part(values, known, narrow, second, seen)[:, *inner]
-        return np.asarray(filled)
+        return filled
 
     def _stages(self) -> list[list[float]]:
         """Return the levels of each stage, by how many times the finest scale they are wide."""
