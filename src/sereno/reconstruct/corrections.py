@@ -21,7 +21,7 @@ import numpy as np
 from sereno.coarse import block_mean
 from sereno.cube import days_per_block
 from sereno.reconstruct.nearest import nearest
-from sereno.reconstruct.smoothing import Blocks, block_of, reach_of, smooth, smooth_blocks
+from sereno.reconstruct.smoothing import Blocks, block_of, in_cache, reach_of, smooth, smooth_blocks
 
 REACH = 200.0
 """Standard deviation, in km, that the coarsest convolution does not exceed."""
@@ -167,7 +167,7 @@ class _Filling:
         for start in range(0, days, step):  # of a large map a few days at a time
             now = slice(start, min(start + step, days))
             fresh = values[start + len(means) : now.stop + 2 * self.half]
-            means = np.concatenate([means, [block_mean(_parted(day), factor) for day in fresh]])
+            means = np.concatenate([means, *(_block_means(fresh[few], factor) for few in in_cache(fresh))])
             sums = self._in_time(means, widening)
             sums[:, 0] -= _sum(known, middles, now) * sums[:, 1]
             smoothed[now] = smooth_blocks(sums, space=space, cell=self.cell, water=self.water[part])
@@ -204,9 +204,12 @@ class _Filling:
         """Return the sums of observations and of weights in the window of each day, as a level weighs them."""
         time = self.time_scale * min(np.sqrt(widening), 4.0)
         sums = means[self.half : len(means) - self.half].copy()
-        for day, total in enumerate(sums, start=self.half):
+        for few in in_cache(sums):
+            total = sums[few]
+            first = few.start + self.half
             for lag in range(1, self.half + 1):
-                either = means[day - lag] + means[day + lag]
+                before, after = (means[first + apart : first + apart + len(total)] for apart in (-lag, lag))
+                either = before + after
                 either *= np.float32(np.exp(-lag / time))
                 total += either
         return sums
@@ -221,10 +224,11 @@ def _sum(known: Sequence[Blocks], cells: Sequence[np.ndarray], days: slice) -> n
     return total
 
 
-def _parted(departure: np.ndarray) -> np.ndarray:
-    """Return the departures of a day, 0 where missing, and their weights: float32 (2, lat, lon)."""
-    seen = np.isfinite(departure)
-    return np.stack([np.where(seen, departure, np.float32(0)), seen.astype(np.float32)])
+def _block_means(departures: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
+    """Return the means of blocks of departures, 0 where missing, and of weights: float32 (n, 2, rows, columns)."""
+    seen = np.isfinite(departures)
+    known = np.where(seen, departures, np.float32(0))
+    return np.stack([block_mean(part, factor) for part in (known, seen.astype(np.float32))], axis=1)
 
 
 def _nearest_days(values: np.ndarray, half: int, time_scale: float) -> tuple[np.ndarray, np.ndarray]:
