@@ -56,8 +56,8 @@ def by_block(
     ahead
         Whether days after the target count as support; they are handed over all the same.
     block_days
-        Days of a block and its context together at most, a window at least; chosen by the size of the grid where
-        not given.
+        Days of a block and its context together at most, a window at least; chosen by the size of the grid, the
+        days and the cores where not given.
     together
         Days of the calendar, counted from 1970, that the method reconstructs at once: no block but the first and the
         last holds a part of them. Where they are several, a block holds so many for each core.

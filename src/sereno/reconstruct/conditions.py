@@ -81,9 +81,8 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
     totals, counts = np.zeros((2, len(here), 2))
     for index, apart in enumerate(aparts):
         kind = 0 if apart == 0 else 1
-        inside = np.where(
-            np.arange(WINDOW) < apart, 0.0, weights
-        )  # the first changes are from days before the window
+        # The first changes of a window are from days before it.
+        inside = np.where(np.arange(WINDOW) < apart, 0.0, weights)
         totals[:, kind] += correlate1d(sums[index], inside, mode="constant")[inner] / cells
         counts[:, kind] += correlate1d(numbers[index], inside, mode="constant")[inner] / cells
     for distance in (nearest, since):

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from sereno.coarse import block_mean, refine
-from sereno.cube import days_per_block
 
 NARROW = 3.0
 """Below so many cells of standard deviation a kernel is Gaussian and takes no account of land."""
@@ -133,12 +132,7 @@ def smooth_blocks(means: np.ndarray, *, space: float, cell: tuple[float, float],
     sigma = (space / cell[0] / factor[0], space / cell[1] / factor[1])
     if max(space / size for size in cell) < NARROW:
         return np.asarray(gaussian_filter(means, (0, 0, *sigma), mode="constant", truncate=3))
-    maps, passages = means.reshape(-1, *means.shape[2:]), _passages(water, factor)
-    smoothed = np.empty_like(maps)
-    step = days_per_block(maps[0].size)
-    for start in range(0, len(maps), step):  # of a large map a few days at a time
-        days = slice(start, start + step)
-        smoothed[days] = _filter_sea(maps[days], sigma, *passages)
+    smoothed = _filter_sea(means.reshape(-1, *means.shape[2:]), sigma, *_passages(water, factor))
     return smoothed.reshape(means.shape)
 
 
