@@ -16,7 +16,7 @@ from sereno.nets import gridded
 from sereno.nets.gridded import Grid, Solver, Term, two_scale_terms
 from sereno.nets.kernels import Axis, Nodes, Smoother
 from sereno.nets.terms import MATERN_ERRORS, MATERN_GAUSSIANS, root
-from sereno.reconstruct.oi_grid import windows
+from sereno.reconstruct.oi_grid import tuning, windows
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, day_blocks, terms_of
 from sereno.reconstruct.oi_grid.explained import explained
 from sereno.reconstruct.oi_grid.method import GriddedInterpolation
@@ -261,6 +261,23 @@ def test_tuning_finds_the_scales_of_a_sea(width: float) -> None:
     assert found.widths[0] == pytest.approx(25.0, rel=0.3)
     assert 2.4 < found.times[0] < 7.0
     assert found.noise == pytest.approx(0.2, rel=1e-5)
+
+
+def test_of_several_descents_none_errs_less_than_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "DESCENT", 4)
+    samples, region = drawn_from(Term(1.0, 25.0, 4.0), 0.2, 6)
+    first = GriddedCovariance((0.5, 0.5), (12.0, 60.0), (3.0, 20.0), 0.2, 0.05, 50.0)
+
+    def squared_error(steps: int) -> float:
+        how = {"typical_error": None, "fixed_noise": False, "progress": lambda _: None}
+        logarithms = tune(samples, region, first, steps=steps, **how).logarithms().double()
+        parts = [(s, region.part(s.rows, s.columns)) for s in samples]
+        return sum(tuning._squared_error(s, here, logarithms, 5.0, None).item() for s, here in parts)
+
+    one, two, three = (squared_error(steps) for steps in (4, 8, 12))  # descents, the first always the same
+    assert two <= one
+    assert three <= one
+    assert min(two, three) < one
 
 
 def test_far_days_are_taken_in_larger_blocks() -> None:

@@ -107,8 +107,8 @@ class GriddedInterpolation:
     """Days, centred on the target, from which its observations are taken; an odd number."""
     terms: int = Field(default=4, ge=1)
     """Terms of the covariance, each Gaussian in space and Matérn-3/2 in time."""
-    steps: int = Field(default=40, ge=1)
-    """Steps of the tuning."""
+    steps: int = Field(default=120, ge=1)
+    """Steps of the tuning, all descents together; one for every forty."""
     noise: float | None = Field(default=None, gt=0)
     """Standard deviation of an observation's own error, the field's unit; tuned where not given. Where the input
     states an error for each observation, that of a typical one."""
@@ -225,7 +225,7 @@ class UNet:
     """How often the network is applied, each time to what came out before, with the same weights."""
     attention: bool = False
     """Let the coarsest cells attend to those around them."""
-    tuning_steps: int = Field(default=40, ge=1)
+    tuning_steps: int = Field(default=120, ge=1)
     """Steps of the tuning of the first guess, as of oi-grid."""
     weights: Literal["packaged", "fine-tuned", "fresh"] = "fine-tuned"
     """Use the weights of the package as they are, train them further on the input, or train new ones on it."""

@@ -22,6 +22,9 @@ SAMPLES, EXTENT, SIDE = 60, 400.0, (64, 128)
 """Windows that parameters are tuned on, at most; kilometres along either side of one, and between how many cells."""
 BATCH = 2
 """Windows that a step looks at."""
+DESCENT = 40
+"""Steps of a descent. With few windows a step, it is their order that decides in which of several valleys one ends:
+a few descents, compared on all windows, do better than a long one."""
 RATE, LAST_RATE = 0.1, 0.01
 """Step size of Adam on the logarithms, falling by half a cosine from the one to the other."""
 MOMENTA = (0.8, 0.95)
@@ -76,7 +79,8 @@ def tune(
     """Return the parameters of the least squared error of the analyses at withheld observations.
 
     The logarithm of the mean square is minimised by Adam (Kingma & Ba 2015), its gradient taken through the kernels
-    and all steps of the solver.
+    and all steps of the solver: by several descents, each with the windows in an order of its own. Of where these end
+    and the mean of that, what errs least over all windows is returned.
 
     Parameters
     ----------
@@ -84,48 +88,84 @@ def tune(
         Windows with withheld observations, cut from `region`.
     first
         Where to begin.
+    steps
+        Of all descents together.
     typical_error
         What stated errors are measured in.
     """
-    logarithms = first.logarithms().double()
-    beginning, optimiser = logarithms.clone(), torch.optim.Adam([logarithms], lr=RATE, betas=MOMENTA)
-    order = np.concatenate([np.random.default_rng(turn).permutation(len(drawn)) for turn in range(steps * BATCH)])
-    cell = region.grid.cell
+    cell, beginning = region.grid.cell, first.logarithms().double()
 
-    def look(which: int) -> tuple[float, int, Tensor]:
-        free = logarithms.clone().requires_grad_()
-        square, count = _squares(
-            drawn[which], region.part(drawn[which].rows, drawn[which].columns), free, cell, typical_error
-        )
-        (slope,) = torch.autograd.grad(square, free)
-        return square.item(), count, slope
+    def square(which: int, logarithms: Tensor) -> Tensor:
+        here = region.part(drawn[which].rows, drawn[which].columns)
+        return _squared_error(drawn[which], here, logarithms, cell, typical_error)
 
+    def error(logarithms: Tensor) -> float:
+        return sum(pool.map(lambda which: square(which, logarithms).item(), range(len(drawn))))
+
+    def slope(batch: np.ndarray, logarithms: Tensor) -> Tensor:
+        def of_one(which: int) -> tuple[float, Tensor]:
+            free = logarithms.clone().requires_grad_()
+            value = square(which, free)
+            return value.item(), torch.autograd.grad(value, free)[0]
+
+        values, slopes = zip(*pool.map(of_one, batch), strict=True)
+        whole: float = sum(values)
+        return torch.stack(slopes).sum(0) / max(whole, 1e-12)
+
+    descents, ends = max(1, round(steps / DESCENT)), []
     with workers() as pool:
-        for step in range(steps):
-            squares, _, slopes = zip(*pool.map(look, order[step * BATCH : (step + 1) * BATCH]), strict=True)
-            logarithms.grad = sum(slopes) / max(sum(squares), 1e-12)
-            torch.nn.utils.clip_grad_norm_([logarithms], STEEPEST)
-            logarithms.grad += STIFFNESS * (logarithms - beginning)
-            if fixed_noise:
-                logarithms.grad[-3] = 0
-            share = 0.5 + 0.5 * math.cos(math.pi * step / steps)
-            optimiser.param_groups[0]["lr"] = LAST_RATE + share * (RATE - LAST_RATE)
-            optimiser.step()
-            progress((step + 1) / steps)
-    terms, noise = terms_of(logarithms, cell=cell)
+        for number in range(descents):
+            batches = _batches(len(drawn), (steps + number) // descents, seed=number)
+
+            def told(done: float, before: int = number) -> None:
+                progress((before + done) / descents)
+
+            ends.append(_descend(beginning, batches, slope, fixed_noise=fixed_noise, progress=told))
+        best = ends[0] if descents == 1 else min([*ends, torch.stack(ends).mean(0)], key=error)
+    terms, noise = terms_of(best, cell=cell)
     numbers = [torch.stack([torch.as_tensor(t[k]) for t in terms[:-1]]) for k in range(3)]
-    error = torch.stack([noise, terms[-1].variance.sqrt(), terms[-1].width])
-    return GriddedCovariance.from_logarithms(torch.cat([*numbers, error]).log())
+    shared = torch.stack([noise, terms[-1].variance.sqrt(), terms[-1].width])
+    return GriddedCovariance.from_logarithms(torch.cat([*numbers, shared]).log())
 
 
-def _squares(
+def _batches(count: int, steps: int, *, seed: int) -> np.ndarray:
+    """Return the windows that each step looks at, (steps, BATCH): all in a random order, then in another."""
+    orders = [np.random.default_rng((seed, turn)).permutation(count) for turn in range(-(-steps * BATCH // count))]
+    return np.concatenate(orders)[: steps * BATCH].reshape(steps, BATCH)
+
+
+def _descend(
+    beginning: Tensor,
+    batches: np.ndarray,
+    slope: Callable[[np.ndarray, Tensor], Tensor],
+    *,
+    fixed_noise: bool,
+    progress: Callable[[float], None],
+) -> Tensor:
+    """Return where Adam ends after a step down the slope of each batch; it is pulled towards the beginning."""
+    logarithms = beginning.clone()
+    optimiser = torch.optim.Adam([logarithms], lr=RATE, betas=MOMENTA)
+    for number, batch in enumerate(batches):
+        logarithms.grad = slope(batch, logarithms)
+        torch.nn.utils.clip_grad_norm_([logarithms], STEEPEST)
+        logarithms.grad += STIFFNESS * (logarithms - beginning)
+        if fixed_noise:
+            logarithms.grad[-3] = 0
+        share = 0.5 + 0.5 * math.cos(math.pi * number / len(batches))
+        optimiser.param_groups[0]["lr"] = LAST_RATE + share * (RATE - LAST_RATE)
+        optimiser.step()
+        progress((number + 1) / len(batches))
+    return logarithms
+
+
+def _squared_error(
     sample: Sample, here: Region, logarithms: Tensor, cell: float, typical_error: float | None
-) -> tuple[Tensor, int]:
-    """Return the sum of squared errors at a sample's withheld observations, and their number."""
+) -> Tensor:
+    """Return the sum of squared errors at a sample's withheld observations."""
     terms, noise = terms_of(logarithms, cell=cell)
     solver = here.solver(terms, len(sample.values))
     precision = here.precision(sample.values, noise, relative_variance(sample.error, typical_error))
     found = here.analyse(solver, sample.values, precision)[0]
     withheld = np.isfinite(sample.withheld)
     error = found[torch.from_numpy(withheld)] - torch.from_numpy(sample.withheld[withheld])
-    return (error**2).sum(), int(withheld.sum())
+    return (error**2).sum()
