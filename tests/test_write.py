@@ -15,7 +15,9 @@ import pytest
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.io.write import Product, atomic_path, atomic_text, write_analysis, write_dataset
+from sereno.io.atomic import atomic_path, atomic_text, write_dataset
+from sereno.io.level4 import Product
+from sereno.io.write import write_analysis
 
 WATER = np.ones((4, 6), dtype=bool)
 WATER[:2, :2] = False

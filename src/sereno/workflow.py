@@ -15,8 +15,8 @@ from sereno.config import RunConfig, as_mapping, configure, configure_at_once, p
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
 from sereno.errors import InputError
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
+from sereno.io.level4 import Product, SstType
 from sereno.io.static import climatology_table
-from sereno.io.write import Product, SstType
 from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, silent
 from sereno.networks import BareNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor

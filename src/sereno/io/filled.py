@@ -21,7 +21,7 @@ import zarr
 from sereno.cube import DIMS, days_per_block, field_name, field_of
 from sereno.io.atomic import CHUNK_SIDE, first_come
 from sereno.io.growing import LONG, GrowingStore, books, new_array
-from sereno.io.write import Product, level4
+from sereno.io.level4 import Product, level4
 
 NOT_YET, EMPTY = -1, 0
 """Values of `filled` that are no checksum of an image: the day is not done; it was done from an empty image."""
