@@ -915,15 +915,15 @@ def test_ctrl_c_while_filling_is_no_end_of_it(
     monkeypatch.setattr("sereno.reconstruct.blocks.days_per_block", lambda cells: 1)
     monkeypatch.setattr("sereno.reconstruct.blocks.CONTEXT_CELLS", 14 * 24 * 32)
     monkeypatch.setattr("sereno.filling.BLOCKS_AT_ONCE", 0)
-    write_cube(a_cube(days=40, shape=(24, 32)), "cube.zarr")
+    write_cube(a_cube(days=20, shape=(24, 32)), "cube.zarr")
     words = ["fill", "cube.zarr", "-m", "climatology", "-o", output]
     stopped = interrupt_here(*words, at="fill", beyond=0.3)
     assert stopped.code == 130
     assert "Traceback" not in stopped.err
     assert f"{store} is unfinished: run the same command again to go on" in stopped.err
     assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", store}
-    assert 0 < FilledStore.open(Path(store)).missing.size < 40
-    assert well(run(*words)).out == f"wrote {output}: 40 days by climatology\n"
+    assert 0 < FilledStore.open(Path(store)).missing.size < 20
+    assert well(run(*words)).out == f"wrote {output}: 20 days by climatology\n"
     assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", output}
 
 
