@@ -90,7 +90,7 @@ STAGES = [
     *(Run("write", shape=shape, days=8) for shape in SHAPES),
     *(Run("write", shape=SHAPES[0], days=days) for days in (24, 72)),
 ]
-RECORDS = [Run("record", "linear", days=years * 365) for years in (1, 5, 40)]
+RECORDS = [Run("record", "linear", days=years * 365) for years in (1, 5, 20, 40)]
 TRAINING = [Run("windows", shape=SHAPES[1]), Run("step", "unet"), Run("step", "convlstm")]
 SEAS = (
     ("Mediterranean, 1/24°, a year", 378 * 1305, 264_261, 365),
