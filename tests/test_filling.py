@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sereno.cli.filling import workers_of
+from sereno.cli.filling import told_of, workers_of
 from sereno.config import configure
 from sereno.cube import field_of
 from sereno.errors import InputError
@@ -270,6 +270,7 @@ def test_a_store_of_other_settings_model_or_input_is_refused(cube: xr.Dataset, m
     [
         ("out.nc", {"update": True}, "cannot be updated; give a name in .zarr or a folder"),
         ("out.zarr", {"update": True, "shard": Shard(1, 2)}, "not of shards"),
+        ("out.zarr", {"merge": True, "shard": Shard(1, 2)}, "give one of them"),
         ("out.zarr", {"shard": Shard(3, 2)}, "give I/N with I from 1 to N"),
         ("out.zarr", {"merge": True}, "nothing to merge; run the shards first"),
     ],
@@ -370,9 +371,54 @@ def test_an_update_of_daily_files_writes_just_those_that_change(
     assert min(changed) == "20190212"
     assert not list(store_of(folder).glob("analysed_sst/[0-9]*"))
     fill_to(cube, model, folder, update=True)
+    lost = sorted(folder.iterdir())[20]
+    lost.unlink()
+    assert fill_to(cube, model, folder, update=True).written == 1
+    assert lost.exists()
     written = sorted(folder.iterdir())
     with xr.open_mfdataset(written, combine="nested", concat_dim="time") as files, xr.open_zarr(whole) as other:
         xr.testing.assert_equal(files.load(), other.drop_vars("filled").load())
+
+
+def test_a_folder_that_holds_other_files_is_no_place_for_daily_ones(
+    cube: xr.Dataset, model: Model, tmp_path: Path
+) -> None:
+    other = tmp_path / "days" / "20190101-L3S.nc"
+    other.parent.mkdir()
+    other.write_bytes(b"an image")
+    with pytest.raises(InputError, match=r"days: holds 20190101-L3S\.nc, which is no analysis"):
+        fill_to(cube, model, other.parent)
+    assert list(tmp_path.rglob("*.*")) == [other]
+
+
+def test_an_update_keeps_the_water_that_was_guessed_the_first_night(
+    cube: xr.Dataset, model: Model, tmp_path: Path
+) -> None:
+    def guessed(days: int, unseen: int) -> xr.Dataset:
+        part = until(cube, days).assign_attrs(water_from="pixels ever observed")
+        water = part["water"].copy()
+        water[:, :unseen] = False
+        return part.assign(water=water)
+
+    path = tmp_path / "days"
+    fill_to(guessed(57, 5), model, path, update=True)
+    assert fill_to(guessed(DAYS, 3), model, path, update=True).written == REACH + 3
+    with xr.open_mfdataset(sorted(path.iterdir())) as analysis:
+        expected = guessed(1, 5)["water"].values
+        np.testing.assert_array_equal(analysis["mask"] == 1, np.broadcast_to(expected, (DAYS, *expected.shape)))
+    with pytest.raises(InputError, match="grid: "):  # a mask that was given is no guess
+        fill_to(guessed(DAYS, 3).assign_attrs(water_from="file mask.nc"), model, path, update=True)
+
+
+def test_an_image_that_is_gone_is_told_of(cube: xr.Dataset, model: Model, tmp_path: Path) -> None:
+    seen = np.flatnonzero(cube["sst"].notnull().any(("lat", "lon")))[-1]
+    fill_to(cube, model, tmp_path / "out.zarr")
+    gap = cube.assign(sst=field_of(cube).where(cube["time"] != cube["time"][seen]))
+    done = fill_to(gap, model, tmp_path / "out.zarr", update=True)
+    assert done.update is not None
+    assert done.update.gone == cube["time"].values[seen].astype("datetime64[D]")
+    assert not done.update.changed_images.size
+    assert told_of(done)[0] == f"no image any more: {cube['time'].values[seen]!s:.10}"
 
 
 def test_an_input_that_rolls_on_is_enough_where_it_holds_what_bears_on_the_days(

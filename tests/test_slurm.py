@@ -104,6 +104,7 @@ def test_the_example_has_the_directives_of_the_reference() -> None:
         ({"jobs": [{"run": "evaluate a -o b", "shards": 2}]}, "only fill is shared out"),
         ({"gpus": -1}, r"slurm\.gpus: .*\(got -1\)"),
         ({"time": "soon"}, "time 'soon': write it as"),
+        ({"memory": "lots"}, "memory 'lots': write it as megabytes or with a unit"),
         ({"conda": "a", "venv": "b"}, "activate one of them"),
         ({"options": ["qos"]}, "write it as --name=value"),
         ({"gpus": 1, "tasks": 2}, "2 tasks cannot share 1 graphics cards"),
@@ -132,6 +133,28 @@ def test_a_dry_run_prints_the_scripts_and_writes_nothing(tmp_path: Path) -> None
     assert done.exit_code == 0
     assert "#SBATCH --partition=short\n" in done.output
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ('run = "fill cube.zarr -m model --outptu x"', "run.toml: slurm.jobs 1: fill: No such option: --outptu"),
+        ('run = "sereno fill cube.zarr -m model"', "run.toml: slurm.jobs 1: fill: Missing option '-o' / '--output'."),
+        (
+            'run = "fit cube.zarr -m linear -o model"',
+            "run.toml: fit has its method and settings from a table [model]",
+        ),
+        ('run = "fill a -m b -o c.zarr --update"\nshards = 2', "--update does not go together with shards = 2"),
+    ],
+)
+def test_a_command_line_that_would_fail_on_the_cluster_is_refused_before(
+    tmp_path: Path, job: str, message: str
+) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(f"[slurm]\n[[slurm.jobs]]\n{job}\n")
+    done = CliRunner().invoke(app, ["submit", str(path), "--dry-run"])
+    assert isinstance(done.exception, InputError)
+    assert message in str(done.exception)
 
 
 def test_where_slurm_is_not_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

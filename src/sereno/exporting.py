@@ -48,9 +48,13 @@ def export_network(
     """
     output = Path(output)
     if output.suffix != SUFFIXES[kind]:
-        raise InputError(f"-o {output}: {kind} files end in {SUFFIXES[kind]}; rename it, or give another format")
-    if output.is_dir() or not output.resolve().parent.is_dir():
-        raise InputError(f"-o {output}: a folder, or in a folder that is not there; choose another place")
+        others = ", ".join(name for name, suffix in SUFFIXES.items() if suffix == output.suffix)
+        advice = f", or give --format {others}" if others else ""
+        raise InputError(f"-o {output}: {kind} files end in {SUFFIXES[kind]}; rename it{advice}")
+    if output.is_dir():
+        raise InputError(f"-o {output}: a folder stands there; choose another name")
+    if not output.resolve().parent.is_dir():
+        raise InputError(f"-o {output}: there is no folder {output.parent}; make it first")
     config, state, weights = _source(model)
     if config.model.method not in TRAINED_METHODS:
         raise InputError(f"{config.model.method} has no network to export; {', '.join(TRAINED_METHODS)} have")

@@ -27,9 +27,11 @@ from sereno.cube import field_name, field_of, select_period, span
 from sereno.errors import InputError
 from sereno.io.artefact import check_fits, fingerprint
 from sereno.io.filled import FilledStore, blank_analysis, checksums
+from sereno.io.level4 import Product
 from sereno.io.parallel import compute, worker_pool
+from sereno.io.read import SEEN
 from sereno.io.scheduler import compute_at
-from sereno.io.write import require_place_for_analysis, write_analysis
+from sereno.io.write import day_file, require_place_for_analysis, write_analysis
 from sereno.methods import Progress, silent
 from sereno.nets.memory import return_memory
 from sereno.networks import BareNetwork
@@ -126,6 +128,8 @@ def fill_to(
     output = Path(output)
     _require_sense(output, shard=shard, merge=merge, update=update)
     require_place_for_analysis(output)
+    if update and store_of(output).exists():
+        cube = _with_water_of(cube, FilledStore.open(store_of(output)))
     wanted = select_period(cube, days)["time"].values
     settings = _settings(cube, method, wanted, nrt=nrt, keep_observed=keep_observed, packed=packed)
     store, model = _open_or_make(cube, method, output, days, settings, nrt=nrt, merge=merge, progress=progress)
@@ -134,6 +138,8 @@ def fill_to(
         updated = update_store(store, cube, settings, reach=model.reconstructor.reach, nrt=nrt)
     else:
         store.require_settings(settings, remedy=_remedy(store, output))
+    if _is_folder(output):
+        _forget_lost(store, output, cube, product_of(cube, model, nrt=nrt, keep_observed=keep_observed))
     whole = store.days
     part = whole if shard is None else np.array_split(whole, shard.parts)[shard.number - 1]
     left = np.intersect1d(part, store.missing)
@@ -153,6 +159,24 @@ def fill_to(
     return Filled(output, whole.size, 0 if merge else left.size, model.name, finished=True, update=updated)
 
 
+def _with_water_of(cube: xr.Dataset, store: FilledStore) -> xr.Dataset:
+    """Return a cube with the water of a store on its grid, where the water was a guess from what was observed."""
+    guessed = str(cube.attrs.get("water_from", "")).startswith(SEEN)
+    if not guessed or store.water.shape != cube["water"].shape:
+        return cube
+    return cube.assign(water=(cube["water"].dims, store.water))
+
+
+def _forget_lost(store: FilledStore, folder: Path, cube: xr.Dataset, product: Product) -> None:
+    """Mark days as not done whose file is gone."""
+    days = np.setdiff1d(store.days, store.missing)
+    blank = blank_analysis(cube, days[:1])
+    lost = days[[not day_file(folder, blank, product, day).exists() for day in days]] if days.size else days
+    if lost.size:
+        store.begin()
+        store.forget(lost)
+
+
 def _is_folder(output: Path) -> bool:
     return output.suffix not in (".nc", ".zarr")
 
@@ -168,6 +192,8 @@ def _require_sense(output: Path, *, shard: Shard | None, merge: bool, update: bo
         raise InputError(f"--shard {shard.number}/{shard.parts}: give I/N with I from 1 to N")
     if update and (shard is not None or merge):
         raise InputError("--update is the work of one command, not of shards; leave out --shard and --merge")
+    if shard is not None and merge:
+        raise InputError("--shard fills a part and --merge puts all together; give one of them")
     if update and output.suffix == ".nc":
         raise InputError(f"{output}: one NetCDF file cannot be updated; give a name in .zarr or a folder")
 

@@ -30,6 +30,8 @@ class Update:
         Days whose image came after they had been filled from an empty one.
     changed_images
         Days whose image is another than they were filled from.
+    gone
+        Days that have no image any more.
     empty
         New days without an image.
     """
@@ -38,6 +40,7 @@ class Update:
     again: np.ndarray
     late: np.ndarray
     changed_images: np.ndarray
+    gone: np.ndarray
     empty: np.ndarray
 
     @property
@@ -74,12 +77,13 @@ def update_store(
     looked = had[known & ((had > np.datetime64(ended) - 2 * reach * DAY) | (done == EMPTY))]
     before = done[np.isin(had, looked)]
     now = checksums(cube, looked.astype("datetime64[ns]")) if looked.size else before
-    late, other = looked[(before == EMPTY) & (now != EMPTY)], looked[(before != EMPTY) & (now != before)]
+    late, gone = looked[(before == EMPTY) & (now != EMPTY)], looked[(before != EMPTY) & (now == EMPTY)]
+    other = looked[(before != EMPTY) & (now != EMPTY) & (now != before)]
     came = held[held > np.datetime64(ended)]
     new = held[(held > had[-1]) & (held <= last)]
-    again = _within(had[done != NOT_YET], np.concatenate([late, other, came]), reach, nrt=nrt)
+    again = _within(had[done != NOT_YET], np.concatenate([late, other, gone, came]), reach, nrt=nrt)
     empty = new[checksums(cube, new.astype("datetime64[ns]")) == EMPTY] if new.size else new
-    found = Update(new, again, late, other, empty)
+    found = Update(new, again, late, other, gone, empty)
     if found.changed:
         _require_context(again, held[0], np.datetime64(begun), reach)
         moved = {"input": f"{begun}:{max(held[-1], np.datetime64(ended))}", "days": f"{had[0]}:{max(last, had[-1])}"}

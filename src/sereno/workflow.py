@@ -188,7 +188,7 @@ def model_for(
     needed, name = config.model.window, config.model.method
     if known.sizes["time"] < needed:
         raise InputError(
-            f"near real time: {name} would be fitted on the {known.sizes['time']} days up to {span(known)[-10:]}, "
+            f"near real time: {name} would be fitted on the days up to {span(known)[-10:]}, "
             f"too few to tell its uncertainty; {_later(cube, needed)} or give a fitted model"
         )
     return resolve(known, method, progress=progress)

@@ -37,6 +37,8 @@ def _common(
 
 def main() -> None:
     """Run the command line: exit 0 on success, 2 on an error of usage or input, 75 if it made way, 130 on Ctrl-C."""
+    # When reading fails, zarr's other reads are given up, and asyncio would print their tracebacks after the error.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         app(standalone_mode=True)
@@ -54,5 +56,5 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as leaving:
         if isinstance(leaving, SystemExit) and leaving.code != 130:  # typer turns Ctrl-C into an exit with 130
             raise
-        typer.secho("interrupted; nothing half written was left", err=True)
+        typer.secho("interrupted", err=True)
         sys.exit(130)

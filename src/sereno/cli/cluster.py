@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sereno.cli.options import app
+from sereno.errors import InputError
 from sereno.methods import TRAINED_METHODS
 
 
@@ -36,8 +37,12 @@ def submit(
     values = read_config(run)
     told = {"partition": partition, "gpus": gpus, "nodes": nodes, "time": time, "account": account}
     slurm = parse_slurm(values, origin=str(run), told=told)
+    for place, job in enumerate(slurm.jobs, 1):
+        _require_options(job.words, slurm.of(job).shards, origin=f"{run}: slurm.jobs {place}")
     trains = False
     if any(job.verb == "fit" for job in slurm.jobs):
+        if "model" not in values:
+            raise InputError(f"{run}: fit has its method and settings from a table [model]; add one with method = …")
         trains = parse_config(values, origin=str(run)).model.method in TRAINED_METHODS
     made = scripts(slurm, Place(run.resolve(), Path.cwd(), folder), trains=trains)
     if dry_run:
@@ -47,3 +52,18 @@ def submit(
     for name, number, _ in queue.submit(made, folder):
         typer.echo(f"submitted {name} as job {number}")
     typer.echo(f"scripts and logs are in {folder}; sereno submit {run} --status tells how far they are")
+
+
+def _require_options(words: list[str], shards: int, *, origin: str) -> None:
+    """Refuse a command line of a job that would fail on the cluster by its options."""
+    verb, *rest = words
+    given = {word.partition("=")[0] for word in rest}
+    if shards > 1 and (beside := sorted(given & {"--update", "--merge", "--shard"})):
+        raise InputError(f"{origin}: {beside[0]} does not go together with shards = {shards}; leave one of them out")
+    command = typer.main.get_command(app)
+    try:
+        command.commands[verb].make_context(verb, rest)  # type: ignore[attr-defined]
+    except Exception as error:  # typer keeps its own copy of click from version to version, so not by its type
+        if not hasattr(error, "format_message"):
+            raise
+        raise InputError(f"{origin}: {verb}: {error.format_message()}") from None

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from sereno.cli.options import app
+from sereno.errors import InputError
+from sereno.methods import TRAINED_METHODS
 
 
 class Format(Enum):
@@ -31,5 +33,7 @@ def export(
     from sereno.exporting import export_network
     from sereno.workflow import load
 
+    if model is not None and str(model) in TRAINED_METHODS and not model.exists():
+        raise InputError(f"{model}: give the folder of a model, or leave it out for the network of the package")
     difference = export_network(None if model is None else load(model), output, kind=kind.value)
     typer.echo(f"wrote {output}: differs from PyTorch by {difference:.1e} at most")

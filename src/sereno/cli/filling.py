@@ -45,18 +45,19 @@ def told_of(done: Filled) -> list[str]:
 
 def _of_days(done: Filled, update: Update) -> str:
     if not done.written:
-        return f"nothing to do: {done.path} has all days of the input"
+        return f"nothing to do: {done.path} has all days"
     again = f", {update.again.size} of them again" if update.again.size else ""
     return f"wrote {done.path}: {done.written} days by {done.method}{again}"
 
 
 def _of_update(update: Update) -> list[str]:
     kinds = {
-        "late": (update.late, "have an image now, which came late"),
-        "changed": (update.changed_images, "have another image than before"),
-        "empty": (update.empty, "have no image yet"),
+        "an image that came late": update.late,
+        "another image than before": update.changed_images,
+        "no image any more": update.gone,
+        "no image yet": update.empty,
     }
-    return [f"{_listed(days)}: {what}" for days, what in kinds.values() if days.size]
+    return [f"{what}: {_listed(days)}" for what, days in kinds.items() if days.size]
 
 
 def _listed(days: np.ndarray) -> str:

@@ -82,6 +82,8 @@ class FilledStore(GrowingStore):
                 content = np.frombuffer(file.read_bytes(), np.uint8)
                 chunks = (min(_MODEL_BYTES, content.size),)
                 new_array(kept, file.name, content.shape, "uint8", ("byte",), {}, chunks=chunks)[:] = content
+            masks: Any = group["mask"]
+            masks[0] = np.where(blank["water"].values, 1, 2)  # to be known before a day is filled
             group.attrs.update(books(settings, cls))
             zarr.consolidate_metadata(temporary, zarr_format=2)
         return cls.open(path)
@@ -90,6 +92,11 @@ class FilledStore(GrowingStore):
     def days(self) -> np.ndarray:
         """All days, datetime64[D]."""
         return np.asarray(_EPOCH + np.asarray(self.array("time")[:]).astype(int) // _DAY_SECONDS)
+
+    @property
+    def water(self) -> np.ndarray:
+        """The cells that are water, bool (lat, lon)."""
+        return np.asarray(self.array("mask")[0] == 1)
 
     @property
     def checksums(self) -> np.ndarray:
@@ -119,6 +126,11 @@ class FilledStore(GrowingStore):
     def mark(self, days: np.ndarray, checksums: np.ndarray) -> None:
         """Write of consecutive days that they are done, and from which images."""
         self.array("filled")[self._places(days)] = checksums
+
+    def forget(self, days: np.ndarray) -> None:
+        """Mark days as not done."""
+        for day in days:
+            self.mark(day[None], np.array([NOT_YET]))
 
     def fill_again(self, settings: Mapping[str, Any], days: np.ndarray, *, last: np.datetime64) -> None:
         """Take over new settings, reach to a day, and mark days as not done; a killed call is made good by `recover`.

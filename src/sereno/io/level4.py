@@ -257,7 +257,7 @@ def _global_attributes(analysis: xr.Dataset, product: Product) -> dict[str, Any]
         "keywords": f"EARTH SCIENCE > OCEANS{' > OCEAN TEMPERATURE > SEA SURFACE TEMPERATURE' if is_sst else ''}",
         "keywords_vocabulary": "NASA Global Change Master Directory (GCMD) Science Keywords",
         "naming_authority": "sereno",
-        "id": identifier(analysis, product),
+        "id": identifier(analysis, product, analysis["time"].values[0]),
         "source": "Level-3 satellite observations",
         "product_version": "1.0",
         "license": "The terms of the input product hold for what is derived from it.",
@@ -290,12 +290,12 @@ def _global_attributes(analysis: xr.Dataset, product: Product) -> dict[str, Any]
     return {**defaults, **product.attributes, **record}
 
 
-def identifier(analysis: xr.Dataset, product: Product) -> str:
+def identifier(analysis: xr.Dataset, product: Product, day: np.datetime64) -> str:
     """Name a product after the manner of GDS 2.1: first day, centre, level, kind of SST, method, versions."""
-    day = pd.Timestamp(analysis["time"].values[0]).strftime("%Y%m%d000000")
+    first = pd.Timestamp(day).strftime("%Y%m%d000000")
     if _is_sst(analysis):
-        return f"{day}-SERENO-L4_GHRSST-{SST_TYPES[product.sst_type][1]}-{product.method}-v02.1-fv01.0"
-    return f"{day}-SERENO-L4-{_field_name(analysis)}-{product.method}-fv01.0"
+        return f"{first}-SERENO-L4_GHRSST-{SST_TYPES[product.sst_type][1]}-{product.method}-v02.1-fv01.0"
+    return f"{first}-SERENO-L4-{_field_name(analysis)}-{product.method}-fv01.0"
 
 
 def _extent(analysis: xr.Dataset) -> dict[str, Any]:

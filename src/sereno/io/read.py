@@ -20,6 +20,8 @@ from sereno.io.static import read_water
 
 PLAUSIBLE = (270.0, 309.5)
 """Bounds, in kelvin, within which the median of an image of sea surface temperature must lie."""
+SEEN = "pixels ever observed"
+"""Where water comes from that no mask tells of."""
 _LOOKS = 8
 _SEEN_OFTEN = 20
 
@@ -136,7 +138,7 @@ def water_of(
     if mask is not None:
         return mask, "mask of the input", []
     seen = count_seen()
-    mask, origin = seen > 0, "pixels ever observed"
+    mask, origin = seen > 0, SEEN
     if np.median(seen[seen > 0]) < _SEEN_OFTEN:
         mask, origin = mask | ~land_mask(first.lat, first.lon), f"{origin}, and the sea of the shipped coast"
     return mask, origin, [f"no mask in the input: water is {origin}; give one with --water to be sure"]

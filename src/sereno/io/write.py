@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from sereno.errors import InputError
@@ -69,6 +70,14 @@ def require_place_for_analysis(path: Path) -> None:
         raise InputError(f"{path}: write to a name in .nc or .zarr, or to a folder for daily files")
     else:
         refuse_folder(path)
+        foreign = sorted(file.name for file in path.glob("*.nc") if "-SERENO-L4" not in file.name)
+        if foreign:
+            raise InputError(f"{path}: holds {foreign[0]}, which is no analysis; choose a folder of its own")
+
+
+def day_file(folder: Path, analysis: xr.Dataset, product: Product, day: np.datetime64 | None = None) -> Path:
+    """Return where a day of an analysis, its first unless told otherwise, has its file."""
+    return folder / f"{identifier(analysis, product, analysis['time'].values[0] if day is None else day)}.nc"
 
 
 def _write_days(analysis: xr.Dataset, folder: Path, product: Product, packed: bool, progress: Progress) -> list[Path]:
@@ -83,6 +92,6 @@ def _write_days(analysis: xr.Dataset, folder: Path, product: Product, packed: bo
         for position in range(days.sizes["time"]):
             day = days.isel(time=[position])
             dataset, encoding = level4(day, product, packed)
-            paths.append(write_dataset(dataset, folder / f"{identifier(day, product)}.nc", encoding=encoding))
+            paths.append(write_dataset(dataset, day_file(folder, day, product), encoding=encoding))
         progress("write", len(paths) / total)
     return paths

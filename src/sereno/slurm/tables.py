@@ -16,6 +16,7 @@ from sereno.errors import InputError
 _STRICT = ConfigDict(extra="forbid")
 VERBS = ("prepare", "climatology", "describe", "tiles", "fit", "fill", "evaluate")
 """What a job may run."""
+_MEMORY = re.compile(r"\d+[KMGT]?")
 _TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
 
 
@@ -24,7 +25,7 @@ class Job:
     """One command line of sereno, and where it needs other resources than the rest."""
 
     run: str
-    """The command line, less the word sereno: ``fit cube.zarr -o model``."""
+    """The command line, with or without the word sereno: ``fit cube.zarr -o model``."""
     partition: str | None = None
     gpus: int | None = Field(default=None, ge=0)
     nodes: int | None = Field(default=None, ge=1)
@@ -36,7 +37,7 @@ class Job:
 
     def __post_init__(self) -> None:
         """Refuse what is no verb, and times that SLURM would not read."""
-        _check_time(self.time)
+        _check_amounts(self.time, self.memory)
         if self.verb not in VERBS:
             raise ValueError(f"run must begin with one of {', '.join(VERBS)}, such as 'fit cube.zarr -o model'")
         if self.shards is not None and self.verb != "fill":
@@ -46,9 +47,10 @@ class Job:
     def words(self) -> list[str]:
         """The words of the command line."""
         try:
-            return shlex.split(self.run)
+            words = shlex.split(self.run)
         except ValueError as error:
             raise ValueError(f"run cannot be read as a command line ({error})") from None
+        return words[1:] if words[:1] == ["sereno"] else words
 
     @property
     def verb(self) -> str:
@@ -93,7 +95,7 @@ class SlurmConfig:
 
     def __post_init__(self) -> None:
         """Refuse two environments, and times that SLURM would not read."""
-        _check_time(self.time)
+        _check_amounts(self.time, self.memory)
         if self.conda is not None and self.venv is not None:
             raise ValueError("conda and venv: activate one of them")
         for option in self.options:
@@ -145,9 +147,11 @@ def parse_slurm(values: dict[str, Any], *, origin: str, told: dict[str, Any]) ->
     return config
 
 
-def _check_time(text: str | None) -> None:
-    if text is not None and not _TIME.fullmatch(text):
-        raise ValueError(f"time {text!r}: write it as minutes, hours:minutes:seconds or days-hours")
+def _check_amounts(time: str | None, memory: str | None) -> None:
+    if time is not None and not _TIME.fullmatch(time):
+        raise ValueError(f"time {time!r}: write it as minutes, hours:minutes:seconds or days-hours")
+    if memory is not None and not _MEMORY.fullmatch(memory):
+        raise ValueError(f"memory {memory!r}: write it as megabytes or with a unit, such as 64G")
 
 
 def _fault(error: dict[str, Any]) -> str:
