@@ -373,6 +373,8 @@ def test_an_update_of_daily_files_writes_just_those_that_change(
     fill_to(cube, model, folder, update=True)
     lost = sorted(folder.iterdir())[20]
     lost.unlink()
+    with pytest.raises(InputError, match="2019-01-21 must be filled again, on which images from 2019-01-06 on bear"):
+        fill_to(cube.isel(time=slice(20, None)), model, folder, update=True)
     assert fill_to(cube, model, folder, update=True).written == 1
     assert lost.exists()
     written = sorted(folder.iterdir())

@@ -1,31 +1,66 @@
+import ctypes
 import subprocess
 import sys
 
 import pytest
 
 PROGRAM = """
+import ctypes
 import numpy as np
 from pathlib import Path
-from sereno.nets.memory import return_memory
+from sereno.nets.memory import return_memory, trim_memory
+
+NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks used free top"  # of malloc.h
+
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in NAMES.split()]
+
+library = ctypes.CDLL(None)
+library.mallinfo2.restype = Info
+
+def free():
+    return library.mallinfo2().free / 2**20
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+
+def make(megabytes):
+    blocks = [(np.ones(megabytes * 2**17), np.ones(2**14)) for _ in range(64 // megabytes)]
+    return [small for _, small in blocks]  # kept, so that the large ones are not at the end of the heap
 
 if {returned}:
     return_memory()
 first = np.ones(2**21)
 del first  # from now on blocks as large as this one are kept, if not told otherwise
-before = resident()
-blocks = [(np.ones(2**20), np.ones(2**14)) for _ in range(8)]
-kept = [small for _, small in blocks]  # so that the large ones are not at the end of the heap
-del blocks
-print(resident() - before)
+had, before = free(), resident()
+kept = make({megabytes})
+left = free() - had
+trim_memory()
+print(left, resident() - before)
 """
 
+needs_glibc = pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallinfo2"),
+    reason="the C library of Linux is looked at",
+)
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux alone is told")
+
+def run(*, returned: bool, megabytes: int) -> tuple[float, float]:
+    """Return the free MiB that the C library holds, and by how much the process has grown once they are trimmed."""
+    program = PROGRAM.replace("{returned}", str(returned)).replace("{megabytes}", str(megabytes))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    free, grown = map(float, done.stdout.split())
+    return free, grown
+
+
+@needs_glibc
 @pytest.mark.parametrize(("returned", "least", "most"), [(True, -8, 8), (False, 32, 80)])
 def test_large_blocks_are_given_back_as_they_are_freed(returned: bool, least: float, most: float) -> None:
-    program = PROGRAM.format(returned=returned)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert least <= float(done.stdout) <= most
+    assert least <= run(returned=returned, megabytes=8)[0] <= most
+
+
+@needs_glibc
+def test_smaller_blocks_are_given_back_when_asked() -> None:
+    free, grown = run(returned=True, megabytes=1)
+    assert free > 32
+    assert grown < 16  # eight of them are the small blocks that are kept

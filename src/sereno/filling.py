@@ -27,16 +27,14 @@ from sereno.cube import field_name, field_of, select_period, span
 from sereno.errors import InputError
 from sereno.io.artefact import check_fits, fingerprint
 from sereno.io.filled import FilledStore, blank_analysis, checksums
-from sereno.io.level4 import Product
 from sereno.io.parallel import compute, worker_pool
-from sereno.io.read import SEEN
 from sereno.io.scheduler import compute_at
-from sereno.io.write import day_file, require_place_for_analysis, write_analysis
+from sereno.io.write import require_place_for_analysis, write_analysis
 from sereno.methods import Progress, silent
-from sereno.nets.memory import return_memory
+from sereno.nets.memory import return_memory, trim_memory
 from sereno.networks import BareNetwork
 from sereno.reconstruct.blocks import CONTEXT_CELLS
-from sereno.updating import Update, update_store
+from sereno.updating import Update, require_context, update_store, with_water_of
 from sereno.workflow import Model, fill_days, load, model_for, product_of, save, settings_of
 
 BLOCKS_AT_ONCE = 4
@@ -129,7 +127,7 @@ def fill_to(
     _require_sense(output, shard=shard, merge=merge, update=update)
     require_place_for_analysis(output)
     if update and store_of(output).exists():
-        cube = _with_water_of(cube, FilledStore.open(store_of(output)))
+        cube = with_water_of(cube, FilledStore.open(store_of(output)))
     wanted = select_period(cube, days)["time"].values
     settings = _settings(cube, method, wanted, nrt=nrt, keep_observed=keep_observed, packed=packed)
     store, model = _open_or_make(cube, method, output, days, settings, nrt=nrt, merge=merge, progress=progress)
@@ -139,10 +137,13 @@ def fill_to(
     else:
         store.require_settings(settings, remedy=_remedy(store, output))
     if _is_folder(output):
-        _forget_lost(store, output, cube, product_of(cube, model, nrt=nrt, keep_observed=keep_observed))
+        store.forget_lost(output, cube, product_of(cube, model, nrt=nrt, keep_observed=keep_observed))
     whole = store.days
     part = whole if shard is None else np.array_split(whole, shard.parts)[shard.number - 1]
     left = np.intersect1d(part, store.missing)
+    if update:  # files that were lost may be older than what the input holds by now
+        begun = np.datetime64(store.settings["input"].split(":")[0])
+        require_context(left, cube["time"].values[0].astype("datetime64[D]"), begun, model.reconstructor.reach)
     job = _Job(
         cube, store.path.resolve(), output.resolve(), left, nrt=nrt, keep_observed=keep_observed, packed=packed
     )
@@ -157,24 +158,6 @@ def fill_to(
         )
     _finish(store, job, model, updated, keep=update, progress=progress)
     return Filled(output, whole.size, 0 if merge else left.size, model.name, finished=True, update=updated)
-
-
-def _with_water_of(cube: xr.Dataset, store: FilledStore) -> xr.Dataset:
-    """Return a cube with the water of a store on its grid, where the water was a guess from what was observed."""
-    guessed = str(cube.attrs.get("water_from", "")).startswith(SEEN)
-    if not guessed or store.water.shape != cube["water"].shape:
-        return cube
-    return cube.assign(water=(cube["water"].dims, store.water))
-
-
-def _forget_lost(store: FilledStore, folder: Path, cube: xr.Dataset, product: Product) -> None:
-    """Mark days as not done whose file is gone."""
-    days = np.setdiff1d(store.days, store.missing)
-    blank = blank_analysis(cube, days[:1])
-    lost = days[[not day_file(folder, blank, product, day).exists() for day in days]] if days.size else days
-    if lost.size:
-        store.begin()
-        store.forget(lost)
 
 
 def _is_folder(output: Path) -> bool:
@@ -346,7 +329,10 @@ def _fill_here(job: _Job, done: Callable[[int], None] = lambda filled: None, mod
                 else:
                     store.write(run, product, packed=job.packed)
                 store.mark(days, checksums(job.cube, days))
-            return int(part.sizes["time"])
+            filled = int(part.sizes["time"])
+            del part, run
+            trim_memory()
+            return filled
 
         edges = np.cumsum([0, *analysis.chunksizes["time"]]).tolist()
         blocks = [slice(*pair) for pair in pairwise(edges)]

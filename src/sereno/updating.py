@@ -10,6 +10,7 @@ import xarray as xr
 
 from sereno.errors import InputError
 from sereno.io.filled import EMPTY, NOT_YET, FilledStore, checksums
+from sereno.io.read import SEEN
 
 MOVING = frozenset({"input", "days", "checksums"})
 """Settings that an update may change."""
@@ -85,10 +86,18 @@ def update_store(
     empty = new[checksums(cube, new.astype("datetime64[ns]")) == EMPTY] if new.size else new
     found = Update(new, again, late, other, gone, empty)
     if found.changed:
-        _require_context(again, held[0], np.datetime64(begun), reach)
+        require_context(again, held[0], np.datetime64(begun), reach)
         moved = {"input": f"{begun}:{max(held[-1], np.datetime64(ended))}", "days": f"{had[0]}:{max(last, had[-1])}"}
         store.fill_again({**settings, **moved}, again, last=max(last, had[-1]))
     return found
+
+
+def with_water_of(cube: xr.Dataset, store: FilledStore) -> xr.Dataset:
+    """Return a cube with the water of a store on its grid, where the water was a guess from what was observed."""
+    guessed = str(cube.attrs.get("water_from", "")).startswith(SEEN)
+    if not guessed or store.water.shape != cube["water"].shape:
+        return cube
+    return cube.assign(water=(cube["water"].dims, store.water))
 
 
 def _within(days: np.ndarray, images: np.ndarray, reach: int, *, nrt: bool) -> np.ndarray:
@@ -105,7 +114,7 @@ def _require_forward(store: FilledStore, first: np.datetime64, begun: np.datetim
         )
 
 
-def _require_context(again: np.ndarray, held: np.datetime64, begun: np.datetime64, reach: int) -> None:
+def require_context(again: np.ndarray, held: np.datetime64, begun: np.datetime64, reach: int) -> None:
     """Refuse an input that begins later than what bears on a day, unless it began there all along."""
     if again.size and held > max(begun, again[0] - reach * DAY):
         raise InputError(

@@ -22,6 +22,7 @@ from sereno.cube import DIMS, days_per_block, field_name, field_of
 from sereno.io.atomic import CHUNK_SIDE, first_come
 from sereno.io.growing import LONG, GrowingStore, books, new_array
 from sereno.io.level4 import Product, level4
+from sereno.io.write import day_file
 
 NOT_YET, EMPTY = -1, 0
 """Values of `filled` that are no checksum of an image: the day is not done; it was done from an empty image."""
@@ -127,9 +128,14 @@ class FilledStore(GrowingStore):
         """Write of consecutive days that they are done, and from which images."""
         self.array("filled")[self._places(days)] = checksums
 
-    def forget(self, days: np.ndarray) -> None:
-        """Mark days as not done."""
-        for day in days:
+    def forget_lost(self, folder: Path, cube: xr.Dataset, product: Product) -> None:
+        """Mark days as not done whose daily file is gone."""
+        days = np.setdiff1d(self.days, self.missing)
+        blank = blank_analysis(cube, days[:1])
+        lost = [day for day in days if not day_file(folder, blank, product, day).exists()]
+        if lost:
+            self.begin()
+        for day in lost:
             self.mark(day[None], np.array([NOT_YET]))
 
     def fill_again(self, settings: Mapping[str, Any], days: np.ndarray, *, last: np.datetime64) -> None:

@@ -38,6 +38,17 @@ def return_memory() -> None:
         _set(library, {_MMAP_THRESHOLD: _LARGE})
 
 
+def trim_memory() -> None:
+    """Give back all memory that is free, of all pools, unless a network is at work; on other systems do nothing.
+
+    Blocks below the size that is given back at once leave holes in the pools, which add up from day to day.
+    """
+    library = _library()
+    with _users.lock:
+        if library is not None and _users.count == 0:
+            library.malloc_trim(0)
+
+
 @contextmanager
 def kept_memory() -> Iterator[None]:
     """Keep freed memory, up to 2 GiB of it, until the last user leaves; on other systems do nothing."""
