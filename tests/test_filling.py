@@ -373,7 +373,7 @@ def test_an_update_of_daily_files_writes_just_those_that_change(
     fill_to(cube, model, folder, update=True)
     lost = sorted(folder.iterdir())[20]
     lost.unlink()
-    with pytest.raises(InputError, match="2019-01-21 must be filled again, on which images from 2019-01-06 on bear"):
+    with pytest.raises(InputError, match="2019-01-21 must be filled, on which images from 2019-01-06 on bear"):
         fill_to(cube.isel(time=slice(20, None)), model, folder, update=True)
     assert fill_to(cube, model, folder, update=True).written == 1
     assert lost.exists()
@@ -428,7 +428,7 @@ def test_an_input_that_rolls_on_is_enough_where_it_holds_what_bears_on_the_days(
 ) -> None:
     path = tmp_path / "out.zarr"
     fill_to(until(cube, 58), model, path)
-    with pytest.raises(InputError, match="2019-02-13 must be filled again, on which images from 2019-01-29 on bear"):
+    with pytest.raises(InputError, match="2019-02-13 must be filled, on which images from 2019-01-29 on bear"):
         fill_to(cube.isel(time=slice(30, None)), model, path, update=True)
     fill_to(cube.isel(time=slice(58 - 2 * REACH, None)), model, path, update=True)
     assert maps(path) == maps(whole)

@@ -118,6 +118,6 @@ def require_context(again: np.ndarray, held: np.datetime64, begun: np.datetime64
     """Refuse an input that begins later than what bears on a day, unless it began there all along."""
     if again.size and held > max(begun, again[0] - reach * DAY):
         raise InputError(
-            f"{again[0]} must be filled again, on which images from {again[0] - reach * DAY} on bear, but the input "
+            f"{again[0]} must be filled, on which images from {again[0] - reach * DAY} on bear, but the input "
             f"begins with {held}; give the files before it as well"
         )
