@@ -497,7 +497,7 @@ def test_whoever_may_read_the_model_may_read_its_weights(model: Model, tmp_path:
 def test_near_real_time_does_not_fit_a_method_on_a_handful_of_days(sea: xr.Dataset) -> None:
     window = configure("interpolation").model.window
     first = str(sea["time"].values[window - 1])[:10]
-    with pytest.raises(InputError, match=rf"1 days up to .*fill days from {first} on, or give a fitted model"):
+    with pytest.raises(InputError, match=rf"the days up to .*fill days from {first} on, or give a fitted model"):
         sereno.fill(sea, "interpolation", nrt=True)
     with pytest.raises(InputError, match=f"give {window} days of input, or give a fitted model"):
         sereno.fill(sea.isel(time=slice(0, 3)), "interpolation", nrt=True)
