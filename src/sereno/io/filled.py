@@ -133,7 +133,7 @@ class FilledStore(GrowingStore):
         days = np.setdiff1d(self.days, self.missing)
         blank = blank_analysis(cube, days[:1])
         lost = [day for day in days if not day_file(folder, blank, product, day).exists()]
-        if lost:
+        if lost and not self.unfinished:  # while shards are at work it is, and beginning anew would disturb them
             self.begin()
         for day in lost:
             self.mark(day[None], np.array([NOT_YET]))

@@ -75,9 +75,9 @@ def require_place_for_analysis(path: Path) -> None:
             raise InputError(f"{path}: holds {foreign[0]}, which is no analysis; choose a folder of its own")
 
 
-def day_file(folder: Path, analysis: xr.Dataset, product: Product, day: np.datetime64 | None = None) -> Path:
-    """Return where a day of an analysis, its first unless told otherwise, has its file."""
-    return folder / f"{identifier(analysis, product, analysis['time'].values[0] if day is None else day)}.nc"
+def day_file(folder: Path, analysis: xr.Dataset, product: Product, day: np.datetime64) -> Path:
+    """Return where a day of an analysis has its file."""
+    return folder / f"{identifier(analysis, product, day)}.nc"
 
 
 def _write_days(analysis: xr.Dataset, folder: Path, product: Product, packed: bool, progress: Progress) -> list[Path]:
@@ -92,6 +92,8 @@ def _write_days(analysis: xr.Dataset, folder: Path, product: Product, packed: bo
         for position in range(days.sizes["time"]):
             day = days.isel(time=[position])
             dataset, encoding = level4(day, product, packed)
-            paths.append(write_dataset(dataset, day_file(folder, day, product), encoding=encoding))
+            paths.append(
+                write_dataset(dataset, day_file(folder, day, product, day["time"].values[0]), encoding=encoding)
+            )
         progress("write", len(paths) / total)
     return paths
