@@ -18,7 +18,8 @@ from sereno.cube import make_cube
 from sereno.errors import InputError, PausedError
 from sereno.features import encode, normalise
 from sereno.nets.thesis import ThesisNetwork
-from sereno.training import TrainedNetwork, train
+from sereno.trained import TrainedNetwork
+from sereno.training import train
 
 SMALL = ConvLSTM(
     window=5,

@@ -12,10 +12,9 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,28 +35,8 @@ from sereno.logbook import Logbook, is_over, state_in
 from sereno.methods import Progress, silent
 from sereno.nets.memory import kept_memory
 from sereno.nets.precision import arithmetic
-from sereno.windows import Encoded, Samples, Windows, windows_for
-
-
-class TrainedNetwork(NamedTuple):
-    """What training leaves behind.
-
-    Attributes
-    ----------
-    weights
-        The weights with the least validation loss.
-    scale
-        Standard deviation of the training anomalies; the network's inputs are divided by it.
-    history
-        ``epoch``, ``train_loss`` and ``valid_loss`` of each epoch, losses in units of `scale` squared.
-    validation
-        The windows of the cube that the validation loss was taken on, if it was a cube.
-    """
-
-    weights: dict[str, Tensor]
-    scale: float
-    history: list[dict[str, float]]
-    validation: Windows | None = None
+from sereno.trained import TrainedNetwork, lasting_settings
+from sereno.windows import Encoded, Samples, windows_for
 
 
 def train(
@@ -253,13 +232,6 @@ def _fit(trainer: Trainer, fitting: _Fitting, data: Data, checkpoint: Path | Non
         # Lightning turns Ctrl-C into an exit and leaves the signal ignored.
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
-
-
-def lasting_settings(config: ConvLSTM | UNet) -> dict[str, Any]:
-    """Return the configuration less what a training may change when it is resumed; the batch of all tasks."""
-    free = ("max_epochs", "patience", "recompute", "engine")
-    told = {key: value for key, value in asdict(config).items() if key not in free}
-    return told | {"batch_size": config.batch_size * tasks.count()}
 
 
 def _check_same_training(held: dict[str, Any], config: ConvLSTM | UNet, scale: float, *, origin: Path) -> None:

@@ -17,7 +17,7 @@ DATA, BENCH = SHARED / "data", SHARED / "bench"
 if not (DATA.is_dir() and BENCH.is_dir()):
     pytest.skip(f"the real data are not in {SHARED}", allow_module_level=True)
 
-DRAWS = 6
+DRAWS = 3
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from sereno.nets.thesis import CHANNELS, ThesisNetwork
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
 from sereno.tiling import Tile, blend, plan
-from sereno.training import TrainedNetwork, train, train_on
+from sereno.trained import TrainedNetwork
 from sereno.windows import Drawn, Samples, Windows
 
 CALIBRATION_WINDOWS = 64
@@ -91,6 +91,8 @@ class ConvLSTMReconstructor:
             If the record is too short or too empty to train and validate on.
         """
         if trained is None:
+            from sereno.training import train  # with Lightning, for which whoever fills need not wait
+
             learned = train(
                 cube,
                 config,
@@ -129,6 +131,8 @@ class ConvLSTMReconstructor:
         State
             The weights, and ``scale`` and ``history`` of the training: what `fit` takes as `trained`.
         """
+        from sereno.training import train_on  # with Lightning, as above
+
         learned = train_on(training, validation, config, scale=scale, **settings)
         return State({"scale": scale, "history": learned.history}, _tensors(learned.weights))
 

@@ -19,7 +19,7 @@ from sereno.config import UNet
 from sereno.errors import InputError
 from sereno.features import Archive
 from sereno.reconstruct.unet.guess import FirstGuess
-from sereno.training import lasting_settings
+from sereno.trained import lasting_settings
 from sereno.windows import Sample
 
 _GUESS = "guess.json"

@@ -20,7 +20,6 @@ from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.pool import Pool, pool
-from sereno.training import train_on
 from sereno.windows import Drawn, Sample, windows_of_epoch
 
 WEIGHTS = "unet.safetensors"
@@ -60,6 +59,8 @@ def train_members(
     progress: Progress,
 ) -> tuple[list[dict[str, Tensor]], list[dict[str, float]]]:
     """Train the members, each on windows of its own."""
+    from sereno.training import train_on  # with Lightning, for which whoever fills need not wait
+
     region, archives = Region.of(cube), split(cube, config, valid=valid)
     make = partial(pool, guess=guess, region=region, past_fraction=config.past_fraction)
     validating = Drawn(archives[1], config, seed, config.validation_windows, fixed=True)
