@@ -20,11 +20,11 @@ pytestmark = pytest.mark.usefixtures("few_samples")
 CORRECTOR: dict[str, Any] = {
     "weights": "fresh",
     "tuning_steps": 2,
-    "widths": [8, 16],
-    "windows_kept": 16,
-    "validation_windows": 6,
+    "widths": [4, 8],
+    "windows_kept": 8,
+    "validation_windows": 4,
     "batch_size": 4,
-    "steps_per_epoch": 4,
+    "steps_per_epoch": 2,
     "max_epochs": 2,
     "precision": "float32",
 }
@@ -39,9 +39,9 @@ SMALL: dict[str, dict[str, Any]] = {
         "kernel": 3,
         "head": 8,
         "halo": 4,
-        "steps_per_epoch": 6,
+        "steps_per_epoch": 4,
         "max_epochs": 2,
-        "validation_windows": 6,
+        "validation_windows": 4,
         "precision": "float32",
     },
     "unet": CORRECTOR | {"members": 2},
@@ -52,7 +52,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 def config_of(method: str) -> RunConfig:
     model = {"method": method, "window": 7} | SMALL.get(method, {})
-    return parse_config({"model": model, "calibration_days": 12, "seed": 3})
+    return parse_config({"model": model, "calibration_days": 8, "seed": 3})
 
 
 @pytest.fixture(scope="module")

@@ -279,13 +279,12 @@ def test_an_observation_of_a_large_stated_error_counts_for_less() -> None:
 
     def moved(extra: dict[str, np.ndarray]) -> float:
         config = parse_config({"model": {"method": "oi", "covariance": "exponential", "parameters": "paper"}})
-        maps = []
-        for values in (sst, np.where(wrong, np.float32(294), sst)):
-            cube = make_cube(values, time=time, lat=lat, lon=lon, water=np.ones((12, 12), bool), extra=extra)
-            model = sereno.fit(
-                make_cube(sst, time=time, lat=lat, lon=lon, water=np.ones((12, 12), bool), extra=extra), config
-            )
-            maps.append(sereno.fill(cube, model, days=str(time[20]))["mean"].values)
+        right, spoilt = (
+            make_cube(values, time=time, lat=lat, lon=lon, water=np.ones((12, 12), bool), extra=extra)
+            for values in (sst, np.where(wrong, np.float32(294), sst))
+        )
+        model = sereno.fit(right, config)
+        maps = [sereno.fill(cube, model, days=str(time[20]))["mean"].values for cube in (right, spoilt)]
         return float(np.abs(maps[1] - maps[0]).max())
 
     assert moved({"sst_error": error}) < 0.05 * moved({})
@@ -339,7 +338,8 @@ def test_tuning_finds_the_covariance_that_made_the_field() -> None:
 def test_a_given_noise_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sereno.reconstruct.oi.method.TUNING_TARGETS", (200,))
     sea = tiny_sea()
-    model = sereno.fit(sea, parse_config({"model": {"method": "oi", "noise": 0.33, "covariance": "matern"}}))
+    method = {"method": "oi", "noise": 0.33, "covariance": "matern", "observations": 24}
+    model = sereno.fit(sea, parse_config({"model": method, "calibration_days": 8}))
     assert model.reconstructor.inner.covariance.noise == pytest.approx(0.33)  # type: ignore[attr-defined]
 
 

@@ -83,7 +83,7 @@ def fit(
     >>> import sereno
     >>> from sereno.synthetic import TwinSeaConfig, twin_sea
     >>> cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
-    >>> model = sereno.fit(cube, "interpolation")
+    >>> model = sereno.fit(cube, "linear")
     >>> analysis = sereno.fill(cube, model, days="2019-01-20")
     >>> bool(analysis["mean"].where(cube["water"], 0).notnull().all())
     True

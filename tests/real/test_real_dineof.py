@@ -17,7 +17,7 @@ DATA, BENCH = SHARED / "data", SHARED / "bench"
 if not (DATA.is_dir() and BENCH.is_dir()):
     pytest.skip(f"the real data are not in {SHARED}", allow_module_level=True)
 
-DRAWS = 3
+DRAWS = 6
 
 
 @pytest.fixture(scope="module")
