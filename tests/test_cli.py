@@ -139,6 +139,16 @@ def test_help_answers_without_importing_anything_heavy() -> None:
         assert f" {verb} " in done.stdout
 
 
+def test_to_fill_needs_nothing_that_only_training_does() -> None:
+    code = (
+        "import sys, sereno.filling; from sereno.methods import METHODS, method_class\n"
+        "[method_class(name) for name in METHODS]\n"
+        "print('lightning' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize("verb", COMMANDS)
 def test_the_help_of_each_verb_shows_an_example_that_its_options_understand(run: Run, verb: str) -> None:
     told = " ".join(well(run(verb, "--help")).out.split())
