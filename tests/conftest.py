@@ -3,6 +3,7 @@ import signal
 from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch come in: tests run side by side, one a core
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each command that a test starts compiles everything anew
 
 import pytest
 import torch

@@ -876,20 +876,6 @@ def test_a_climatology_of_windows_takes_their_widths(run: Run, tmp_path: Path) -
 # Ctrl-C
 
 
-def interrupt(words: list[str], *, at: str, folder: Path) -> tuple[int, str]:
-    """Run the command in a folder and send it Ctrl-C as soon as it prints a line that starts with `at`."""
-    command = [sys.executable, "-m", "sereno.cli", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environment) as process:
-        assert process.stderr is not None
-        seen = any(line.startswith(at) for line in process.stderr)
-        process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-        process.wait(60)
-    assert seen
-    return process.returncode, rest
-
-
 @pytest.fixture
 def interrupt_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run the command within this process, and send it Ctrl-C as soon as it says how far `at` has come."""
@@ -937,23 +923,24 @@ def test_ctrl_c_while_filling_is_no_end_of_it(
     assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", output}
 
 
-def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(tmp_path: Path, sea: Path) -> None:
+def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(
+    run: Run, interrupt_here: Callable[..., Result], tmp_path: Path, sea: Path
+) -> None:
     (tmp_path / "run.toml").write_text(TINY.replace("max_epochs = 2", "max_epochs = 100000\npatience = 100000"))
-    words = ["fit", str(sea / "cube.zarr"), "--config", "run.toml", "-o", "model"]
-    code, told = interrupt(words, at="training: ", folder=tmp_path)
-    assert code == 130
-    assert "Traceback" not in told
-    assert "interrupted" in told
-    assert not (tmp_path / "model").exists()
-    assert "model.training is unfinished: run the same command with --resume to go on" in told
+    words = ["fit", sea / "cube.zarr", "--config", tmp_path / "run.toml", "-o", tmp_path / "model"]
+    stopped = interrupt_here(*words, at="training", beyond=1.5e-5)
+    assert stopped.code == 130
+    assert "Traceback" not in stopped.err
+    assert "interrupted" in stopped.err
+    assert "model.training is unfinished: run the same command with --resume to go on" in stopped.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.training", "run.toml"]
-    again = [sys.executable, "-m", "sereno.cli", *words, "--resume", "--max-minutes", "0.02"]
-    resumed = subprocess.run(again, check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert "--resume" not in resumed.stderr
+    assert "--resume" not in well(run(*words, "--resume", "--max-minutes", 0.02)).err
     assert (tmp_path / "model" / "model.json").exists()
 
 
-def test_ctrl_c_while_preparing_is_no_end_of_it(tmp_path: Path, sea: Path) -> None:
+def test_ctrl_c_while_preparing_is_no_end_of_it(
+    run: Run, tmp_path: Path, sea: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = sorted((sea / "l3s").iterdir())
     words = ["prepare", *map(str, files), "-o", "cube.zarr", "--workers", "2"]
     command = [sys.executable, "-m", "sereno.cli", *words]
@@ -969,7 +956,8 @@ def test_ctrl_c_while_preparing_is_no_end_of_it(tmp_path: Path, sea: Path) -> No
     assert process.returncode == 130
     assert "Traceback" not in told
     assert "cube.zarr is unfinished: run the same command again to go on" in told
-    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    well(run(*words[:-2]))
     xr.testing.assert_equal(open_cube(tmp_path / "cube.zarr"), open_cube(sea / "l3s"))
 
 

@@ -62,14 +62,18 @@ class Climatology:
     def _lazily(
         self, time: xr.DataArray, known: np.ndarray, maps: Callable[[np.ndarray], np.ndarray]
     ) -> xr.DataArray:
-        """Return the maps of what is known of each day, `known` (time, …), made a block of days at a time."""
+        """Return the maps of what is known of each day, `known` (time, …), lazily if they are more than a block."""
         shape = self.fields["lat"].size, self.fields["lon"].size
         days = days_per_block(shape[0] * shape[1])
-        values = da.map_blocks(
-            lambda block: maps(block[:, :, 0]).astype(np.float32),
-            da.from_array(known[:, :, None], chunks=(days, -1, 1)),
-            dtype=np.float32,
-            chunks=(da.core.normalize_chunks(days, (len(known),))[0], *shape),
+        values = (
+            maps(known).astype(np.float32)
+            if len(known) <= days
+            else da.map_blocks(
+                lambda block: maps(block[:, :, 0]).astype(np.float32),
+                da.from_array(known[:, :, None], chunks=(days, -1, 1)),
+                dtype=np.float32,
+                chunks=(da.core.normalize_chunks(days, (len(known),))[0], *shape),
+            )
         )
         coords = {"time": time, "lat": self.fields["lat"], "lon": self.fields["lon"]}
         return xr.DataArray(values, dims=DIMS, coords=coords)
