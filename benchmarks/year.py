@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
 from dask.system import CPU_COUNT
 
 import sereno
@@ -58,12 +59,7 @@ def main() -> None:
     parser.add_argument("--docs", type=Path)
     asked = parser.parse_args()
     asked.work.mkdir(exist_ok=True)
-    cube = asked.work / "cube.zarr"
-    if not cube.exists():
-        made = mediterranean(YEAR)
-        made["water"] = made["water"].astype("int8")
-        made.chunk(time=1).to_zarr(asked.work / "part.zarr", mode="w", zarr_format=2)
-        (asked.work / "part.zarr").rename(cube)
+    cube = sea_in(asked.work)
     for method in asked.methods:
         for by in asked.by:
             print(measured(asked.work, cube, method, asked.days, by, asked.cores), flush=True)
@@ -75,15 +71,30 @@ def main() -> None:
         write(asked.docs / "scaling.md", lines, markers=MARKERS)
 
 
+def sea_in(work: Path) -> Path:
+    """Return the place of the sea, made there unless it is there already."""
+    cube = work / "cube.zarr"
+    if not cube.exists():
+        made = mediterranean(YEAR)
+        made["water"] = made["water"].astype("int8")
+        made.chunk(time=1).to_zarr(work / "part.zarr", mode="w", zarr_format=2)
+        (work / "part.zarr").rename(cube)
+    return cube
+
+
+def midst(sea: xr.Dataset, days: int) -> str:
+    """Return the period of so many days amid a cube."""
+    first = (sea.sizes["time"] - days) // 2
+    return ":".join(str(sea["time"].values[day])[:10] for day in (first, first + days - 1))
+
+
 def measured(work: Path, cube: Path, method: str, days: int, by: str, cores: int) -> dict[str, Any]:
     """Fill so many days, or a shard of them, unless that was done before; return what it took."""
     kept = work / f"{method}-{days}-{by.replace('/', '-of-')}-{cores}.json"
     if not kept.exists():
         model, output = fitted(work, cube, method), work / f"{method}.zarr"
         shutil.rmtree(output, ignore_errors=True)
-        sea = sereno.open_cube(cube)
-        first = (sea.sizes["time"] - days) // 2
-        period = ":".join(str(sea["time"].values[day])[:10] for day in (first, first + days - 1))
+        period = midst(sereno.open_cube(cube), days)
         options = ["-m", str(model), "-o", str(output), "--days", period, "--shard" if "/" in by else "--workers", by]
         with on_cores(cores):
             started = time.perf_counter()

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from hypothesis import settings
 
-from sereno.reconstruct import interpolation
+from sereno.reconstruct import interpolation, residuals
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 collect_ignore = ["data"]  # files, and the scripts that made them
@@ -42,8 +42,9 @@ def sea() -> xr.Dataset:
 
 @pytest.fixture(scope="module")
 def few_samples() -> Iterator[None]:
-    """Tune interpolation on a tenth of its samples, for tests that do not ask how good it is."""
+    """Tune interpolation on a tenth of its samples, and calibrate on few days, where none asks how good it is."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(residuals, "CELLS", 0)  # so few as are allowed
         for name in ("TUNING_CELLS", "SPREAD_CELLS"):
             patch.setattr(interpolation, name, getattr(interpolation, name) / 10)
         yield

@@ -21,6 +21,8 @@ from sereno.io.static import read_climatology
 from sereno.preparation import make_climatology
 from sereno.report.score_tables import show_scores
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 WINDOW = ClimatologyConfig(kind="window", recent_days=0)
 LEAP_YEAR = pd.date_range("2000-01-01", "2000-12-31")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -17,6 +17,7 @@ def a_field(values: np.ndarray) -> xr.DataArray:
     return xr.DataArray(values, dims=("time", "lat", "lon"), attrs={"units": "kelvin"})
 
 
+@settings(max_examples=40)
 @given(FIELDS.filter(lambda values: np.isfinite(values).any()), st.integers(1, 4))
 def test_the_numbers_are_those_of_the_values_in_memory(values: np.ndarray, days: int) -> None:
     found = distributions({"sst": a_field(values).chunk(time=days)})

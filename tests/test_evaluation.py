@@ -28,7 +28,7 @@ from sereno.workflow import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 
-EARLY, LATER = ":2019-02-28", "2019-03-10:"
+EARLY, LATER = ":2019-02-28", "2019-03-10:2019-04-12"
 """The days that models are fitted on, and those that they are scored on."""
 PROTOCOLS = pytest.mark.parametrize("protocol", ["clouds", "hidden-day"])
 

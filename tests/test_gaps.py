@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -42,6 +42,7 @@ def runs_of(series: np.ndarray) -> list[tuple[int, bool]]:
 MASKS = st.tuples(st.integers(1, 24), st.integers(1, 2), st.integers(1, 3)).flatmap(lambda shape: arrays(bool, shape))
 
 
+@settings(max_examples=40)
 @given(MASKS, st.data())
 def test_statistics_are_those_of_a_walk_along_each_pixel_whatever_the_blocks(
     missing: np.ndarray, data: st.DataObject

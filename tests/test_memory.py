@@ -64,3 +64,32 @@ def test_smaller_blocks_are_given_back_when_asked() -> None:
     free, grown = run(returned=True, megabytes=1)
     assert free > 32
     assert grown < 16  # eight of them are the small blocks that are kept
+
+
+FAULTS = """
+import resource
+from threading import Thread
+import numpy as np
+from sereno.nets.memory import kept_memory, return_memory
+
+return_memory()
+with kept_memory():
+    pass
+
+def work():
+    first = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(200):
+        np.ones(2**17)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - first)
+
+thread = Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+@needs_glibc
+def test_the_memory_of_a_smaller_block_is_used_again_by_the_next() -> None:
+    """Two hundred of a MiB are 51,200 pages, if a pool that gives back its end must ask for each again."""
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2_000

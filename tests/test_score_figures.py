@@ -19,6 +19,8 @@ from sereno.report.score_figures import save_score_figures, strata_figure, tript
 from sereno.report.styles import shown_name
 from sereno.strata import STRATA
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 
 @pytest.fixture(scope="module")
 def evaluation(sea: xr.Dataset) -> Evaluation:

@@ -15,6 +15,8 @@ from sereno.errors import InputError
 from sereno.io.tiles import is_tile_folder, read_scale, read_tiles, split_tiles
 from sereno.networks import BareNetwork, export_tiles, fit_tiles
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 SIZE = (12, 16)
 SMALL = {"method": "model1", "window": 5, "hidden": 2, "head": 3, "kernel": 3, "max_epochs": 2, "halo": 4}
 

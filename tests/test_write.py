@@ -285,7 +285,7 @@ def test_ctrl_c_in_the_middle_of_a_block_leaves_nothing(tmp_path: Path, name: st
 
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
 def test_memory_is_bounded_by_a_few_blocks(tmp_path: Path, name: str) -> None:
-    days, side, block = 40, 256, 1
+    days, side, block = 20, 256, 1
     make = da.random.default_rng(0).normal(290, 1, (days, side, side), chunks=(block, -1, -1)).astype("float32")
     analysis = xr.Dataset(
         {
@@ -301,7 +301,7 @@ def test_memory_is_bounded_by_a_few_blocks(tmp_path: Path, name: str) -> None:
             "lon": np.arange(side),
         },
     )
-    float_block = 4 * block * side**2  # bytes; the whole makes 40 blocks of some 20 bytes a cell
+    float_block = 4 * block * side**2  # bytes; the whole makes 20 blocks of some 20 bytes a cell
     tracemalloc.start()
     try:
         with dask.config.set(num_workers=2):

@@ -16,6 +16,8 @@ from sereno.io.scheduler import compute_at
 from sereno.io.write import write_analysis
 from sereno.workflow import Model, fill, product_of
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 
 @pytest.mark.parametrize(("name", "packed"), [("out.nc", True), ("out.zarr", False), ("days", True)])
 def test_what_is_filled_by_a_store_is_what_the_analysis_says(

@@ -12,6 +12,8 @@ from sereno.filling import fill_to, store_of
 from sereno.io.filled import FilledStore
 from sereno.workflow import Model
 
+pytestmark = pytest.mark.usefixtures("few_samples")
+
 
 def until(cube: xr.Dataset, days: int) -> xr.Dataset:
     return cube.isel(time=slice(0, days))

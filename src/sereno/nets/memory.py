@@ -18,24 +18,34 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 """Parameters of glibc's `mallopt`, see malloc.h."""
 _LARGE = 2 * 2**20
 """Bytes of a block from which on it is given back."""
+_ALL = 2**31 - 1
 _DEFAULTS = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
-_KEPT = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
+_KEPT = {_TRIM_THRESHOLD: _ALL, _MMAP_MAX: 0}
+_RETURNED = {_TRIM_THRESHOLD: _ALL, _MMAP_THRESHOLD: _LARGE}
+"""Once a threshold is set, the other follows it no more: at its default, the end of a pool would be given back and
+asked for again with each of the smaller blocks."""
 
 
 class _Users:
-    """How many are at work."""
+    """How many are at work, and what holds while none is."""
 
     def __init__(self) -> None:
-        self.lock, self.count = threading.Lock(), 0
+        self.lock, self.count, self.otherwise = threading.Lock(), 0, _DEFAULTS
 
 
 _users = _Users()
 
 
 def return_memory() -> None:
-    """Give large blocks back as they are freed, from now on but for `kept_memory`; on other systems do nothing."""
+    """Give large blocks back as they are freed, from now on but for `kept_memory`; on other systems do nothing.
+
+    Smaller ones stay with the process until `trim_memory`.
+    """
     if (library := _library()) is not None:
-        _set(library, {_MMAP_THRESHOLD: _LARGE})
+        with _users.lock:
+            _users.otherwise = _DEFAULTS | _RETURNED
+            if _users.count == 0:
+                _set(library, _users.otherwise)
 
 
 def trim_memory() -> None:
@@ -65,7 +75,7 @@ def kept_memory() -> Iterator[None]:
         with _users.lock:
             _users.count -= 1
             if _users.count == 0:
-                _set(library, _DEFAULTS)
+                _set(library, _users.otherwise)
                 library.malloc_trim(0)
 
 
