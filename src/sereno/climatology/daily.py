@@ -50,19 +50,17 @@ class Climatology:
     base_period: str | None = None
 
     def at(self, time: xr.DataArray) -> xr.DataArray:
-        """Return the climatology without the recent mean at `time`, float32 (time, lat, lon), lazily."""
+        """Return the climatology without the recent mean at `time`, float32 (time, lat, lon), lazily unless short."""
         if "table" in self.fields:
             table = self.fields["table"].transpose("dayofyear", "lat", "lon").values
-            return self._lazily(time, leap_day_of_year(time.values)[:, None] - 1, lambda day: table[day[:, 0]])
+            return self._maps(time, leap_day_of_year(time.values)[:, None] - 1, lambda day: table[day[:, 0]])
         coefficients = self.fields["coefficients"].transpose("term", "lat", "lon").values
         regressors = terms(time.values, self.harmonics, trend=self.trend)
         # Not `tensordot`: several threads do this at once, in which OpenBLAS, with threads of its own, may never end.
-        return self._lazily(time, regressors, lambda basis: np.einsum("dk,kij->dij", basis, coefficients))
+        return self._maps(time, regressors, lambda basis: np.einsum("dk,kij->dij", basis, coefficients))
 
-    def _lazily(
-        self, time: xr.DataArray, known: np.ndarray, maps: Callable[[np.ndarray], np.ndarray]
-    ) -> xr.DataArray:
-        """Return the maps of what is known of each day, `known` (time, …), lazily if they are more than a block."""
+    def _maps(self, time: xr.DataArray, known: np.ndarray, maps: Callable[[np.ndarray], np.ndarray]) -> xr.DataArray:
+        """Return the maps of what is known of each day, `known` (time, …); more than a block of days lazily."""
         shape = self.fields["lat"].size, self.fields["lon"].size
         days = days_per_block(shape[0] * shape[1])
         values = (
