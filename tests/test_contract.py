@@ -255,5 +255,5 @@ def test_near_real_time_never_looks_ahead(sea: xr.Dataset, model: Model, days: s
 def test_the_input_is_left_as_it_was(sea: xr.Dataset, pristine: xr.Dataset, model: Model, days: str) -> None:
     sereno.fill(sea, model, days=days, keep_observed=True).compute()
     sereno.fill(sea, model, days=days[:10], nrt=True).compute()
-    sereno.evaluate(sea, {"method": model}, days=days)
+    sereno.evaluate(sea, {"method": model.config}, days=days)
     xr.testing.assert_identical(sea, pristine)
