@@ -214,6 +214,11 @@ def test_a_map_does_not_depend_on_the_other_days_asked_for(
         assert_same_maps(alone, analysis.sel(time=alone["time"]))
     among_others = sereno.fill(sea, model, days=f"{of_day(sea, 40)}:{of_day(sea, 65)}").compute()
     assert_same_maps(among_others.sel(time=analysis["time"]), analysis)
+    for end, first, last in ((0, 0, 4), (-1, -5, -1)):  # where the record begins and ends
+        alone = sereno.fill(sea, model, days=of_day(sea, end)).compute()
+        among_others = sereno.fill(sea, model, days=f"{of_day(sea, first)}:{of_day(sea, last)}").compute()
+        assert_same_maps(among_others.sel(time=alone["time"]), alone)
+        np.testing.assert_array_equal(np.isfinite(alone["mean"][0]), sea["water"])
 
 
 def test_kept_observations_are_the_observations(
