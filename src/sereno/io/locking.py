@@ -1,0 +1,342 @@
+"""One writer at a time for each output, also between hosts that share a file system.
+
+A lock is a folder beside the output, ``.NAME.lock``, with a folder for each holder (``exclusive``, or the name of a
+shard) that holds one file of a name of its own: who holds it and since when. It is prepared under another name and
+renamed to its place. A rename to a name that is taken fails, on a file server as on a disk, so of many takers one
+comes in; and because the file of a holder is never replaced by that of another, whoever removes the file of a dead
+holder removes that one and no other. Nothing here needs hard links or the locks of the operating system, which many
+file servers lack.
+
+A holder that is dead is recognised: on the same host by its process and the time that the process started, on another
+one by the file's time, which a living holder sets to now every `BEAT` seconds, when it is older than `PATIENCE`.
+"""
+
+from __future__ import annotations
+
+import errno
+import getpass
+import glob
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from sereno.errors import InputError, file_edge, reason_of
+
+BEAT = 60.0
+"""Seconds between two signs of life of a holder."""
+PATIENCE = 900.0
+"""Seconds without a sign of life after which a holder on another host counts as dead."""
+_EXCLUSIVE = "exclusive"
+_ATTEMPTS, _PAUSE = 200, 0.01
+"""How often and how long, in seconds, to wait for holders that are just coming or going."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock.
+
+    Attributes
+    ----------
+    host, user, command
+        Names for the reader of a message.
+    machine
+        The boot of the machine and the set of process numbers: where equal, and the host too, processes can be seen.
+    process
+        Its number.
+    started
+        When the process started, as the system counts it; empty where that is not known.
+    since
+        When it took the lock, UTC.
+    """
+
+    host: str = "unknown"
+    machine: str = ""
+    process: int = 0
+    started: str = ""
+    user: str = "unknown"
+    command: str = "a program"
+    since: str = "an unknown time"
+
+    @classmethod
+    def this(cls) -> Holder:
+        """Return what is to be said of this process."""
+        return cls(
+            host=socket.gethostname(),
+            machine=_machine(),
+            process=os.getpid(),
+            started=_started(os.getpid()) or "",
+            user=_user(),
+            command=_command(),
+            since=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        )
+
+    def is_alive(self, silent: float) -> bool:
+        """Tell whether the holder is at work, given the seconds since its last sign of life."""
+        here = (self.host, self.machine) == (socket.gethostname(), _machine())
+        if not here:
+            return silent <= PATIENCE
+        started = _started(self.process)
+        return started is not None and (started == self.started if started else silent <= PATIENCE)
+
+
+@dataclass(frozen=True)
+class OutputLock:
+    """A lock that is held.
+
+    Attributes
+    ----------
+    output
+        What it is for, as the user named it.
+    folder
+        Where all holders of the output's lock are.
+    entry
+        Folder of this holder therein.
+    token
+        Name of its file, which no other holder ever had.
+    """
+
+    output: Path
+    folder: Path
+    entry: str
+    token: str = field(default_factory=lambda: uuid4().hex)
+
+    @classmethod
+    def of(cls, output: Path, shared: str | None) -> OutputLock:
+        """Return the lock of an output, not taken yet; however its path is spelt, it is the same."""
+        with file_edge(output, "choose another name"):
+            target = output.resolve()
+        if not target.name:
+            raise InputError(f"{output}: no place for an output; choose another name")
+        entry = _EXCLUSIVE if shared is None else re.sub(r"\W+", "-", f"shared {shared}")
+        return cls(output, target.with_name(f".{target.name}.lock"), entry)
+
+    @property
+    def file(self) -> Path:
+        """What says that this holder has it."""
+        return self.folder / self.entry / self.token
+
+    def require(self) -> None:
+        """Make sure that the lock is still held, before anything is put in its place.
+
+        Raises
+        ------
+        InputError
+            If another run took the lock because this one gave no sign of life, as when it was suspended.
+        """
+        if not self.file.exists():
+            raise InputError(
+                f"{self.output}: this run gave no sign of life for {PATIENCE / 60:.0f} minutes, and another one may "
+                "have taken its place; look what is there, and run again"
+            )
+
+
+@contextmanager
+def output_lock(output: str | Path, *, shared: str | None = None) -> Iterator[OutputLock]:
+    """Be the only one that writes an output, or one of those that share it, while the block lasts.
+
+    Take it once a run, in the process that leads; its worker processes do not take it. Nobody waits.
+
+    Parameters
+    ----------
+    output
+        File, store or folder, which need not exist; its parent must.
+    shared
+        Name among those that write the output together, such as ``"shard 1/4"``: they are let in together, each name
+        once, and exclude whoever gives no name.
+
+    Yields
+    ------
+    OutputLock
+        Its `OutputLock.require` tells whether the lock is still held.
+
+    Raises
+    ------
+    InputError
+        If another run is at work there, or the lock cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder, output_lock(Path(folder) / "analysis.nc"):
+    ...     pass  # write it
+    """
+    lock = OutputLock.of(Path(output), shared)
+    ended = threading.Event()
+    try:
+        _take(lock)
+        threading.Thread(target=_give_signs, args=(lock, ended), daemon=True).start()
+        yield lock
+    finally:
+        ended.set()
+        _drop(lock.file)
+
+
+def _take(lock: OutputLock) -> None:
+    """Come in, or raise the InputError that tells who is at work."""
+    if not lock.folder.parent.is_dir():
+        raise InputError(f"{lock.output}: there is no folder {lock.folder.parent}; make it first")
+    prepared = lock.folder.with_name(f"{lock.folder.name}.{lock.token[:8]}.part")
+    try:
+        (prepared / lock.entry).mkdir(parents=True)
+        file = prepared / lock.entry / lock.token
+        file.write_text(json.dumps(asdict(Holder.this())), encoding="utf-8")
+        for _ in range(_ATTEMPTS):
+            os.utime(file)
+            now = file.stat().st_mtime  # by the clock of the file server, as the signs of life of others
+            _require_none_excludes(lock, now)
+            if _enter(lock, prepared):
+                _require_none_excludes(lock, now)
+                _clear_prepared(lock, now)
+                return
+            time.sleep(_PAUSE)
+    except OSError as error:
+        raise InputError(f"{lock.output}: cannot be locked: {reason_of(error)}") from error
+    finally:
+        shutil.rmtree(prepared, ignore_errors=True)
+    raise InputError(f"{lock.output}: {lock.folder} cannot be cleared away; if no run is at work there, remove it")
+
+
+def _enter(lock: OutputLock, prepared: Path) -> bool:
+    """Rename what is prepared to its place, if that is free."""
+    try:
+        if lock.entry == _EXCLUSIVE:
+            with suppress(OSError):  # it is not empty, or not there
+                lock.folder.rmdir()
+            os.rename(prepared, lock.folder)
+        else:
+            lock.folder.mkdir(exist_ok=True)
+            os.rename(prepared / lock.entry, lock.folder / lock.entry)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise
+        return lock.file.exists()  # a file server may have carried out what it reports as failed
+    return True
+
+
+def _require_none_excludes(lock: OutputLock, now: float) -> None:
+    """Clear away dead holders; raise the InputError that names a living one that does not share with this one.
+
+    Asked by a shard after it came in as well: whoever is exclusive may have come in between, and has it then.
+    """
+    found = None
+    for folder in sorted(_listed(lock.folder)):
+        if _EXCLUSIVE not in (lock.entry, folder.name) and folder.name != lock.entry:
+            continue
+        living = [_living(file, now) for file in _listed(folder) if file.name != lock.token]
+        found = next((holder for holder in (found, *living) if holder is not None), None)
+        with suppress(OSError):
+            folder.rmdir()  # which a killed process left empty
+    if found is not None and not (lock.entry == _EXCLUSIVE and lock.file.exists()):
+        raise InputError(
+            f"{lock.output}: {found.command} is at work there (host {found.host}, process {found.process}, "
+            f"user {found.user}, since {found.since}); wait until it has ended, or choose another output"
+        )
+
+
+def _clear_prepared(lock: OutputLock, now: float) -> None:
+    """Remove what processes that were killed as they took the lock had prepared."""
+    for folder in lock.folder.parent.glob(f"{glob.escape(lock.folder.name)}.*.part"):
+        with suppress(OSError):  # its process has just moved or removed it
+            files = [file for file in folder.rglob("*") if file.is_file()]
+            dead = all(_living(file, now) is None for file in files)
+            if dead and (files or now - folder.stat().st_mtime > PATIENCE):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _living(file: Path, now: float) -> Holder | None:
+    """Return the holder that a file stands for, unless it is dead or gone; the file of a dead one is removed."""
+    try:
+        silent = now - file.stat().st_mtime
+        holder = _read(file)
+    except OSError:
+        return None  # it has just gone
+    if holder.is_alive(silent):
+        return holder
+    _drop(file)
+    return None
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []  # it has just gone
+
+
+def _read(file: Path) -> Holder:
+    """Read who a holder is; what cannot be read is somebody unknown on another host, who is believed for a time."""
+    try:
+        return Holder(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, PermissionError):
+        return Holder()
+
+
+def _drop(file: Path) -> None:
+    """Remove the file of a holder, and the folders that are empty without it."""
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+        file.parent.rmdir()
+        file.parent.parent.rmdir()
+
+
+def _give_signs(lock: OutputLock, ended: threading.Event) -> None:
+    while not ended.wait(BEAT):
+        try:
+            os.utime(lock.file)
+        except FileNotFoundError:
+            return  # `OutputLock.require` tells
+        except OSError:
+            continue  # the file server may come back
+
+
+def _machine() -> str:
+    """Return what tells one boot of a machine, and one set of process numbers in it, from another."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return sys.platform
+
+
+def _started(process: int) -> str | None:
+    """Return when a process of this host started, empty where that is not known; None if there is none."""
+    if Path("/proc/self/stat").exists():
+        try:
+            state, *rest = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if state in "ZX" else rest[18]  # the 22nd of all: clock ticks since the boot
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:
+        pass  # it is another user's
+    return ""
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # of a container without a list of users
+        return str(os.getuid())
+
+
+def _command() -> str:
+    """Return the verb of the command line, or the program that called sereno."""
+    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
+    if program in ("sereno", "__main__.py") and len(sys.argv) > 1 and sys.argv[1].isidentifier():
+        return f"sereno {sys.argv[1]}"
+    return program
