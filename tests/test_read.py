@@ -1,4 +1,3 @@
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -10,10 +9,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 from netCDF4 import Dataset
-from xarray.backends.netCDF4_ import NetCDF4ArrayWrapper
 
 from sereno.cube import validate
 from sereno.errors import InputError
+from sereno.io.hdf5 import StoredVariable
 from sereno.io.read import open_cube
 from sereno.io.store import write_cube
 
@@ -699,14 +698,14 @@ def test_a_long_list_of_bad_files_is_cut_short_and_counted(tmp_path: Path) -> No
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the reads of the field, by file."""
     counted: Counter[str] = Counter()
-    original = NetCDF4ArrayWrapper._getitem
+    original = StoredVariable.read
 
-    def spy(self: NetCDF4ArrayWrapper, key: Any) -> Any:  # noqa: ANN401
-        if self.variable_name.endswith("temperature") or self.variable_name == "sst":
-            counted[os.path.basename(self.datastore._filename)] += 1
+    def spy(self: StoredVariable, key: Any) -> Any:  # noqa: ANN401
+        if self.name.endswith("temperature") or self.name == "sst":
+            counted[self.path.name] += 1
         return original(self, key)
 
-    monkeypatch.setattr(NetCDF4ArrayWrapper, "_getitem", spy)
+    monkeypatch.setattr(StoredVariable, "read", spy)
     return counted
 
 
@@ -747,15 +746,15 @@ def test_opening_one_long_file_reads_a_few_days_of_it(tmp_path: Path, monkeypatc
     )
     dataset.to_netcdf(tmp_path / "long.nc", encoding={"sst": {"chunksizes": (1, 40, 50)}})
     read: list[int] = []
-    original = NetCDF4ArrayWrapper._getitem
+    original = StoredVariable.read
 
-    def spy(self: NetCDF4ArrayWrapper, key: Any) -> Any:  # noqa: ANN401
+    def spy(self: StoredVariable, key: Any) -> Any:  # noqa: ANN401
         values = original(self, key)
-        if self.variable_name == "sst":
+        if self.name == "sst":
             read.append(values.size)
         return values
 
-    monkeypatch.setattr(NetCDF4ArrayWrapper, "_getitem", spy)
+    monkeypatch.setattr(StoredVariable, "read", spy)
     cube = open_cube(tmp_path / "long.nc")
     assert cube.sizes["time"] == days
     assert 0 < sum(read) <= 20 * 40 * 50

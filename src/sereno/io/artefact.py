@@ -23,6 +23,7 @@ from sereno.cube import field_name, field_of, span
 from sereno.errors import InputError
 from sereno.grid import KM_PER_DEGREE
 from sereno.io.atomic import atomic_path, write_dataset
+from sereno.io.hdf5 import load_netcdf
 from sereno.methods import State
 
 FORMAT_VERSION = 1
@@ -203,7 +204,7 @@ def load_model(model_dir: str | Path) -> tuple[State, ModelDescription]:
         if _digest(path) != digest:
             raise InputError(f"{path}: truncated or damaged, its checksum is not the recorded one; {_REMEDY}")
     tensors = load_file(folder / _WEIGHTS) if _WEIGHTS in files else {}
-    fields = xr.load_dataset(folder / _FIELDS, engine="netcdf4").drop_encoding() if _FIELDS in files else None
+    fields = load_netcdf(folder / _FIELDS).drop_encoding() if _FIELDS in files else None
     return State(values, tensors, fields), description
 
 

@@ -11,16 +11,16 @@ import os
 import shutil
 from collections.abc import Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import dask
 import xarray as xr
 
 from sereno.cores import cores
 from sereno.errors import InputError
+from sereno.io.hdf5 import write_netcdf
 from sereno.methods import Progress, silent
 from sereno.reconstruct.blocks import telling
 
@@ -180,11 +180,13 @@ def write_dataset(
         for name in dataset.variables
     }
     full = {name: {**stored, **(encoding or {}).get(str(name), {})} for name, stored in full.items()}
-    with atomic_path(path, replaces=_ZARR_MARKERS if zarr else ()) as temporary, _threads(progress):
+    lazy = any(variable.chunks is not None for variable in dataset.variables.values())
+    threads = _threads(progress) if lazy else nullcontext(dict[str, Any]())
+    with atomic_path(path, replaces=_ZARR_MARKERS if zarr else ()) as temporary, threads as how:
         if zarr:
-            dataset.to_zarr(temporary, zarr_format=2, consolidated=True, encoding=full)
+            dataset.to_zarr(temporary, zarr_format=2, consolidated=True, encoding=full, chunkmanager_store_kwargs=how)
         else:
-            dataset.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=full)
+            write_netcdf(dataset, temporary, encoding=full, how=how)
     return path
 
 
@@ -204,16 +206,15 @@ def require_place(path: str | Path) -> Path:
 
 
 @contextmanager
-def _threads(progress: Progress) -> Iterator[None]:
-    """Let dask compute in threads that have all ended when the block is left, and report what is done."""
+def _threads(progress: Progress) -> Iterator[dict[str, Any]]:
+    """Lend what lets dask compute in threads that have all ended when the block is left, and report what is done."""
     progress("write", 0.0)
     # A pool of our own, because after an interruption the tasks at work must end before the files are removed.
     with (
         ThreadPoolExecutor(cores()) as pool,
-        dask.config.set(scheduler="threads", pool=pool),
         telling(lambda fraction: progress("write", fraction)),
     ):
-        yield
+        yield {"scheduler": "threads", "pool": pool}
     progress("write", 1.0)
 
 

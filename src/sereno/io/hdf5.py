@@ -1,14 +1,189 @@
-"""The one lock for NetCDF and HDF5 in this process.
+"""The one place where NetCDF files are opened, read, written and closed, by one thread at a time.
 
-Neither HDF5 nor netCDF-C may be used by two threads at once, and netCDF4-python releases the interpreter's lock while
-it is in them. So every open, read, write and close of a NetCDF or HDF5 file happens while `HDF5` is held, by
-`netcdf4`, `h5py` and xarray alike, and files are closed by hand before it is released: a file that the garbage
-collector closes would be closed by whichever thread happens to be running. Zarr stores need no lock.
+A dataset that `open_netcdf` returns holds no open file: each reading of a variable opens the file, reads, and closes
+it, all while `HDF5` is held. So no file is left to the garbage collector, any number of files can be in use, and a
+file that was replaced, cut or extended since it was opened is noticed.
 """
 
 from __future__ import annotations
 
-import threading
+import os
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
-HDF5 = threading.RLock()
-"""Held by whoever is inside netCDF-C or HDF5; a thread may take it again."""
+import netCDF4
+import numpy as np
+import xarray as xr
+from xarray.backends import AbstractDataStore, BackendArray, BackendEntrypoint, NetCDF4DataStore
+from xarray.backends.common import ArrayWriter
+from xarray.backends.store import StoreBackendEntrypoint
+from xarray.core import indexing
+
+from sereno.errors import InputError
+from sereno.locks import HDF5
+
+__all__ = ["HDF5", "Signature", "load_netcdf", "open_netcdf", "reading", "write_netcdf"]
+
+_AT_ONCE = 2**20
+"""Values of a variable of one dimension that is read with the header, at most."""
+
+
+class Signature(NamedTuple):
+    """What tells that a file is still the one that it was."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return the signature of a file as it is now."""
+        status = path.stat()
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+    def require(self, path: Path) -> None:
+        """Raise an InputError if a file is not the one that it was."""
+        try:
+            now = Signature.of(path)
+        except OSError:
+            now = None
+        if now != self:
+            raise InputError(f"{path}: changed while it was read; run again when it is whole")
+
+
+@contextmanager
+def reading(path: Path, signature: Signature | None = None) -> Iterator[netCDF4.Dataset]:
+    """Open a file for reading, alone in this process, and close it when the block ends; values come as stored.
+
+    Parameters
+    ----------
+    signature
+        Of the file as it must be, before and after; as it is now where not given.
+
+    Raises
+    ------
+    InputError
+        If the file changes, or has changed.
+    """
+    with HDF5:
+        signature = signature or Signature.of(path)
+        signature.require(path)
+        try:
+            file = netCDF4.Dataset(os.fspath(path.absolute()))
+            try:
+                file.set_auto_maskandscale(False)
+                file.set_auto_chartostring(False)
+                yield file
+            finally:
+                file.close()
+        finally:  # of a file that changed, this says more than any error of the library
+            signature.require(path)
+
+
+def open_netcdf(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Dataset:
+    """Open a file lazily, values unpacked, times as they are; see `sereno.io.opening.open_dataset`."""
+    opened: xr.Dataset = xr.open_dataset(path, engine=_Entrypoint, decode_times=False, chunks=chunks, cache=False)
+    return opened
+
+
+def load_netcdf(path: Path, *, decode_times: bool = True) -> xr.Dataset:
+    """Read a whole file into memory, decoded."""
+    with HDF5, xr.open_dataset(path, engine="netcdf4", decode_times=decode_times) as opened:
+        return opened.load()
+
+
+def write_netcdf(
+    dataset: xr.Dataset,
+    path: Path,
+    *,
+    encoding: Mapping[Hashable, Mapping[str, Any]],
+    how: Mapping[str, Any],
+) -> None:
+    """Write a dataset as NetCDF-4; lazy variables are computed without the lock, as dask is told by `how`."""
+    writer = ArrayWriter()
+    with HDF5:
+        store = NetCDF4DataStore.open(os.fspath(path.absolute()), mode="w", format="NETCDF4", lock=HDF5)
+    try:
+        with HDF5:
+            dataset.dump_to_store(store, writer=writer, encoding=dict(encoding))
+        writer.sync(
+            chunkmanager_store_kwargs=dict(how)
+        )  # each block is written by the store, which takes the lock for it
+    finally:
+        with HDF5:
+            store.close()
+
+
+class _Entrypoint(BackendEntrypoint):
+    """What xarray opens a file with."""
+
+    open_dataset_parameters = ("filename_or_obj", "drop_variables", "decode_times")
+
+    def open_dataset(  # type: ignore[override]  # of the decoders only one is ours to choose
+        self,
+        filename_or_obj: Path,
+        *,
+        drop_variables: Any = None,  # noqa: ANN401
+        decode_times: Any = None,  # noqa: ANN401
+    ) -> xr.Dataset:
+        store = _Header(Path(filename_or_obj))
+        return StoreBackendEntrypoint().open_dataset(store, decode_times=decode_times, drop_variables=drop_variables)
+
+
+class _Header(AbstractDataStore):
+    """All of a file but its maps, in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.signature = Signature.of(path)
+        with reading(path, self.signature) as file:
+            self.attrs = {name: file.getncattr(name) for name in file.ncattrs()}
+            self.variables = {
+                name: self._variable(path, variable)
+                for name, variable in file.variables.items()
+                if variable.dtype is str or isinstance(variable.dtype, np.dtype)
+            }
+
+    def _variable(self, path: Path, variable: netCDF4.Variable[Any]) -> xr.Variable:
+        data: Any = variable[...] if variable.ndim < 2 and variable.size <= _AT_ONCE else None
+        if data is None:
+            dtype = np.dtype(object if variable.dtype is str else variable.dtype)
+            data = indexing.LazilyIndexedArray(
+                StoredVariable(path, self.signature, variable.name, variable.shape, dtype)
+            )
+        attrs = {name: variable.getncattr(name) for name in variable.ncattrs()}
+        sizes = variable.chunking()
+        chunks = dict(zip(variable.dimensions, sizes, strict=True)) if isinstance(sizes, list) else {}
+        return xr.Variable(variable.dimensions, data, attrs, {"preferred_chunks": chunks} if chunks else {})
+
+    def get_variables(self) -> Any:  # noqa: ANN401
+        return self.variables
+
+    def get_attrs(self) -> Any:  # noqa: ANN401
+        return self.attrs
+
+    def get_dimensions(self) -> Any:  # noqa: ANN401
+        return {}
+
+    def get_encoding(self) -> dict[str, Any]:
+        return {}
+
+
+class StoredVariable(BackendArray):
+    """A variable of a file, which is opened for each reading of it."""
+
+    def __init__(
+        self, path: Path, signature: Signature, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
+        self.path, self.signature, self.name = path, signature, name
+        self.shape, self.dtype = shape, dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, self.read)
+
+    def read(self, key: tuple[Any, ...]) -> np.ndarray:
+        """Read values as they are stored."""
+        with reading(self.path, self.signature) as file:
+            return np.asarray(file.variables[self.name][key])

@@ -6,12 +6,12 @@ import glob
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import xarray as xr
 
 from sereno.errors import InputError
+from sereno.io.hdf5 import open_netcdf
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 STATUS, UNFINISHED = "preparation", "unfinished"
@@ -51,7 +51,7 @@ def expand(paths: Paths) -> list[Path]:
 
 
 def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Dataset:
-    """Open a NetCDF file or Zarr store lazily, values unpacked, times as they are.
+    """Open a NetCDF file or Zarr store lazily, values unpacked, times as they are; no file stays open.
 
     Parameters
     ----------
@@ -66,9 +66,14 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
     """
     if not path.exists():
         raise InputError(f"{path}: no such file")
-    engine: Literal["zarr", "netcdf4"] = "zarr" if _is_zarr(path) else "netcdf4"
     try:
-        dataset = xr.open_dataset(path.absolute(), decode_times=False, chunks=chunks, cache=False, engine=engine)
+        if _is_zarr(path):
+            place = path.absolute()
+            dataset = xr.open_dataset(place, decode_times=False, chunks=chunks, cache=False, engine="zarr")
+        else:
+            dataset = open_netcdf(path, chunks=chunks)
+    except InputError:
+        raise
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise damaged(path, error) from None
     if dataset.attrs.get(STATUS) == UNFINISHED:

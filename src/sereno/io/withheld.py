@@ -9,6 +9,7 @@ import xarray as xr
 
 from sereno.errors import InputError
 from sereno.io.atomic import write_dataset
+from sereno.io.hdf5 import load_netcdf
 
 _NAME = "withheld"
 
@@ -37,8 +38,7 @@ def read_withheld(path: str | Path) -> xr.DataArray:
     if not Path(path).exists():
         raise InputError(f"{path}: no such file")
     try:
-        with xr.open_dataset(path) as opened:
-            index = opened.load()
+        index = load_netcdf(Path(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as NetCDF: {error}") from None
     if _NAME not in index or set(index[_NAME].dims) != {"time", "lat", "lon"} or "protocol" not in index.attrs:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sereno.locks import HDF5
 from sereno.methods import Progress, silent
 from sereno.synthetic.config import TwinSeaConfig
 from sereno.synthetic.satellite import SENSOR_BIAS, SENSOR_HOUR, SENSOR_NOISE, SENSORS
@@ -158,7 +159,8 @@ def _write(dataset: xr.Dataset, encoding: dict[str, dict[str, Any]], path: Path)
     """Write a file under another name first, so that a file of the right name is always whole."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        dataset.to_netcdf(unfinished, engine="netcdf4", encoding=_COMMON | encoding)
+        with HDF5:  # nothing of it is lazy
+            dataset.to_netcdf(unfinished, engine="netcdf4", encoding=_COMMON | encoding)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
