@@ -20,7 +20,7 @@ from sereno.errors import InputError
 from sereno.io.opening import Paths, expand
 from sereno.io.parallel import Pool, compute, worker_pool, workers_for
 from sereno.io.part import Part, raise_all
-from sereno.io.read import check_values, water_of
+from sereno.io.read import Looks, check_values, water_of
 from sereno.io.recipe import Recipe
 from sereno.io.scan import count_seen, counter, first_part, runs, scan
 from sereno.io.static import read_climatology
@@ -77,10 +77,10 @@ def prepare_store(paths: Paths, path: Path, recipe: Recipe, *, workers: int | No
         parts = scan(files, recipe, reference, pool=pool, progress=progress)
         if store is not None:
             raise_all([line for part in parts for line in _too_early(part, store)])
-        check_values(parts, lambda part, index: _image(part, index, recipe), may_be_empty=store is not None)
+        looks = check_values(parts, lambda part, index: _image(part, index, recipe), may_be_empty=store is not None)
         notes = list(dict.fromkeys(note for part in parts for note in part.notes))
         if store is None:
-            store, assumed = _create(path, parts, recipe, pool, progress)
+            store, assumed = _create(path, parts, recipe, looks, pool, progress)
             notes += assumed
         tasks = _tasks(store, parts, recipe)
         prepared = _fill(store, tasks, recipe, pool, progress, last=max(part.days.max() for part in parts))
@@ -105,12 +105,14 @@ def _image(part: Part, index: int, recipe: Recipe) -> np.ndarray:
     return image
 
 
-def _create(path: Path, parts: list[Part], recipe: Recipe, pool: Pool, progress: Progress) -> tuple[Store, list[str]]:
+def _create(
+    path: Path, parts: list[Part], recipe: Recipe, looks: Looks, pool: Pool, progress: Progress
+) -> tuple[Store, list[str]]:
     """Make the store of files, without any data, and return it with what had to be assumed."""
     first = recipe.read(parts[0].path)
     files = [part.path for part in parts]
     water, origin, notes = water_of(
-        first, recipe.water, lambda: count_seen(files, recipe, first.close(), pool=pool, progress=progress)
+        first, recipe.water, looks, lambda: count_seen(files, recipe, first.close(), pool=pool, progress=progress)
     )
     own = Grid(first.lat, first.lon, water)
     grid = recipe.grid(own)

@@ -6,7 +6,6 @@ manner of DINEOF (a variable, ``mask``, ``time``), cubes that sereno wrote, and 
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
 from sereno.errors import InputError
@@ -32,8 +31,6 @@ TEMPERATURE_STANDARD_NAMES = {
 }
 """CF standard names of SST and the kind of SST each means."""
 ERROR_NAMES = ("sses_standard_deviation", "sst_error")
-WATER_NAMES = ("water", "mask", "sea", "ocean", "sea_mask", "wet")
-LAND_NAMES = ("landmask", "land_mask", "land")
 _KELVIN = {"k", "kelvin", "kelvins", "degk", "degree_kelvin", "degrees_kelvin"}
 _CELSIUS = {"c", "°c", "degc", "deg_c", "celsius", "degree_c", "degrees_c", "degree_celsius", "degrees_celsius"}
 _FAHRENHEIT = {"f", "°f", "degf", "deg_f", "fahrenheit", "degree_fahrenheit", "degrees_fahrenheit"}
@@ -158,31 +155,3 @@ def good_quality(dataset: xr.Dataset, level: int) -> xr.DataArray | None:
     if "qual_sst" in dataset:
         return dataset["qual_sst"] <= 5 - level
     return None
-
-
-def find_water(dataset: xr.Dataset, latitude: str, longitude: str) -> xr.DataArray | None:
-    """Return the water mask a dataset carries, bool (latitude, longitude), or None.
-
-    Flags are read by their meanings where told (``sea``, ``water``, ``ocean``; bits or values); otherwise nonzero
-    is water in ``mask`` and its like, and land in ``landmask`` and its like.
-    """
-    for names, land in ((WATER_NAMES, False), (LAND_NAMES, True)):
-        for name in names:
-            if name in dataset.data_vars and {latitude, longitude} <= set(dataset[name].dims):
-                mask = dataset[name]
-                others = {dim: 0 for dim in mask.dims if dim not in (latitude, longitude)}
-                return _water_of(mask.isel(others).transpose(latitude, longitude).load(), land=land)
-    return None
-
-
-def _water_of(mask: xr.DataArray, *, land: bool) -> xr.DataArray:
-    values = mask.fillna(0) if np.issubdtype(mask.dtype, np.floating) else mask
-    meanings = str(mask.attrs.get("flag_meanings", "")).lower().split()
-    watery = [i for i, word in enumerate(meanings) if word in ("sea", "water", "ocean", "water_surface")]
-    if watery and "flag_masks" in mask.attrs:
-        bit = int(np.atleast_1d(mask.attrs["flag_masks"])[watery[0]])
-        return (values.astype("int64") & bit) != 0
-    if watery and "flag_values" in mask.attrs:
-        flags = np.atleast_1d(mask.attrs["flag_values"])
-        return values.isin([int(flags[i]) for i in watery])
-    return values == 0 if land else values != 0

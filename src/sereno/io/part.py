@@ -14,6 +14,7 @@ import xarray as xr
 from sereno.errors import InputError
 from sereno.io import lexicon
 from sereno.io.images import Images
+from sereno.io.masks import find_water
 from sereno.io.opening import damaged, open_dataset, spacing, wrap_longitude
 
 _LISTED = 20
@@ -34,12 +35,12 @@ class Part:
     images: dict[str, Images] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
-    def water(self) -> np.ndarray | None:
-        """Read the mask that the file carries, bool (lat, lon), or None."""
+    def water(self) -> tuple[np.ndarray | None, list[str]]:
+        """Read the mask that the file carries, bool (lat, lon), or None; and why another was passed over."""
         images = self.images[self.name]
         latitude, longitude = images.dims[-2:]
-        mask = lexicon.find_water(images.dataset, latitude, longitude)
-        return None if mask is None else mask.values[images.order[0]][:, images.order[1]]
+        mask, notes = find_water(images.dataset, latitude, longitude)
+        return None if mask is None else mask.values[images.order[0]][:, images.order[1]], notes
 
     def close(self) -> Self:
         """Close the file and return what was learnt of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -14,9 +15,10 @@ import xarray as xr
 from sereno.coast import land_mask
 from sereno.cube import days_per_block, field_of, make_cube, validate
 from sereno.errors import InputError
+from sereno.io.masks import compare
 from sereno.io.opening import Paths, expand
 from sereno.io.part import Part, raise_all, read_part, repeated_days
-from sereno.io.static import read_water
+from sereno.io.water import read_water
 
 PLAUSIBLE = (270.0, 309.5)
 """Bounds, in kelvin, within which the median of an image of sea surface temperature must lie."""
@@ -69,8 +71,8 @@ def open_cube(
     first = parts[0]
     cube, inserted = _in_order(parts)
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
-    check_values(parts, lambda part, index: part.images[part.name][index, :, :])
-    mask, water_from, assumed = water_of(first, water, lambda: field_of(cube).notnull().sum("time").values)
+    looks = check_values(parts, lambda part, index: part.images[part.name][index, :, :])
+    mask, water_from, assumed = water_of(first, water, looks, lambda: field_of(cube).notnull().sum("time").values)
     notes += assumed
     cube["water"] = (("lat", "lon"), mask)
     cube.attrs |= first.attrs | {"water_from": water_from, "inserted_days": inserted, "notes": notes}
@@ -125,28 +127,51 @@ def _in_order(parts: list[Part]) -> tuple[xr.Dataset, list[str]]:
     return cube.chunk(time=days_per_block(first.lat.size * first.lon.size)), inserted
 
 
+class Looks(NamedTuple):
+    """What a few images of the record show.
+
+    Attributes
+    ----------
+    seen
+        Observations of each cell, (lat, lon).
+    images
+        How many images were looked at.
+    """
+
+    seen: np.ndarray
+    images: int
+
+
 def water_of(
-    first: Part, path: str | os.PathLike[str] | None, count_seen: Callable[[], np.ndarray]
+    first: Part, path: str | os.PathLike[str] | None, looks: Looks, count_seen: Callable[[], np.ndarray]
 ) -> tuple[np.ndarray, str, list[str]]:
     """Return the water mask on the grid of the first file, where it came from, and what had to be assumed.
 
     `count_seen` counts the observations of each pixel; it is called where neither a file nor the input has a mask.
+
+    Raises
+    ------
+    InputError
+        If the file does not say what is water, or many observations lie on what a mask calls land.
     """
     if path is not None:
-        return read_water(Path(path), first.lat, first.lon), f"file {path}", []
-    mask = first.water()
-    if mask is not None:
-        return mask, "mask of the input", []
+        mask, notes = read_water(Path(path), first.lat, first.lon)
+        return mask, f"file {path}", notes + compare(mask, looks.seen, origin=str(path), images=looks.images)
+    own, notes = first.water()
+    if own is not None:
+        notes += compare(own, looks.seen, origin=str(first.path), images=looks.images)
+        return own, "mask of the input", notes
     seen = count_seen()
     mask, origin = seen > 0, SEEN
     if np.median(seen[seen > 0]) < _SEEN_OFTEN:
         mask, origin = mask | ~land_mask(first.lat, first.lon), f"{origin}, and the sea of the shipped coast"
-    return mask, origin, [f"no mask in the input: water is {origin}; give one with --water to be sure"]
+    notes.append(f"no mask in the input: water is {origin}; give one with --water to be sure")
+    return mask, origin, notes
 
 
 def check_values(
     parts: Sequence[Part], image_of: Callable[[Part, int], np.ndarray], *, may_be_empty: bool = False
-) -> None:
+) -> Looks:
     """Look at a few images, spread over the record; `image_of` reads the image of a file by its place there.
 
     Raises
@@ -158,22 +183,25 @@ def check_values(
     images = [(part, index) for part in parts for index in range(len(part.days))]
     spread_out = np.unique(np.linspace(0, len(images) - 1, _LOOKS).astype(int))
     rest = np.setdiff1d(np.arange(0 if may_be_empty else len(images)), spread_out)
-    found = 0
+    found = looked = 0
+    seen: np.ndarray = np.zeros((), "int32")
     for place in (*spread_out, *rest):
         part, index = images[place]
         image = image_of(part, index)
+        seen, looked = seen + np.isfinite(image), looked + 1
         if np.isfinite(image).any():
             found += 1
             if part.attrs["units"] == "kelvin":
                 _require_plausible(float(np.nanmedian(image)), part, part.days[index])
         if (place == spread_out[-1] and found) or found >= _LOOKS:
-            return
+            break
     if not found and not may_be_empty:
         first = parts[0]
         raise InputError(
             f"{first.path}: {first.attrs['variable']} holds no observation at all; check the variable and the "
             "quality level"
         )
+    return Looks(seen, looked)
 
 
 def _require_plausible(median: float, part: Part, day: np.datetime64) -> None:

@@ -1,4 +1,4 @@
-"""Maps that do not change from day to day: water masks and climatologies, brought to a cube's grid."""
+"""Climatologies from files, brought to a cube's grid."""
 
 from __future__ import annotations
 
@@ -19,35 +19,6 @@ from sereno.io.opening import open_dataset, spacing, wrap_longitude
 
 COAST_CELLS = 2
 """A climatology's own cells by which it reaches over its coast: no two masks agree there."""
-
-
-def read_water(path: Path, lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
-    """Read a water mask and bring it to a grid by nearest neighbour, bool (lat, lon).
-
-    Raises
-    ------
-    InputError
-        If the file has no mask and no map that is NaN on land, or does not cover the grid.
-    """
-    dataset = open_dataset(path, chunks={})
-    latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=str(path)) for axis in ("lat", "lon"))
-    mask = lexicon.find_water(dataset, latitude, longitude)
-    if mask is None:
-        maps = [n for n in dataset.data_vars if {latitude, longitude} <= set(dataset[n].dims)]
-        if not maps:
-            raise InputError(f"{path}: no mask and no map to tell sea from land; give an L4 file or a 0/1 mask")
-        values = dataset[maps[0]]
-        mask = values.notnull().any([d for d in values.dims if d not in (latitude, longitude)])
-        mask = mask.transpose(latitude, longitude)
-    mask = mask.rename({latitude: "lat", longitude: "lon"}).assign_coords(
-        lat=dataset[latitude].values, lon=wrap_longitude(dataset[longitude].values)
-    )
-    mask = mask.sortby(["lat", "lon"]).astype("int8")
-    reach = max(spacing(mask["lat"].values), spacing(mask["lon"].values))
-    matched = mask.reindex(lat=lat, lon=lon, method="nearest", tolerance=reach * 0.51 + 1e-6, fill_value=-1)
-    if (matched < 0).any():
-        raise InputError(f"{path}: the mask does not cover the grid of the input; give one of the same area")
-    return np.asarray(matched.values > 0)
 
 
 def climatology_table(config: ClimatologyConfig, cube: xr.Dataset) -> xr.DataArray | None:
