@@ -31,7 +31,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def heed_interrupts() -> None:
     """A job in the background is started to ignore Ctrl-C, and so would be the commands that tests interrupt."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Not Python's own handler itself, in whose place the command line leaves that of the system at its end.
+    signal.signal(signal.SIGINT, lambda number, frame: signal.default_int_handler(number, frame))
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,20 @@
 import os
+import signal
 import threading
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import dask.array as da
 import pytest
 import xarray as xr
+from dask.multiprocessing import remote_exception
 
 from sereno.errors import InputError
 from sereno.io import parallel
+from sereno.io.atomic import atomic_path
 from sereno.io.parallel import compute, worker_pool, workers_for
+from sereno.stopping import heeding_stops
 
 
 def square(number: int) -> int:
@@ -67,3 +73,41 @@ def test_workers_are_as_many_as_are_held_and_busy(monkeypatch: pytest.MonkeyPatc
     assert workers_for(10, cells=100 * 200) == 1
     assert workers_for(10_000, cells=large) == 2
     assert workers_for(10_000, cells=100 * large) == 1
+
+
+def test_an_error_in_a_worker_comes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask adds the traceback in the other process to its text, where `tblib` is not installed."""
+
+    def failing(*_: object, **__: object) -> None:
+        raise remote_exception(InputError("a.nc: damaged"), "Traceback of another process")
+
+    monkeypatch.setattr(parallel, "dask_compute", failing)
+    with pytest.raises(InputError) as caught:
+        compute(square, range(2), pool=None)
+    assert str(caught.value) == "a.nc: damaged"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker writes until it is told to end."""
+
+    folder: Path
+
+
+def write_for_ever(place: Place) -> None:
+    with atomic_path(place.folder / "out.nc") as file:
+        file.write_text("half")
+        threading.Event().wait(60)
+
+
+def test_workers_that_are_told_to_end_leave_nothing_half_written(tmp_path: Path) -> None:
+    def interrupt() -> None:
+        while not any(tmp_path.iterdir()):
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with heeding_stops() as stop, pytest.raises(KeyboardInterrupt), worker_pool(2) as pool:
+        compute(write_for_ever, [Place(tmp_path)], pool=pool)
+    assert stop.code == 143
+    assert list(tmp_path.iterdir()) == []

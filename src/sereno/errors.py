@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,8 +18,24 @@ _OF_THE_SYSTEM = {
     errno.EROFS: "the file system is read-only; choose another place",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.ENOMEM: "not enough memory; use fewer workers, a shorter period or a smaller region",
+    errno.EAGAIN: "the system allows no further process or thread; use fewer workers, or raise the limit (ulimit -u)",
+    errno.EFBIG: "the file would be larger than is allowed; raise the limit (ulimit -f), or write to another place",
+    errno.EIO: "the disk or the network failed; try again, or use another place",
+    errno.ESTALE: "the file was replaced or removed on its server; try again",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; correct the path",
+    errno.ENOENT: "no such file or folder",
+    errno.ELOOP: "its symbolic links lead in a circle; correct them",
+    errno.EBUSY: "it is in use by another program; wait, or choose another path",
+    errno.EISDIR: "it is a folder; give a file",
 }
 """What an error of the operating system means, with the remedy."""
+_NESTED = "nested too deeply"
+_NOT_TEXT = "a name holds bytes that are no text in this locale; rename it, or set LC_ALL=C.UTF-8"
+_RESOURCES = {
+    errno.ENOMEM: ("can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc", "failed to map"),
+    errno.EAGAIN: ("can't start new thread",),
+}
+"""What libraries write in errors of their own when resources run out."""
 
 
 class InputError(ValueError):
@@ -35,12 +52,48 @@ class PausedError(Exception):
 
 def reason_of(error: BaseException) -> str:
     """Return in one line what went wrong, with the remedy where the operating system failed."""
-    if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
-        return _OF_THE_SYSTEM[error.errno]
+    reason = _own_system_reason(error)
+    if reason is not None:
+        return reason
+    return _first_line(error) or type(error).__name__
+
+
+def _first_line(told: object) -> str:
+    return next((line.strip() for line in str(told).splitlines() if line.strip()), "")
+
+
+def system_reason(error: BaseException) -> str | None:
+    """Return what the operating system refused, with the remedy; None where an error is of another kind.
+
+    Where the error itself does not tell, those that led to it are asked.
+    """
+    known: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in known:
+        reason = _own_system_reason(link)
+        if reason is not None:
+            return reason
+        known.append(link)
+        link = link.__cause__ or link.__context__
+    return None
+
+
+def _own_system_reason(error: BaseException) -> str | None:
+    if isinstance(error, RecursionError):
+        return _NESTED
     if isinstance(error, MemoryError):
         return _OF_THE_SYSTEM[errno.ENOMEM]
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    if isinstance(error, UnicodeEncodeError) and (
+        error.encoding == sys.getfilesystemencoding() or "surrogates" in error.reason
+    ):
+        return _NOT_TEXT
+    if isinstance(error, OSError):
+        return _OF_THE_SYSTEM.get(error.errno or 0) or _first_line(error.strerror or error) or type(error).__name__
+    text = str(error).lower() if isinstance(error, RuntimeError | ImportError | SystemError) else ""
+    for number, phrases in _RESOURCES.items():
+        if any(phrase in text for phrase in phrases):
+            return _OF_THE_SYSTEM[number]
+    return None
 
 
 @contextmanager

@@ -1,60 +1,42 @@
 """The command line: verbs, options and tables; no numerics.
 
-Nothing heavy is imported until a verb runs, so that ``sereno --help`` answers at once.
+Nothing heavy is imported until a verb runs, so that ``sereno --help`` answers at once; and nothing at all before
+`main` takes care of Ctrl-C and of errors.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
-from typing import Annotated
+from typing import Any
 
-import typer
-
-from sereno.cli import cluster, exporting, inputs, models  # the verbs enter the application as they are imported
-from sereno.cli.options import app
-from sereno.errors import InputError, PausedError
-
-__all__ = ["app", "cluster", "exporting", "inputs", "main", "models"]
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        from importlib.metadata import version
-
-        typer.echo(f"sereno {version('sereno')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _common(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
-    ] = False,
-) -> None:
-    """Take the options that stand before a verb."""
+__all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line: exit 0 on success, 2 on an error of usage or input, 75 if it made way, 130 on Ctrl-C."""
-    # When reading fails, zarr's other reads are given up, and asyncio would print their tracebacks after the error.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    """Run the command line and exit.
+
+    The status is 0 on success, 2 on an error of usage or input, of the operating system or of resources, 70 on an
+    unforeseen error, 75 if a training made way, 130 on Ctrl-C, 143 on SIGTERM, 129 on SIGHUP, and 141 if who read
+    the output left.
+    """
     try:
-        app(standalone_mode=True)
-    except InputError as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(2)
-    except PausedError as error:
-        typer.secho(f"made way: {error}; --resume goes on", fg="yellow", err=True)
-        sys.exit(75)  # EX_TEMPFAIL: what the scripts of `submit` queue again
-    except PermissionError as error:
-        typer.secho(
-            f"error: {error.filename}: no permission to write there; choose another place", fg="red", err=True
-        )
-        sys.exit(2)
-    except (KeyboardInterrupt, SystemExit) as leaving:
-        if isinstance(leaving, SystemExit) and leaving.code != 130:  # typer turns Ctrl-C into an exit with 130
-            raise
-        typer.secho("interrupted", err=True)
-        sys.exit(130)
+        from sereno.cli.edge import run
+
+        status = run(_application, sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _application() -> None:
+    from sereno.cli.verbs import app
+
+    app(standalone_mode=True)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sereno.cli.verbs import app
+
+    return app

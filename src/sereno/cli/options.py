@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from sereno import tasks
+from sereno.cli.edge import DEBUG
+from sereno.cli.streams import one_line
 from sereno.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +20,23 @@ if TYPE_CHECKING:
     from sereno.networks import BareNetwork
     from sereno.workflow import Model
 
+
+class Verbs(typer.core.TyperGroup):
+    """The application: `--debug`, which `sereno.cli.edge` heeds, may stand before a verb and after it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Read the options before the verb."""
+        return super().parse_args(ctx, without_debug(args))
+
+
+def without_debug(words: list[str]) -> list[str]:
+    """Return the words of a command line without `--debug`; what follows ``--`` is no option."""
+    end = words.index("--") if "--" in words else len(words)
+    return [word for place, word in enumerate(words) if word != DEBUG or place > end]
+
+
 app = typer.Typer(
+    cls=Verbs,
     name="sereno",
     help="Fill the clouds in satellite images of the sea: gap-free daily maps with a calibrated uncertainty.",
     no_args_is_help=True,
@@ -69,7 +88,7 @@ def tell(notes: list[str], inserted: list[str]) -> None:
 def note(text: str) -> None:
     """Print a note on standard error, once for all tasks."""
     if tasks.rank() == 0:
-        typer.secho(f"note: {text}", fg="yellow", err=True)
+        typer.secho(f"note: {one_line(text)}", fg="yellow", err=True)
 
 
 def open_for(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sereno.methods import Progress
 
 SECONDS_BETWEEN_LINES = 2.0
+stage = ""
+"""The stage that was reported last, to be told with an error."""
 
 
 @contextmanager
@@ -65,12 +67,23 @@ def making_way(checkpoints: Path) -> Iterator[None]:
 def shown_progress() -> Iterator[Progress]:
     """Show progress: bars on a terminal, otherwise a line for every twentieth part done; of the first task only."""
     if tasks.rank() > 0:
-        yield lambda stage, fraction: None
+        yield _noted(lambda stage, fraction: None)
     elif sys.stderr.isatty():
         with _bars() as report:
-            yield report
+            yield _noted(report)
     else:
-        yield _lines()
+        yield _noted(_lines())
+
+
+def _noted(report: Progress) -> Progress:
+    """Return a report that also notes the stage."""
+
+    def noted(name: str, fraction: float) -> None:
+        global stage
+        stage = "" if fraction >= 1 else name
+        report(name, fraction)
+
+    return noted
 
 
 @contextmanager

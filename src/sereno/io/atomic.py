@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 from collections.abc import Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -18,6 +17,7 @@ from uuid import uuid4
 
 import xarray as xr
 
+from sereno import stopping
 from sereno.cores import cores
 from sereno.errors import InputError
 from sereno.io.hdf5 import write_netcdf
@@ -57,13 +57,9 @@ def atomic_path(path: str | Path, *, replaces: tuple[str, ...] = ()) -> Iterator
     """
     target = Path(path).resolve()  # a link is followed, not replaced
     _refuse(target, replaces)
-    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
-    try:
+    with _unfinished(target) as temporary:
         yield temporary
         _swap(temporary, target)
-    except BaseException:  # Ctrl-C too must leave nothing behind
-        _remove(temporary)
-        raise
 
 
 @contextmanager
@@ -79,16 +75,13 @@ def first_come(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path).resolve()
     _refuse_parent(target)
-    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
-    try:
+    with _unfinished(target) as temporary:
         yield temporary
         try:
             os.rename(temporary, target)
         except OSError:  # a folder that is not empty stands there
             if not target.is_dir():
                 raise
-    finally:
-        _remove(temporary)
 
 
 @contextmanager
@@ -114,15 +107,24 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
     """
     target = Path(folder).resolve()
     refuse_folder(target)
-    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
-    try:
+    with _unfinished(target) as temporary:
         temporary.mkdir()
         yield temporary
         target.mkdir(exist_ok=True)
         for path in sorted(temporary.iterdir()):
             os.replace(path, target / path.name)
+
+
+@contextmanager
+def _unfinished(target: Path) -> Iterator[Path]:
+    """Lend a temporary name beside a target; whatever ends the block or the process, nothing stays under it."""
+    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+    stopping.UNFINISHED.add(temporary)
+    try:
+        yield temporary
     finally:  # after Ctrl-C too
-        _remove(temporary)
+        stopping.remove(temporary)
+        stopping.UNFINISHED.discard(temporary)
 
 
 def refuse_folder(folder: str | Path) -> None:
@@ -279,11 +281,4 @@ def _swap(temporary: Path, target: Path) -> None:
     except BaseException:
         os.replace(old, target)
         raise
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    stopping.remove(old)

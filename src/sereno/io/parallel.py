@@ -17,9 +17,12 @@ import dask
 from dask.base import compute as dask_compute
 from dask.callbacks import Callback
 from dask.delayed import delayed
+from dask.multiprocessing import RemoteException
 from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
+from sereno import stopping
+from sereno.debugging import hush
 from sereno.errors import InputError
 
 MEMORY = 2**31
@@ -91,16 +94,22 @@ def compute(
     ]
     scheduler = "threads" if isinstance(pool, ThreadPoolExecutor) else "processes"
     how: dict[str, Any] = {"scheduler": "sync"} if pool is None else {"scheduler": scheduler, "pool": pool}
-    with Callback(posttask=report):
-        return list(dask_compute(*calls, chunksize=1, optimize_graph=False, **how))
+    try:
+        with Callback(posttask=report):
+            return list(dask_compute(*calls, chunksize=1, optimize_graph=False, **how))
+    except RemoteException as error:  # its text is the whole traceback in the other process
+        raise error.exception from error
 
 
 def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, end with it even if it is killed, and keep to a core."""
+    """Leave Ctrl-C to the parent, end with it even if it is killed, leaving nothing half written; keep to a core."""
+    hush()
     os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which comes later
     threadpool_limits(1)  # of what is loaded
     dask.config.set(num_workers=1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in stopping.SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: stopping.end_at_once(128 + number))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -108,4 +117,4 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)
+        stopping.end_at_once(1)

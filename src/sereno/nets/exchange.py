@@ -149,10 +149,11 @@ def _by_openvino(path: Path, inputs: Mapping[str, np.ndarray]) -> list[np.ndarra
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep back what the exporter says of itself."""
-    logging.disable(logging.WARNING)
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
