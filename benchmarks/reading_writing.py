@@ -22,7 +22,7 @@ from xarray.backends.zarr import ZarrArrayWrapper
 
 import sereno
 from scaling import table
-from sereno import filling
+from sereno import blockwise, filling
 from sereno.io.filled import FilledStore
 from year import fitted, midst, on_cores, sea_in
 
@@ -38,7 +38,7 @@ def main() -> None:
     asked = parser.parse_args()
     clock = Clock()
     ZarrArrayWrapper.__getitem__ = clock.timing("reading", ZarrArrayWrapper.__getitem__)  # type: ignore[method-assign]
-    filling.checksums = clock.timing("checksums", filling.checksums)
+    blockwise.checksums = clock.timing("checksums", blockwise.checksums)
     for name in ("write", "mark"):
         setattr(FilledStore, name, clock.timing("writing", getattr(FilledStore, name)))
     rows = []

@@ -910,7 +910,7 @@ def test_ctrl_c_while_filling_is_no_end_of_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sereno.reconstruct.blocks.days_per_block", lambda cells: 4)
     monkeypatch.setattr("sereno.reconstruct.blocks.CONTEXT_CELLS", 14 * 24 * 32)
-    monkeypatch.setattr("sereno.filling.BLOCKS_AT_ONCE", 0)
+    monkeypatch.setattr("sereno.blockwise.BLOCKS_AT_ONCE", 0)
     write_cube(a_cube(days=20, shape=(24, 32)), "cube.zarr")
     words = ["fill", "cube.zarr", "-m", "climatology", "-o", output]
     stopped = interrupt_here(*words, at="fill", beyond=0.3)

@@ -198,6 +198,18 @@ def test_a_run_on_another_host_is_believed_as_long_as_it_gives_signs_of_life(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_earlier_start_of_the_same_job_of_the_cluster_is_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_by(Holder(host="node7", machine="m", process=1, job="4711"), tmp_path / "o.nc")
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    with pytest.raises(InputError, match="host node7"), output_lock(tmp_path / "o.nc"):
+        pass
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    with output_lock(tmp_path / "o.nc"):
+        pass
+
+
 def test_a_holder_gives_signs_of_life_and_notices_that_it_was_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

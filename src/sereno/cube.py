@@ -76,6 +76,18 @@ def days_per_block(cells: int) -> int:
     return max(1, BLOCK_CELLS // cells)
 
 
+def consecutive(days: np.ndarray) -> list[np.ndarray]:
+    """Part ascending days into runs of consecutive ones."""
+    return np.split(days, np.flatnonzero(np.diff(days.astype("datetime64[D]")).astype(int) != 1) + 1)
+
+
+def list_of_days(days: np.ndarray) -> str:
+    """Return ascending days as text: periods, the first few."""
+    runs = consecutive(np.asarray(days).astype("datetime64[D]"))
+    told = [str(run[0]) if run.size == 1 else f"{run[0]}:{run[-1]}" for run in runs[:5]]
+    return ", ".join(told) + (", …" if len(runs) > 5 else "")
+
+
 def state(cube: xr.Dataset) -> xr.DataArray:
     """Return the derived state, int8 (time, lat, lon): −1 land, 0 missing, 1 observed."""
     observed = field_of(cube).notnull() & cube["water"]

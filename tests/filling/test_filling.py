@@ -6,8 +6,9 @@ import xarray as xr
 from stores import DAYS, StoppedError, days_of, maps, stamps, stop_after
 
 from sereno.cli.filling import workers_of
+from sereno.continuing import store_of
 from sereno.errors import InputError
-from sereno.filling import Filled, Shard, fill_to, store_of
+from sereno.filling import Filled, Shard, fill_to
 from sereno.io import scheduler
 from sereno.io.atomic import first_come
 from sereno.io.filled import FilledStore

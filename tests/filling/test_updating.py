@@ -6,9 +6,10 @@ import xarray as xr
 from stores import DAYS, REACH, StoppedError, days_of, maps, stamps, stop_after
 
 from sereno.cli.filling import told_of
+from sereno.continuing import store_of
 from sereno.cube import field_of
 from sereno.errors import InputError
-from sereno.filling import fill_to, store_of
+from sereno.filling import fill_to
 from sereno.io.filled import FilledStore
 from sereno.workflow import Model
 

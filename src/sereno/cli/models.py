@@ -203,7 +203,8 @@ def fill(
     """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
     from sereno import workflow
     from sereno.config import configure_at_once
-    from sereno.filling import fill_to, store_of
+    from sereno.continuing import store_of
+    from sereno.filling import fill_to
     from sereno.io.write import require_place_for_analysis
 
     part, at_work = None if shard is None else shard_of(shard), workers_of(workers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -125,6 +126,29 @@ def _unfinished(target: Path) -> Iterator[Path]:
     finally:  # after Ctrl-C too
         stopping.remove(temporary)
         stopping.UNFINISHED.discard(temporary)
+
+
+def clear_litter(*targets: Path) -> None:
+    """Remove what killed runs left of files and folders; call it with their locks held, when nobody writes them.
+
+    Within a folder, what was left of its files goes as well. An old folder that was moved aside for a new one that
+    never came is put back.
+    """
+    for target in (path.resolve() for path in targets):
+        for path in _litter(target.parent, target.name):
+            if path.suffix == ".old" and not target.exists():
+                os.replace(path, target)
+            else:
+                stopping.remove(path)
+        if target.is_dir():
+            for path in _litter(target):
+                stopping.remove(path)
+
+
+def _litter(folder: Path, name: str | None = None) -> list[Path]:
+    """Return what stands in a folder under a temporary name for a file of any name, or of one."""
+    temporary = re.compile(rf"\.{'.+' if name is None else re.escape(name)}\.[0-9a-f]{{8}}\.part(\.old)?")
+    return [path for path in sorted(folder.iterdir()) if temporary.fullmatch(path.name)]
 
 
 def refuse_folder(folder: str | Path) -> None:

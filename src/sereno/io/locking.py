@@ -31,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from sereno import stopping
 from sereno.errors import InputError, file_edge, reason_of
 
 BEAT = 60.0
@@ -58,6 +59,9 @@ class Holder:
         When the process started, as the system counts it; empty where that is not known.
     since
         When it took the lock, UTC.
+    job, start
+        SLURM's number of the job, and how often it was started before. The queue starts a job again only when it has
+        ended, so an earlier start is dead wherever it was.
     """
 
     host: str = "unknown"
@@ -67,6 +71,8 @@ class Holder:
     user: str = "unknown"
     command: str = "a program"
     since: str = "an unknown time"
+    job: str = ""
+    start: int = 0
 
     @classmethod
     def this(cls) -> Holder:
@@ -79,11 +85,16 @@ class Holder:
             user=_user(),
             command=_command(),
             since=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+            job=os.environ.get("SLURM_JOB_ID", ""),
+            start=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
         )
 
     def is_alive(self, silent: float) -> bool:
         """Tell whether the holder is at work, given the seconds since its last sign of life."""
-        here = (self.host, self.machine) == (socket.gethostname(), _machine())
+        this = Holder.this()
+        if self.job and self.job == this.job and self.start < this.start:
+            return False
+        here = (self.host, self.machine) == (this.host, this.machine)
         if not here:
             return silent <= PATIENCE
         started = _started(self.process)
@@ -174,13 +185,16 @@ def output_lock(output: str | Path, *, shared: str | None = None) -> Iterator[Ou
     """
     lock = OutputLock.of(Path(output), shared)
     ended = threading.Event()
+    ours = lock.folder if shared is None else lock.folder / lock.entry
     try:
         _take(lock)
+        stopping.UNFINISHED.add(ours)
         threading.Thread(target=_give_signs, args=(lock, ended), daemon=True).start()
         yield lock
     finally:
         ended.set()
         _drop(lock.file)
+        stopping.UNFINISHED.discard(ours)
 
 
 def _take(lock: OutputLock) -> None:
@@ -269,10 +283,9 @@ def _living(file: Path, now: float) -> Holder | None:
 
 
 def _listed(folder: Path) -> list[Path]:
-    try:
+    with suppress(FileNotFoundError, NotADirectoryError):  # it has just gone
         return list(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []  # it has just gone
+    return []
 
 
 def _read(file: Path) -> Holder:

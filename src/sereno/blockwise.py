@@ -1,0 +1,138 @@
+"""Filling days into a store or a folder, a block of days at a time, in this process or shared out among others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from threading import Event, Thread
+
+import numpy as np
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from sereno.continuing import is_folder, model_of
+from sereno.cores import cores
+from sereno.cube import consecutive
+from sereno.io.filled import FilledStore, checksums
+from sereno.io.parallel import compute, worker_pool
+from sereno.io.scheduler import compute_at
+from sereno.io.write import write_analysis
+from sereno.methods import Progress
+from sereno.nets.memory import return_memory, trim_memory
+from sereno.reconstruct.blocks import CONTEXT_CELLS
+from sereno.workflow import Model, fill_days, product_of
+
+BLOCKS_AT_ONCE = 4
+"""Blocks of `CONTEXT_CELLS` that threads of a process work on at once, at most; a larger one has it to itself."""
+PARTS_A_THREAD = 4
+"""Parts of the days for each thread of a cluster, whose workers may come and go."""
+_SECONDS = 1.0
+"""Between two looks at what the workers have done."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Days to fill, and what a process needs to know for it; another process can be sent it."""
+
+    cube: xr.Dataset
+    store: Path
+    output: Path
+    days: np.ndarray
+    nrt: bool
+    keep_observed: bool
+    packed: bool
+
+
+def fill(job: Job, store: FilledStore, model: Model, workers: int | str, progress: Progress) -> None:
+    """Fill the days of a job, in this process or shared out among others."""
+    if not job.days.size:
+        return
+    if is_folder(job.output):
+        job.output.mkdir(exist_ok=True)
+    progress("fill", 0.0)
+    if not isinstance(workers, str) and min(workers, job.days.size) == 1:
+        done = 0
+
+        def count(filled: int) -> None:
+            nonlocal done
+            done += filled
+            progress("fill", done / job.days.size)
+
+        _fill_here(job, count, model)
+        return
+
+    def parts(number: int) -> list[Job]:
+        return [replace(job, days=part) for part in np.array_split(job.days, min(number, job.days.size))]
+
+    with _watched(store, job.days.size, progress):
+        if isinstance(workers, str):
+            compute_at(workers, _fill_here, lambda threads: parts(PARTS_A_THREAD * threads))
+        else:
+            jobs = parts(workers)
+            with worker_pool(len(jobs)) as pool:
+                compute(_fill_here, jobs, pool=pool)
+    progress("fill", 1.0)
+
+
+def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, model: Model | None = None) -> None:
+    """Fill the days of a job in this process, a block of days at a time; `done` is told how many.
+
+    Without a model, that of the store is loaded.
+    """
+    return_memory()
+    store = FilledStore.open(job.store)
+    model = model or model_of(store)
+    product = product_of(job.cube, model, nrt=job.nrt, keep_observed=job.keep_observed)
+    # In near real time every day has a cube of its own, and what its method made ready for it is dropped after it.
+    for group in job.days[:, None] if job.nrt else [job.days]:
+        analysis = fill_days(
+            job.cube, model, group.astype("datetime64[ns]"), nrt=job.nrt, keep_observed=job.keep_observed
+        )
+
+        def fill_block(block: slice, analysis: xr.Dataset = analysis) -> int:
+            part = analysis.drop_vars("climatology", errors="ignore").isel(time=block).compute(scheduler="sync")
+            for days in consecutive(part["time"].values):
+                run = part.sel(time=days)
+                if is_folder(job.output):
+                    write_analysis(run, job.output, product=product, packed=job.packed)
+                else:
+                    store.write(run, product, packed=job.packed)
+                store.mark(days, checksums(job.cube, days))
+            filled = int(part.sizes["time"])
+            del part, run
+            trim_memory()
+            return filled
+
+        edges = np.cumsum([0, *analysis.chunksizes["time"]]).tolist()
+        blocks = [slice(*pair) for pair in pairwise(edges)]
+        threads = ThreadPoolExecutor(_threads(job.cube, blocks[0], model))
+        with threadpool_limits(1, user_api="blas"), threads as pool:  # no further threads in each
+            compute(fill_block, blocks, pool=pool, done=done)
+
+
+def _threads(cube: xr.Dataset, block: slice, model: Model) -> int:
+    """Return how many blocks to work on at once, such that memory holds them whatever the grid."""
+    context = (block.stop - block.start + 2 * model.reconstructor.reach) * cube["water"].size
+    return int(max(1, min(cores(), BLOCKS_AT_ONCE * CONTEXT_CELLS // context)))
+
+
+@contextmanager
+def _watched(store: FilledStore, total: int, progress: Progress) -> Iterator[None]:
+    """Report what the workers have marked as done."""
+    before, ended = store.count_done(), Event()
+
+    def watch() -> None:
+        while not ended.wait(_SECONDS):
+            progress("fill", min(1.0, max(0, store.count_done() - before) / total))
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
