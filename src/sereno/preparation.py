@@ -17,7 +17,8 @@ from sereno.errors import InputError
 from sereno.gaps import gap_statistics
 from sereno.io.atomic import require_place, write_dataset
 from sereno.io.climatology import describe_climatology
-from sereno.io.ingest import Prepared, prepare_store
+from sereno.io.ingest import How, Prepared, prepare_store
+from sereno.io.locking import output_lock
 from sereno.io.opening import Paths
 from sereno.io.read import open_cube
 from sereno.io.recipe import Recipe
@@ -38,17 +39,20 @@ def prepare(
     resample: Literal["mean", "nearest"] | None = None,
     min_observations: int | None = None,
     climatology: str | Path | None = None,
+    refresh: bool = False,
+    skip_bad: bool = False,
     workers: int | None = 1,
     progress: Progress = silent,
 ) -> Prepared:
     """Bring daily images to one analysis-ready cube, which `open_cube` reads.
 
     A Zarr store is made a day at a time, in as much memory for a year as for a week. Run again, it goes on where it
-    was interrupted, and takes in what days have come since, without touching those that it has.
+    was interrupted, and takes in what days have come since. Days that it has are left as they are; those whose file
+    gives other values now are noted.
 
     Parameters
     ----------
-    paths, variable, water, quality_level
+    paths, variable, water, quality_level, skip_bad
         As of `open_cube`.
     output
         ``CUBE.zarr``; or ``CUBE.nc``, which is written whole and knows no `grid`, `climatology` nor going on.
@@ -62,6 +66,8 @@ def prepare(
         A mean of fewer observations is missing; 1 where not given.
     climatology
         A daily climatology: the store gets ``anomaly``, the field less the climatology of the day, too.
+    refresh
+        Write days again whose file was re-issued: has another size or time of change and gives other values.
     workers
         Processes at work. None: one a CPU, but no more than 2 GiB of memory hold. A script that asks for more than
         one needs ``if __name__ == "__main__":``.
@@ -70,7 +76,7 @@ def prepare(
     ------
     InputError
         With all bad files at once, before anything is written; if the store was made with other settings, or begins
-        after a day that is to be added.
+        after a day that is to be added; if another run is at work on the same output, or a file changes meanwhile.
     """
     output = Path(output)
     if grid is None and (resample or min_observations):
@@ -80,9 +86,11 @@ def prepare(
     if output.suffix == ".nc":
         if grid is not None or climatology is not None:
             raise InputError(f"{output}: a grid or a climatology needs a Zarr store; name it {output.stem}.zarr")
-        cube = open_cube(paths, variable=variable, water=water, quality_level=quality_level)
-        write_cube(cube, output, progress=progress)
-        return Prepared(output, cube.sizes["time"], cube.attrs["inserted_days"], cube.attrs["notes"])
+        with output_lock(output):
+            cube = open_cube(paths, variable=variable, water=water, quality_level=quality_level, skip_bad=skip_bad)
+            write_cube(cube, output, progress=progress)
+        told = (cube.attrs[name] for name in ("inserted_days", "notes", "skipped"))
+        return Prepared(output, cube.sizes["time"], *told)
     if output.suffix != ".zarr":
         raise InputError(f"{output}: the name must end in .nc or .zarr")
     recipe = Recipe(
@@ -94,7 +102,8 @@ def prepare(
         min_observations=min_observations or 1,
         climatology=None if climatology is None else Path(climatology),
     )
-    return prepare_store(paths, output, recipe, workers=workers, progress=progress)
+    how = How(refresh=refresh, skip_bad=skip_bad, workers=workers)
+    return prepare_store(paths, output, recipe, how, progress=progress)
 
 
 def describe(

@@ -13,26 +13,37 @@ from sereno.cli.options import (
     Quality,
     Seed,
     Settings,
+    SkipBad,
     Variable,
     Water,
     app,
     configuration,
+    leave_with,
     note,
     open_input,
     require_other_place,
     require_periods,
     tell,
+    tell_skipped,
 )
 from sereno.cli.progress import can_go_on, shown_progress
 from sereno.errors import InputError
 
 
 @app.command(epilog="Example: `sereno check l3s/`")
-def check(inputs: Inputs, variable: Variable = None, water: Water = None, quality: Quality = None) -> None:
+def check(
+    inputs: Inputs,
+    variable: Variable = None,
+    water: Water = None,
+    quality: Quality = None,
+    skip_bad: SkipBad = False,
+) -> None:
     """List every problem of the input at once, and a summary: grid, period, missing days, coverage."""
     from sereno.report.tables import show_summary
 
-    show_summary(open_input(inputs, variable, water, quality))
+    cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
+    show_summary(cube)
+    leave_with(cube.attrs["skipped"])
 
 
 @app.command(epilog="Example: `sereno prepare l3s/ -o cube.zarr --water L4.nc --grid 1/24 --climatology clim.nc`")
@@ -51,6 +62,10 @@ def prepare(
         int | None, typer.Option(min=1, help="A mean of fewer is missing.  [default: 1]")
     ] = None,
     climatology: Annotated[Path | None, typer.Option(help="Daily climatology, to store the anomaly too.")] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Take in again files that were re-issued with other values.")
+    ] = False,
+    skip_bad: SkipBad = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes at work.  [default: a CPU each, within 2 GiB]")
     ] = None,
@@ -72,14 +87,18 @@ def prepare(
             resample=resample,  # type: ignore[arg-type]
             min_observations=min_observations,
             climatology=climatology,
+            refresh=refresh,
+            skip_bad=skip_bad,
             workers=workers,
             progress=progress,
         )
     tell(done.notes, done.inserted_days)
+    tell_skipped(done.skipped)
     if output.suffix == ".nc" or done.written:
         typer.echo(f"wrote {output}" if output.suffix == ".nc" else f"wrote {output}: {done.written} days")
     else:
         typer.echo(f"nothing to do: {output} has all days of the input")
+    leave_with(done.skipped)
 
 
 @app.command(epilog="Example: `sereno describe l3s/ -o description --days 2019:2021`")
@@ -92,10 +111,12 @@ def describe(
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
     from sereno import preparation
     from sereno.io.atomic import refuse_folder
+    from sereno.io.locking import output_lock
     from sereno.report.exploration import save_description
     from sereno.report.tables import show_description
 
@@ -104,13 +125,14 @@ def describe(
     require_other_place(inputs, output)
     refuse_folder(output)
     require_periods({"--days": days, "climatology.period": run.climatology.period})
-    cube = open_input(inputs, run.variable, run.water, run.quality_level)
-    with shown_progress() as progress:
+    cube = open_input(inputs, run.variable, run.water, run.quality_level, skip_bad=skip_bad)
+    with shown_progress() as progress, output_lock(output):
         description = preparation.describe(cube, run, days=days, progress=progress)
         paths = save_description(description, output, progress=progress)
     show_description(description)
     for path in paths:
         typer.echo(f"wrote {path}")
+    leave_with(cube.attrs["skipped"])
 
 
 @app.command(epilog="Example: `sereno climatology l3s/ -o clim.nc --period 1985 2015 --method window`")
@@ -131,10 +153,12 @@ def climatology(
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
+    skip_bad: SkipBad = False,
 ) -> None:
     """Make the daily climatology of a long record."""
     from sereno.config import configure
     from sereno.io.atomic import require_place
+    from sereno.io.locking import output_lock
     from sereno.preparation import make_climatology
 
     require_other_place(inputs, output)
@@ -143,14 +167,14 @@ def climatology(
     config = configure("climatology", climatology={key: value for key, value in told.items() if value is not None})
     require_periods({"--period": config.climatology.period})
     require_place(output)
-    with shown_progress() as progress:
-        made = make_climatology(
-            open_input(inputs, variable, water, quality), output, config.climatology, progress=progress
-        )
+    with shown_progress() as progress, output_lock(output):
+        cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
+        made = make_climatology(cube, output, config.climatology, progress=progress)
     if "comment" in made.attrs:
         note(made.attrs["comment"])
     first, last = made.attrs["base_period_start"], made.attrs["base_period_end"]
     typer.echo(f"wrote {output}: {config.climatology.kind}, base period {first}:{last}")
+    leave_with(cube.attrs["skipped"])
 
 
 @app.command(epilog="Example: `sereno tiles cube.zarr -o tiles --climatology clim.nc`")
@@ -175,6 +199,7 @@ def tiles(
 ) -> None:
     """Write training tiles as `.npz` files in the reference method's layout; `fit` can train on them."""
     from sereno.config import parse_config
+    from sereno.io.locking import output_lock
     from sereno.networks import export_tiles
 
     model = {"method": "convlstm", "windows": "tiles", "tile": size, "overlap": overlap, "window": window}
@@ -183,7 +208,7 @@ def tiles(
     values = {"model": model, "climatology": table, "seed": seed or 0} | ({} if days is None else {"train": days})
     run = parse_config(values, origin="options")
     require_periods({"--days": days})
-    with shown_progress() as progress:
+    with shown_progress() as progress, output_lock(output):
         made, scale = export_tiles(open_input(inputs, variable, water, quality), run, output, progress=progress)
     typer.echo(f"wrote {output}: {made[0]} tiles of {' × '.join(map(str, made[1:]))}, max_std_seq {scale:.4f}")
     if made[2:] != size:

@@ -19,10 +19,12 @@ from sereno.cli.options import (
     Quality,
     Seed,
     Settings,
+    SkipBad,
     Variable,
     Water,
     app,
     configuration,
+    leave_with,
     model_or_name,
     note,
     open_for,
@@ -105,6 +107,7 @@ def fit(
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
+    skip_bad: SkipBad = False,
     seed: Seed = None,
 ) -> None:
     """Train or tune a method and save it as a model; IN may be a folder of training tiles."""
@@ -123,7 +126,9 @@ def fit(
     if resume and not holds_files(checkpoints):
         note(f"--resume: {checkpoints} holds no training to go on with; this one begins")
     on_tiles = len(inputs) == 1 and is_tile_folder(inputs[0])
-    cube = None if on_tiles else open_input(inputs, run.variable, run.water, run.quality_level)
+    cube = None
+    if not on_tiles:
+        cube = open_input(inputs, run.variable, run.water, run.quality_level, skip_bad=skip_bad)
     if cube is not None:
         caution(cube, run)
     model: Model | BareNetwork
@@ -146,6 +151,7 @@ def fit(
             figure = losses_figure(losses, likelihood=isinstance(run.model, UNet))
             save_figure(figure, losses.with_name("losses.png"))
         typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it if not to be resumed")
+    leave_with([] if cube is None else cube.attrs["skipped"])
 
 
 @app.command(name="import-keras", epilog="Example: `sereno import-keras deep.keras -o deep --max-std-seq tiles/`")
@@ -199,6 +205,14 @@ def fill(
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
+    skip_bad: Annotated[
+        bool | None,
+        typer.Option(
+            "--skip-bad/--no-skip-bad",
+            help="Leave out files that cannot be used, so that their days are empty; exit code 3.  [default: with "
+            "--update]",
+        ),
+    ] = None,
 ) -> None:
     """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
     from sereno import workflow
@@ -215,7 +229,8 @@ def fill(
     run = configure_at_once(named) if isinstance(named, str) else workflow.settings_of(named)
     fitted = isinstance(named, workflow.Model)
     tell_packaged([] if fitted else [run])
-    cube = open_for(inputs, None if isinstance(named, str) else run, variable, water, quality)
+    skip = update if skip_bad is None else skip_bad
+    cube = open_for(inputs, None if isinstance(named, str) else run, variable, water, quality, skip_bad=skip)
     if not fitted:
         caution(cube, run)
     with shown_progress() as progress, can_go_on(store_of(output), "again"):
@@ -235,6 +250,7 @@ def fill(
         )
     for line in told_of(done):
         typer.echo(line)
+    leave_with(cube.attrs["skipped"])
 
 
 @app.command(epilog="Example: `sereno evaluate l3s/ -m climatology -m interpolation -m model -o scores`")
@@ -266,6 +282,7 @@ def evaluate(
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
+    skip_bad: SkipBad = False,
     seed: Seed = None,
 ) -> None:
     """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
@@ -296,7 +313,7 @@ def evaluate(
         yardstick_of(relative_to, list(chosen), {})
     index = None if withheld is None else read_withheld(withheld)
     tell_packaged(chosen.values())
-    cube = open_input(inputs, variable, water, quality)
+    cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
     with shown_progress() as progress:
         result = evaluation.evaluate(
             cube,
@@ -318,6 +335,7 @@ def evaluate(
         paths += save_score_figures(result, output, progress=progress)
     for path in paths:
         typer.echo(f"wrote {path}")
+    leave_with(cube.attrs["skipped"])
 
 
 @app.command(epilog="Example: `sereno demo -o demo`")

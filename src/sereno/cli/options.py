@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sereno.networks import BareNetwork
     from sereno.workflow import Model
 
+SKIPPED = 3
+"""Exit code of a verb that left out bad files."""
 
 class Verbs(typer.core.TyperGroup):
     """The application: `--debug`, which `sereno.cli.edge` heeds, may stand before a verb and after it."""
@@ -63,16 +65,25 @@ Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. model.hidden=16.")
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.  [default: 0]")]
+SkipBad = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad/--no-skip-bad",
+        help="Leave out files that cannot be used, so that their days are empty; exit code 3.",
+    ),
+]
 
 
-def open_input(inputs: list[str], variable: str | None, water: str | None, quality: int | None) -> xr.Dataset:
+def open_input(
+    inputs: list[str], variable: str | None, water: str | None, quality: int | None, *, skip_bad: bool = False
+) -> xr.Dataset:
     """Open the input as a cube, and print what had to be assumed."""
     from sereno.io.read import open_cube
 
-    cube = open_cube(
-        inputs, variable=variable, water=water, **({} if quality is None else {"quality_level": quality})
-    )
+    level = {} if quality is None else {"quality_level": quality}
+    cube = open_cube(inputs, variable=variable, water=water, skip_bad=skip_bad, **level)
     tell(cube.attrs["notes"], cube.attrs["inserted_days"])
+    tell_skipped(cube.attrs["skipped"])
     return cube
 
 
@@ -85,6 +96,23 @@ def tell(notes: list[str], inserted: list[str]) -> None:
         note(f"{len(inserted)} missing days taken as empty images: {listed}")
 
 
+def tell_skipped(skipped: list[str]) -> None:
+    """Print what is wrong with files that were left out."""
+    from sereno.io.part import some_of
+
+    if tasks.rank() == 0:
+        for line in some_of(skipped):
+            typer.secho(one_line(f"warning: skipped {line}"), fg="yellow", err=True)
+
+
+def leave_with(skipped: list[str]) -> None:
+    """End with exit code 3 if files were left out, and say how many; call it at the end of a verb."""
+    if skipped:
+        what = "1 bad file was" if len(skipped) == 1 else f"{len(skipped)} bad files were"
+        typer.secho(f"{what} skipped, and the rest is done (exit code {SKIPPED})", fg="yellow", err=True)
+        raise typer.Exit(SKIPPED)
+
+
 def note(text: str) -> None:
     """Print a note on standard error, once for all tasks."""
     if tasks.rank() == 0:
@@ -92,13 +120,19 @@ def note(text: str) -> None:
 
 
 def open_for(
-    inputs: list[str], config: RunConfig | None, variable: str | None, water: str | None, quality: int | None
+    inputs: list[str],
+    config: RunConfig | None,
+    variable: str | None,
+    water: str | None,
+    quality: int | None,
+    *,
+    skip_bad: bool,
 ) -> xr.Dataset:
     """Open the input as a model's own training input was opened, unless told otherwise."""
     if config is None:
-        return open_input(inputs, variable, water, quality)
+        return open_input(inputs, variable, water, quality, skip_bad=skip_bad)
     level = config.quality_level if quality is None else quality
-    return open_input(inputs, variable or config.variable, water or config.water, level)
+    return open_input(inputs, variable or config.variable, water or config.water, level, skip_bad=skip_bad)
 
 
 def configuration(method: str | None, path: Path | None, settings: list[str], told: dict[str, Any]) -> RunConfig:

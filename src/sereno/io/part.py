@@ -80,8 +80,13 @@ def read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
 def raise_all(problems: Sequence[str]) -> None:
     """Raise one InputError for all problems, if there are any, the first twenty in full."""
     if problems:
-        more = len(problems) - _LISTED
-        raise InputError("\n".join([*problems[:_LISTED], *[f"… and {more} more"] * (more > 0)]))
+        raise InputError("\n".join(some_of(problems)))
+
+
+def some_of(lines: Sequence[str]) -> list[str]:
+    """Return the first twenty of many lines, and how many more there are."""
+    more = len(lines) - _LISTED
+    return [*lines[:_LISTED], *[f"… and {more} more"] * (more > 0)]
 
 
 def repeated_days(parts: Sequence[Part]) -> list[str]:

@@ -15,9 +15,10 @@ import xarray as xr
 from sereno.coast import land_mask
 from sereno.cube import days_per_block, field_of, make_cube, validate
 from sereno.errors import InputError
+from sereno.io.agreement import agreeing
 from sereno.io.masks import compare
 from sereno.io.opening import Paths, expand
-from sereno.io.part import Part, raise_all, read_part, repeated_days
+from sereno.io.part import Part, read_part
 from sereno.io.water import read_water
 
 PLAUSIBLE = (270.0, 309.5)
@@ -29,7 +30,12 @@ _SEEN_OFTEN = 20
 
 
 def open_cube(
-    paths: Paths, *, variable: str | None = None, water: str | os.PathLike[str] | None = None, quality_level: int = 4
+    paths: Paths,
+    *,
+    variable: str | None = None,
+    water: str | os.PathLike[str] | None = None,
+    quality_level: int = 4,
+    skip_bad: bool = False,
 ) -> xr.Dataset:
     """Open daily images as a cube, lazily.
 
@@ -44,18 +50,21 @@ def open_cube(
         not given, the input's own mask is taken, else the pixels ever observed together with the shipped coast.
     quality_level
         Lowest GHRSST quality level (0 to 5) that counts as an observation.
+    skip_bad
+        Leave out files that cannot be used, with a warning, so that their days are empty. Else they are an error.
 
     Returns
     -------
     xr.Dataset
         A valid cube (see `sereno.cube`). SST is in kelvin and named ``sst``; another field keeps its name and unit.
-        ``attrs`` tell where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days`` and
-        ``notes`` (what had to be assumed).
+        ``attrs`` tell where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days``, ``notes``
+        (what had to be assumed) and ``skipped`` (what is wrong with each file that was left out).
 
     Raises
     ------
     InputError
-        With the file, the variable and the remedy, for anything that cannot be used as it is.
+        With the file, the variable and the remedy, for anything that cannot be used as it is: with all bad files at
+        once, or if all are bad.
 
     Examples
     --------
@@ -67,7 +76,7 @@ def open_cube(
     >>> dict(cube.sizes)
     {'time': 3, 'lat': 24, 'lon': 32}
     """
-    parts = _read_parts(expand(paths), variable=variable, quality_level=quality_level)
+    parts, skipped = _read_parts(expand(paths), variable=variable, quality_level=quality_level, skip_bad=skip_bad)
     first = parts[0]
     cube, inserted = _in_order(parts)
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
@@ -75,31 +84,22 @@ def open_cube(
     mask, water_from, assumed = water_of(first, water, looks, lambda: field_of(cube).notnull().sum("time").values)
     notes += assumed
     cube["water"] = (("lat", "lon"), mask)
-    cube.attrs |= first.attrs | {"water_from": water_from, "inserted_days": inserted, "notes": notes}
+    cube.attrs |= first.attrs | {"water_from": water_from, "inserted_days": inserted}
+    cube.attrs |= {"notes": notes, "skipped": skipped}
     return validate(cube)
 
 
-def _read_parts(files: list[Path], *, variable: str | None, quality_level: int) -> list[Part]:
-    """Bring every file to the schema.
-
-    Raises
-    ------
-    InputError
-        Lists the problems of all files at once: those that cannot be used, that lie on another grid, that hold a
-        day which another file holds.
-    """
-    parts: list[Part] = []
-    problems: list[str] = []
+def _read_parts(
+    files: list[Path], *, variable: str | None, quality_level: int, skip_bad: bool
+) -> tuple[list[Part], list[str]]:
+    """Bring every file to the schema; see `sereno.io.agreement.agreeing`."""
+    found: list[Part | str] = []
     for path in files:
         try:
-            part = read_part(path, variable=variable, quality_level=quality_level)
-            if parts:
-                part.require_same_grid(parts[0])
-            parts.append(part)
+            found.append(read_part(path, variable=variable, quality_level=quality_level))
         except InputError as error:
-            problems.append(str(error))
-    raise_all(problems + repeated_days(parts))
-    return parts
+            found.append(str(error))
+    return agreeing(found, skip_bad=skip_bad)
 
 
 def _in_order(parts: list[Part]) -> tuple[xr.Dataset, list[str]]:

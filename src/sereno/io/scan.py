@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 from sereno.cube import days_per_block
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge
+from sereno.io.agreement import agreeing
 from sereno.io.parallel import Pool, compute
-from sereno.io.part import Part, raise_all, repeated_days
+from sereno.io.part import Part, raise_all
 from sereno.io.recipe import Recipe
+from sereno.io.sources import Stamp
 from sereno.methods import Progress
 
+DAMAGED = "truncated or damaged? Copy or download it again"
 _FILES = 8
 """Files of a task."""
 _COUNTS_BYTES = 1e8
@@ -23,11 +26,19 @@ _COUNTS_BYTES = 1e8
 
 
 class _Look(NamedTuple):
-    """A task: files to be looked at, and what they must agree with."""
+    """A task: files to be looked at, and one of them whose grid most have."""
 
     files: Sequence[Path]
     recipe: Recipe
-    reference: Part
+    first: Part
+
+
+class Scanned(NamedTuple):
+    """What a first look at files found: the good ones, the state of each as it was then, a line for each bad one."""
+
+    parts: list[Part]
+    stamps: dict[Path, Stamp]
+    skipped: list[str]
 
 
 def first_part(files: Sequence[Path], recipe: Recipe) -> Part:
@@ -48,32 +59,57 @@ def first_part(files: Sequence[Path], recipe: Recipe) -> Part:
     raise InputError("no input")
 
 
-def scan(files: Sequence[Path], recipe: Recipe, reference: Part, *, pool: Pool, progress: Progress) -> list[Part]:
-    """Look at every file; what is kept of each is what it holds and its days, not its grid.
+def scan(
+    files: Sequence[Path],
+    recipe: Recipe,
+    first: Part,
+    *,
+    store: Part | None = None,
+    skip_bad: bool = False,
+    pool: Pool,
+    progress: Progress,
+) -> Scanned:
+    """Look at every file; what is kept of each is what it holds and its days.
 
     Parameters
     ----------
-    reference
-        What the files must agree with: field, unit, grid, and the variables named there.
+    first
+        What a file holds, from `first_part`; its grid is likely to be that of the others.
+    store, skip_bad
+        As of `sereno.io.agreement.agreeing`.
 
     Raises
     ------
     InputError
         With all that is wrong with all files.
     """
-    tasks = _tasks(files, recipe, reference)
+    tasks = _tasks(files, recipe, first)
     seen = compute(_look, tasks, pool=pool, done=counter(len(tasks), "scan", progress))
-    parts = [one for group in seen for one in group if isinstance(one, Part)]
-    raise_all([one for group in seen for one in group if isinstance(one, str)] + repeated_days(parts))
-    return parts
+    found = [one for group in seen for one, _ in group]
+    stamps = {one.path: stamp for group in seen for one, stamp in group if isinstance(one, Part)}
+    whole = [replace(one, lat=first.lat, lon=first.lon) if _has_no_grid(one) else one for one in found]
+    parts, skipped = agreeing(whole, store=store, skip_bad=skip_bad)
+    return Scanned(parts, stamps, skipped)
+
+
+def _has_no_grid(one: Part | str) -> TypeGuard[Part]:
+    return isinstance(one, Part) and not one.lat.size
 
 
 def count_seen(
-    files: Sequence[Path], recipe: Recipe, reference: Part, *, pool: Pool, progress: Progress
+    files: Sequence[Path], recipe: Recipe, first: Part, *, skip_bad: bool, pool: Pool, progress: Progress
 ) -> np.ndarray:
-    """Count the observations of each cell of the input's grid; every image is read, a few files at a time."""
-    counts = np.zeros((reference.lat.size, reference.lon.size), "int32")
-    tasks = _tasks(files, recipe, reference)
+    """Count the observations of each cell of the input's grid; every image is read, a few files at a time.
+
+    Parameters
+    ----------
+    first
+        What one of the files holds.
+    skip_bad
+        Leave out images that cannot be read, instead of raising an InputError that lists their files.
+    """
+    counts = np.zeros((first.lat.size, first.lon.size), "int32")
+    tasks = _tasks(files, recipe, first)
     done = counter(len(tasks), "water", progress)
     at_once = max(4, int(_COUNTS_BYTES / (2 * counts.size)))
     problems: list[str] = []
@@ -81,7 +117,7 @@ def count_seen(
         for seen, wrong in compute(_count, tasks[start : start + at_once], pool=pool, done=done):
             counts += seen
             problems += wrong
-    raise_all(problems)
+    raise_all([] if skip_bad else problems)
     return counts
 
 
@@ -108,36 +144,40 @@ def counter(total: int, stage: str, progress: Progress) -> Callable[[Any], None]
     return report
 
 
-def _tasks(files: Sequence[Path], recipe: Recipe, reference: Part) -> list[_Look]:
-    return [_Look(files[start : start + _FILES], recipe, reference) for start in range(0, len(files), _FILES)]
+def _tasks(files: Sequence[Path], recipe: Recipe, first: Part) -> list[_Look]:
+    return [_Look(files[start : start + _FILES], recipe, first) for start in range(0, len(files), _FILES)]
 
 
-def _look(task: _Look) -> list[Part | str]:
-    """Return what each file holds, or what is wrong with it."""
-    found: list[Part | str] = []
+def _look(task: _Look) -> list[tuple[Part | str, Stamp]]:
+    """Return what each file holds, without its grid where that is the one of the first, or what is wrong with it."""
+    found: list[tuple[Part | str, Stamp]] = []
     for file in task.files:
+        stamp = Stamp(0, 0, 0)
         try:
-            part = task.recipe.read(file).close()
-            part.require_same_grid(task.reference)
-            missing = sorted(task.reference.names - part.names)
-            if missing:
-                raise InputError(f"{file}: has no {', '.join(missing)}, as the store has; prepare into a new store")
-            found.append(replace(part, lat=part.lat[:0], lon=part.lon[:0]))
+            with file_edge(file, DAMAGED):
+                stamp = Stamp.of(file)
+                part = task.recipe.read(file).close()
+            if np.array_equal(part.lat, task.first.lat) and np.array_equal(part.lon, task.first.lon):
+                part = replace(part, lat=part.lat[:0], lon=part.lon[:0])
+            found.append((part, stamp))
         except InputError as error:
-            found.append(str(error))
+            found.append((str(error), stamp))
     return found
 
 
 def _count(task: _Look) -> tuple[np.ndarray, list[str]]:
-    counts = np.zeros((task.reference.lat.size, task.reference.lon.size), "uint16")
+    counts = np.zeros((task.first.lat.size, task.first.lon.size), "uint16")
     problems = []
     for file in task.files:
+        seen = np.zeros_like(counts)
         try:
-            part = task.recipe.read(file)
-            for days in runs(range(part.days.size), counts.size):
-                image = part.images[part.name][days[0] : days[-1] + 1, :, :]
-                counts += np.isfinite(image).sum(axis=0, dtype="uint16")
-            part.close()
+            with file_edge(file, DAMAGED):
+                part = task.recipe.read(file)
+                for days in runs(range(part.days.size), counts.size):
+                    image = part.images[part.name][days[0] : days[-1] + 1, :, :]
+                    seen += np.isfinite(image).sum(axis=0, dtype="uint16")
+                part.close()
+            counts += seen
         except InputError as error:
             problems.append(str(error))
     return counts, problems

@@ -1,25 +1,34 @@
 """A cube on disk: a Zarr store that grows by days and knows which of them are done, or one file written whole.
 
 A prepared store holds ``time``, ``lat``, ``lon``, ``water(lat, lon)``, the field and its error, ``state`` and where
-asked for ``anomaly``, a chunk a day, and besides ``prepared(time)``: which days are done. Where the grid was changed,
-the group ``input`` holds the grid and the water of the input; where there is an anomaly, ``climatology`` its maps.
+asked for ``anomaly``, a chunk a day; and ``prepared(time)``: which days are done, and ``source_…(time)``: from which
+files (`sereno.io.sources`). Where the grid was changed, the group ``input`` holds the grid and the water of the
+input; where there is an anomaly, ``climatology`` its maps.
+
+All chunks of a day that is done are on disk, those without any value too, so that one that is lost is missed.
 """
 
 from __future__ import annotations
 
+import math
+import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 import zarr
 
-from sereno.cube import DIMS, LAND, MISSING, OBSERVED, validate
+from sereno.cube import DIMS, LAND, MISSING, OBSERVED, make_cube, validate, violations
+from sereno.errors import InputError
 from sereno.io.atomic import atomic_path, write_dataset
 from sereno.io.growing import GrowingStore, books, new_array
 from sereno.io.part import Part
+from sereno.io.sources import UNKNOWN, Sources, checksum_of, make_arrays
 from sereno.methods import Progress, silent
 
 NOT_YET, DONE, WITHOUT_FILE = 0, 1, 2
@@ -103,6 +112,7 @@ class Store(GrowingStore):
             new_array(group, "time", shape[:1], "int64", DIMS[:1], _COORDINATES["time"])[:] = days.astype(int)
             flags = {"flag_values": [NOT_YET, DONE, WITHOUT_FILE], "flag_meanings": "not_yet done without_file"}
             new_array(group, "prepared", shape[:1], "int8", DIMS[:1], flags)[:] = NOT_YET
+            make_arrays(group, days.size)
             zarr.consolidate_metadata(temporary, zarr_format=2)
         return cls.open(path)
 
@@ -134,12 +144,80 @@ class Store(GrowingStore):
     @property
     def names(self) -> frozenset[str]:
         """The variables that come from the files."""
-        daily = {name for name, array in self.group.arrays() if array.ndim == len(DIMS)}
-        return frozenset(daily - {*_DERIVED, "climatology"})
+        return frozenset(self.daily - {*_DERIVED})
 
-    def mark(self, prepared: np.ndarray) -> None:
-        """Write which days are done."""
+    @property
+    def daily(self) -> frozenset[str]:
+        """The variables that have a map a day."""
+        maps = {name for name, array in self.group.arrays() if array.ndim == len(DIMS)}
+        return frozenset(maps - {"climatology"})
+
+    @property
+    def sources(self) -> Sources:
+        """What is kept of the files that the days come from."""
+        return Sources.read(self.group, self.prepared.size)
+
+    def day_at(self, place: int) -> np.datetime64:
+        """Return the day at a place, datetime64[D]."""
+        return self.first_day + np.timedelta64(place, "D")
+
+    def mark(self, prepared: np.ndarray, sources: Sources) -> None:
+        """Write which days are done, and from which files."""
+        sources.write(self.group)
         self.array("prepared")[:] = prepared
+
+    def keep_sources(self, sources: Sources) -> None:
+        """Write from which files the days are; a store of an earlier version is told so for the first time."""
+        if "source_checksum" not in self.group:
+            make_arrays(self.group, self.prepared.size)
+            zarr.consolidate_metadata(self.path, zarr_format=2)
+        sources.write(self.group)
+
+    def put_maps(self, place: int, maps: Mapping[str, np.ndarray]) -> None:
+        """Write the maps of a day, by name."""
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            for name, values in maps.items():
+                self.array(name)[place] = values
+
+    def checksum(self, place: int) -> int:
+        """Return the checksum of the maps of a day as they are stored; `UNKNOWN` where they cannot be read."""
+        try:
+            return checksum_of({name: self.array(name)[place][None] for name in self.daily}, 0)
+        except (OSError, RuntimeError, ValueError):
+            return UNKNOWN
+
+    def lost(self) -> np.ndarray:
+        """Tell of each day that is done whether a chunk of it is missing on the disk, bool (time)."""
+        prepared = self.prepared
+        whole = np.ones(prepared.size, bool)
+        for name in self.daily:
+            array = self.array(name)
+            sides = zip(array.shape[1:], array.chunks[1:], strict=True)
+            chunks = math.prod(math.ceil(side / chunk) for side, chunk in sides)
+            with os.scandir(self.path / name) as files:
+                there = [file.name for file in files if file.name[0].isdigit() and file.stat().st_size]
+            count = Counter(int(file.partition(".")[0]) for file in there if file.replace(".", "").isdigit())
+            whole &= np.array([count[place] >= chunks for place in range(prepared.size)])
+        return np.asarray(~whole & (prepared == DONE))
+
+    def require_whole(self) -> None:
+        """Make sure that the store is what `open_cube` accepts, complete to the last chunk.
+
+        Raises
+        ------
+        InputError
+            With all that is wrong with it.
+        """
+        prepared, grid = self.prepared, self.grid
+        days = np.asarray(self.array("time")[:]).astype("datetime64[D]")
+        found = store_violations(grid, days)
+        if (left := np.flatnonzero(prepared == NOT_YET)).size:
+            found.append(f"{left.size} days are not done, {self.day_at(int(left[0]))} the first")
+        known = self.sources.source_checksum != UNKNOWN
+        if (lost := np.flatnonzero(self.lost() & known)).size:
+            found.append(f"{lost.size} days have lost chunks, {self.day_at(int(lost[0]))} the first")
+        if found:
+            raise InputError(f"{self.path}: is not complete: {'; '.join(found)}; run the same again")
 
 
 def write_cube(cube: xr.Dataset, path: str | Path, *, progress: Progress = silent) -> Path:
@@ -155,6 +233,12 @@ def write_cube(cube: xr.Dataset, path: str | Path, *, progress: Progress = silen
     plain.attrs = {key: value for key, value in cube.attrs.items() if isinstance(value, str)}
     plain["water"] = plain["water"].astype("int8").assign_attrs(_WATER)
     return write_dataset(plain, Path(path), progress=progress)
+
+
+def store_violations(grid: Grid, days: np.ndarray) -> list[str]:
+    """List in what a grid and days are not those of a valid cube."""
+    nothing = da.zeros((days.size, *grid.water.shape), dtype="float32", chunks=-1)
+    return violations(make_cube(nothing, time=days, lat=grid.lat, lon=grid.lon, water=grid.water))
 
 
 def _put_grid(group: zarr.Group, grid: Grid) -> None:

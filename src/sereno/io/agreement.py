@@ -1,0 +1,86 @@
+"""Which of many files go together: one field on one grid, one image a day; and what is wrong with the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from sereno import tasks
+from sereno.errors import InputError
+from sereno.io.part import Part, raise_all, repeated_days, some_of
+
+_GRIDS = 20
+"""Different grids among which the most common one is looked for."""
+
+
+def agreeing(
+    files: Sequence[Part | str], *, store: Part | None = None, skip_bad: bool = False
+) -> tuple[list[Part], list[str]]:
+    """Part files into those that go together and those that are bad.
+
+    Parameters
+    ----------
+    files
+        What each file holds, or in one line what is wrong with it.
+    store
+        What a store holds that they are to be added to; the field, unit and grid of most days where not given.
+    skip_bad
+        Leave bad files out, unless all are bad.
+
+    Returns
+    -------
+    tuple
+        The good files, and a line for each that was left out.
+
+    Raises
+    ------
+    InputError
+        With the problems of all files at once. Of two images of the same day none is left out.
+    """
+    reference = store or _most_common([one for one in files if isinstance(one, Part)])
+    required = frozenset[str]() if store is None else store.names
+    parts: list[Part] = []
+    bad: list[str] = []
+    for one in files:
+        wrong = one if isinstance(one, str) else _disagreement(one, reference, required)
+        if isinstance(one, Part) and wrong is None:
+            parts.append(one)
+        elif wrong is not None:
+            bad.append(wrong)
+    raise_all(([] if skip_bad and parts else bad) + repeated_days(parts))
+    warn_of_skipped(bad)
+    return parts, bad
+
+
+def warn_of_skipped(bad: Sequence[str]) -> None:
+    """Log a warning of files that are left out."""
+    if bad and tasks.rank() == 0:
+        logging.getLogger("sereno").warning("\n".join(f"skipped: {line}" for line in some_of(bad)))
+
+
+def _disagreement(part: Part, reference: Part | None, required: frozenset[str] = frozenset()) -> str | None:
+    """Return in what a file does not agree with the reference, or which variables it lacks; None if all is well."""
+    if reference is None:
+        return None
+    try:
+        part.require_same_grid(reference)
+    except InputError as error:
+        return str(error)
+    missing = sorted(required - part.names)
+    if missing:
+        return f"{part.path}: has no {', '.join(missing)}, as the store has; prepare into a new store"
+    return None
+
+
+def _most_common(parts: Sequence[Part]) -> Part | None:
+    """Return the first of the files that most days have field and grid in common with."""
+    firsts: list[Part] = []
+    days: list[int] = []
+    for part in parts:
+        same = next((number for number, first in enumerate(firsts) if _disagreement(part, first) is None), None)
+        if same is not None:
+            days[same] += part.days.size
+        elif len(firsts) < _GRIDS:
+            firsts.append(part)
+            days.append(part.days.size)
+    return firsts[days.index(max(days))] if firsts else None

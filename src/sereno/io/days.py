@@ -1,0 +1,107 @@
+"""Days of a file as maps of a store: made, written, and compared with those that the store holds, by workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from sereno.climatology import leap_day_of_year
+from sereno.cube import LAND, MISSING, OBSERVED
+from sereno.errors import InputError, file_edge
+from sereno.io.recipe import Recipe
+from sereno.io.scan import DAMAGED
+from sereno.io.sources import Stamp, checksum_of
+from sereno.io.store import Store
+
+
+class Days(NamedTuple):
+    """A task: neighbouring days of a file, by their places there and in the store."""
+
+    file: Path
+    stamp: Stamp
+    places: Sequence[int]
+    targets: Sequence[int]
+    recipe: Recipe
+    store: Path
+
+
+class Done(NamedTuple):
+    """What became of a task: a checksum of each day's maps and, where they were compared, whether the store has them.
+
+    Where something was wrong with the file, `problem` says what, and there are no checksums.
+    """
+
+    task: Days
+    checksums: Sequence[int] = ()
+    same: Sequence[bool] = ()
+    problem: str | None = None
+
+
+def write_days(task: Days) -> Done:
+    """Write days of a file into the store, and read them back."""
+    store = Store.open(task.store)
+    try:
+        maps = _maps(task, store)
+    except InputError as error:
+        return Done(task, problem=str(error))
+    with file_edge(task.store, "run the same again to go on"):
+        for number, target in enumerate(task.targets):
+            store.put_maps(target, {name: values[number] for name, values in maps.items()})
+    checksums = [checksum_of(maps, number) for number in range(len(task.targets))]
+    stored = stored_checksums((task.store, task.targets))
+    wrong = [store.day_at(target) for target, a, b in zip(task.targets, checksums, stored, strict=True) if a != b]
+    if wrong:
+        raise InputError(f"{task.store}: {wrong[0]} is not on the disk as it was written; is the disk sound?")
+    return Done(task, checksums)
+
+
+def compare_days(task: Days) -> Done:
+    """Make the maps of days that the store has, and tell whether it has the same."""
+    store = Store.open(task.store)
+    try:
+        maps = _maps(task, store)
+    except InputError as error:
+        return Done(task, problem=str(error))
+    checksums = [checksum_of(maps, number) for number in range(len(task.targets))]
+    stored = stored_checksums((task.store, task.targets))
+    return Done(task, checksums, [a == b for a, b in zip(checksums, stored, strict=True)])
+
+
+def stored_checksums(task: tuple[Path, Sequence[int]]) -> list[int]:
+    """Return the checksums of days as they are in a store; that of a day that cannot be read is `UNKNOWN`."""
+    path, targets = task
+    store = Store.open(path)
+    return [store.checksum(target) for target in targets]
+
+
+def _maps(task: Days, store: Store) -> dict[str, np.ndarray]:
+    """Return all daily maps of a task on the store's grid, (day, lat, lon) each.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or is not the one any more that was looked at first.
+    """
+    days = slice(task.places[0], task.places[-1] + 1)
+    try:
+        with file_edge(task.file, DAMAGED):
+            part = task.recipe.read(task.file)
+            images = {name: part.images[name][days, :, :] for name in sorted(store.names)}
+            part.close()
+    finally:  # says more than what a reader makes of a file that changes
+        task.stamp.require(task.file)
+    maps = task.recipe.maps(images, part.name, store.input_grid)
+    if task.recipe.step is not None:  # the coarse coast cuts off observed cells
+        maps = {name: np.where(store.grid.water, values, np.float32(np.nan)) for name, values in maps.items()}
+    field = maps[part.name]
+    if np.isinf(field).any():
+        raise InputError(f"{task.file}: {part.attrs['variable']} has infinite values; correct or remove the file")
+    state = np.where(np.isfinite(field), OBSERVED, MISSING)
+    maps["state"] = np.where(store.grid.water, state, LAND).astype("int8")
+    if task.recipe.climatology is not None:
+        steps = leap_day_of_year(part.days[days].astype("datetime64[ns]")).astype(int) - 1
+        maps["anomaly"] = field - np.stack([store.array("climatology")[step] for step in steps.tolist()])
+    return maps

@@ -1,0 +1,119 @@
+"""Which file each day of a prepared store was read from: name, size and time of change; a checksum of the maps."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import zarr
+
+from sereno.errors import InputError
+from sereno.io.growing import LONG, new_array
+
+UNKNOWN = 0
+"""A checksum that no maps have."""
+_ARRAYS: dict[str, tuple[str, Any, str]] = {
+    "source_file": ("str", "", "file of the day's image, from the folder of the store"),
+    "source_size": ("int64", 0, "bytes of that file when it was read"),
+    "source_modified": ("int64", 0, "nanoseconds from 1970-01-01 to the last change of that file"),
+    "source_checksum": ("int64", UNKNOWN, "checksum of the day's maps; 0 where there is none"),
+}
+
+
+class Stamp(NamedTuple):
+    """Size in bytes, last change in nanoseconds since 1970, and inode of a file; sum, latest and own of a folder."""
+
+    size: int
+    modified: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Look at a file, or at all files of a Zarr store."""
+        own = path.stat()
+        if not path.is_dir():
+            return cls(own.st_size, own.st_mtime_ns, own.st_ino)
+        inside = [file.stat() for file in path.rglob("*") if file.is_file()]
+        latest = max([own.st_mtime_ns, *(file.st_mtime_ns for file in inside)])
+        return cls(sum(file.st_size for file in inside), latest, own.st_ino)
+
+    def require(self, path: Path) -> None:
+        """Make sure that a file is still the one that was looked at.
+
+        Raises
+        ------
+        InputError
+            If it changed or is gone.
+        """
+        try:
+            same = Stamp.of(path) == self
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise InputError(f"{path}: changed while it was read; run the same again when it is complete")
+
+
+@dataclass(eq=False)
+class Sources:
+    """What is kept of the files, an array (time) of each; a day without a file has the checksum `UNKNOWN`."""
+
+    source_file: np.ndarray
+    source_size: np.ndarray
+    source_modified: np.ndarray
+    source_checksum: np.ndarray
+
+    @classmethod
+    def read(cls, group: zarr.Group, days: int) -> Self:
+        """Read them from a store; a store of an earlier version has none."""
+        if "source_checksum" not in group:
+            kinds = [(object if kind == "str" else kind, fill) for kind, fill, _ in _ARRAYS.values()]
+            return cls(*(np.full(days, fill, dtype=kind) for kind, fill in kinds))
+        found: list[Any] = [group[name] for name in _ARRAYS]
+        return cls(*(np.asarray(array[:]) for array in found))
+
+    def write(self, group: zarr.Group) -> None:
+        """Write them to a store, the checksum last."""
+        for own in fields(self):
+            array: Any = group[own.name]
+            array[:] = getattr(self, own.name)
+
+    def put(self, place: int, name: str, stamp: Stamp, checksum: int) -> None:
+        """Set what is known of a day."""
+        self.source_file[place], self.source_checksum[place] = name, checksum
+        self.source_size[place], self.source_modified[place] = stamp.size, stamp.modified
+
+    def forget(self, place: int) -> None:
+        """Set that nothing is known of a day."""
+        self.put(place, "", Stamp(0, 0, 0), UNKNOWN)
+
+    def are_of(self, place: int, stamp: Stamp) -> bool:
+        """Tell whether a day was read from a file of this size and time of change."""
+        told = (self.source_size[place], self.source_modified[place])
+        return bool(self.source_checksum[place] != UNKNOWN and told == (stamp.size, stamp.modified))
+
+
+def make_arrays(group: zarr.Group, days: int) -> None:
+    """Make the arrays in a store."""
+    for name, (kind, fill, text) in _ARRAYS.items():
+        new_array(group, name, (days,), kind, ("time",), {"long_name": text}, fill_value=fill, chunks=(LONG,))
+
+
+def name_of(file: Path, store: Path) -> str:
+    """Return the name that a file is kept under."""
+    return Path(os.path.relpath(file.resolve(), store.resolve().parent)).as_posix()
+
+
+def checksum_of(maps: Mapping[str, np.ndarray], day: int) -> int:
+    """Return a number for the maps of a day, which other maps are all but sure not to have; never `UNKNOWN`."""
+    found = 0
+    for name in sorted(maps):
+        values = maps[name][day]
+        if values.dtype.kind == "f":
+            values = np.where(np.isnan(values), values.dtype.type(np.nan), values)  # of all NaNs make one
+        found = zlib.crc32(np.ascontiguousarray(values).tobytes(), found)
+    return 1 + found
