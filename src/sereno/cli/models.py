@@ -209,7 +209,7 @@ def fill(
         bool | None,
         typer.Option(
             "--skip-bad/--no-skip-bad",
-            help="Leave out files that cannot be used, so that their days are empty; exit code 3.  [default: with "
+            help="Leave out files that cannot be used, so that their days are empty; exit status 3.  [default: with "
             "--update]",
         ),
     ] = None,

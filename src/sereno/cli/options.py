@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sereno.workflow import Model
 
 SKIPPED = 3
-"""Exit code of a verb that left out bad files."""
+"""Exit status of a verb that left out bad files."""
 
 class Verbs(typer.core.TyperGroup):
     """The application: `--debug`, which `sereno.cli.edge` heeds, may stand before a verb and after it."""
@@ -41,6 +41,8 @@ app = typer.Typer(
     cls=Verbs,
     name="sereno",
     help="Fill the clouds in satellite images of the sea: gap-free daily maps with a calibrated uncertainty.",
+    epilog="Exit status: 0 done; 2 an error that can be mended, of usage, input or the system; 3 done, but bad files "
+    "were skipped (`--skip-bad`); 70 an unforeseen error; 75 stopped early to be resumed; 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -69,7 +71,7 @@ SkipBad = Annotated[
     bool,
     typer.Option(
         "--skip-bad/--no-skip-bad",
-        help="Leave out files that cannot be used, so that their days are empty; exit code 3.",
+        help="Leave out files that cannot be used, so that their days are empty; exit status 3.",
     ),
 ]
 
@@ -106,10 +108,10 @@ def tell_skipped(skipped: list[str]) -> None:
 
 
 def leave_with(skipped: list[str]) -> None:
-    """End with exit code 3 if files were left out, and say how many; call it at the end of a verb."""
+    """End with exit status 3 if files were left out, and say how many; call it at the end of a verb."""
     if skipped:
         what = "1 bad file was" if len(skipped) == 1 else f"{len(skipped)} bad files were"
-        typer.secho(f"{what} skipped, and the rest is done (exit code {SKIPPED})", fg="yellow", err=True)
+        typer.secho(f"{what} skipped, and the rest is done (exit status {SKIPPED})", fg="yellow", err=True)
         raise typer.Exit(SKIPPED)
 
 
