@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SKIPPED = 3
 """Exit status of a verb that left out bad files."""
 
+
 class Verbs(typer.core.TyperGroup):
     """The application: `--debug`, which `sereno.cli.edge` heeds, may stand before a verb and after it."""
 
