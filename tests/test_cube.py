@@ -131,7 +131,22 @@ def test_a_period_holds_both_its_ends(text: str, first: str | None, last: str | 
     assert parse_period(text) == slice(first, last)
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2013-02-30", "2013-01-01:x", "x:", "5:10", "nan", ":nan", "1:2:3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yesterday",
+        "2013-02-30",
+        "2013-01-01:x",
+        "x:",
+        "5:10",
+        "01/02/2021",
+        "2013-1-5",
+        "1 Feb 2021",
+        "nan",
+        ":nan",
+        "1:2:3",
+    ],
+)
 def test_a_period_that_is_none_is_refused_with_the_right_form(text: str) -> None:
     with pytest.raises(InputError, match=r"write it as 2013-01-01:2016-12-31, 2013:2016 or one day") as caught:
         parse_period(text)

@@ -7,6 +7,7 @@ deviation; ``water(lat, lon)`` is a static boolean mask. ``attrs["field"]`` name
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,11 @@ LAND, MISSING, OBSERVED = -1, 0, 1
 """Values of `state`."""
 FILLED, BEYOND_SUPPORT = 2, 3
 """Further values of an analysis's `source`: filled, and filled with nothing seen there within the window."""
+DESCRIPTION = ("standard_name", "long_name", "cell_methods", "units_metadata")
+"""Attributes of a field, besides its units, that tell what it is."""
 BLOCK_CELLS = 2**22
 """Cells of a block of days at most, where one day alone does not exceed it: the grain of all lazy work."""
+_ISO = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?|\d{8}")
 
 
 def make_cube(
@@ -69,6 +73,12 @@ def field_name(cube: xr.Dataset) -> str:
 def field_of(cube: xr.Dataset) -> xr.DataArray:
     """Return the cube's field."""
     return cube[field_name(cube)]
+
+
+def description(cube: xr.Dataset) -> dict[str, str]:
+    """Return the unit of a cube's field and what else it says of itself, which an analysis of it keeps."""
+    attrs = field_of(cube).attrs
+    return {"units": str(attrs.get("units", ""))} | {name: attrs[name] for name in DESCRIPTION if name in attrs}
 
 
 def days_per_block(cells: int) -> int:
@@ -140,7 +150,7 @@ def validate(cube: xr.Dataset) -> xr.Dataset:
 
 
 def parse_period(text: str) -> slice:
-    """Read ``A:B`` (days or months, either end may be left out) as a slice of time, both ends included.
+    """Read ``A:B`` (ISO days, months or years, either end may be left out) as a slice of time, both ends included.
 
     Raises
     ------
@@ -149,6 +159,8 @@ def parse_period(text: str) -> slice:
     """
     first, colon, last = text.partition(":")
     try:
+        if not all(_ISO.fullmatch(end) for end in (first, last) if end):
+            raise ValueError("pandas would read 01/02/2021 as the second of January")
         start = pd.Period(first).start_time if first else None
         ending = last if colon else first
         end = pd.Period(ending).end_time if ending else None

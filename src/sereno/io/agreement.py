@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import numpy as np
+
 from sereno import tasks
 from sereno.errors import InputError
-from sereno.io.part import Part, raise_all, repeated_days, some_of
+from sereno.io.dates import LONGEST_GAP, gaps_of_years
+from sereno.io.part import Part, raise_all, some_of
 
 _GRIDS = 20
 """Different grids among which the most common one is looked for."""
@@ -47,9 +50,35 @@ def agreeing(
             parts.append(one)
         elif wrong is not None:
             bad.append(wrong)
-    raise_all(([] if skip_bad and parts else bad) + repeated_days(parts))
+    raise_all(([] if skip_bad and parts else bad) + faults_of_days(parts))
     warn_of_skipped(bad)
     return parts, bad
+
+
+def faults_of_days(parts: Sequence[Part]) -> list[str]:
+    """List the days that two images are given of, and those that come after a gap of years."""
+    homes: dict[np.datetime64, list[str]] = {}
+    several: list[str] = []
+    for part in parts:
+        days, counts = np.unique(part.days, return_counts=True)
+        for day in days:
+            homes.setdefault(day, []).append(str(part.path))
+        if (often := days[counts > 1]).size:
+            several.append(
+                f"{part.path}: two images of the same day or more on {often.size} of {days.size} days, from "
+                f"{often[0]} on; sereno takes one image a day: keep one, or average them, as cdo daymean does"
+            )
+    twice = [
+        f"{day}: two images of the same day, in {' and '.join(origins)}; keep one of them"
+        for day, origins in homes.items()
+        if len(origins) > 1
+    ]
+    apart = [
+        f"{homes[before][0]} ({before}) and {homes[after][0]} ({after}): no image for more than {LONGEST_GAP} days "
+        "between them; check the dates, or give the two periods one at a time"
+        for before, after in gaps_of_years(np.array(list(homes), "datetime64[D]"))
+    ]
+    return several + twice + apart
 
 
 def warn_of_skipped(bad: Sequence[str]) -> None:

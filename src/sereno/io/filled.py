@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from sereno.cube import DIMS, days_per_block, field_name, field_of
+from sereno.cube import DIMS, days_per_block, description, field_name, field_of
 from sereno.io.atomic import CHUNK_SIDE, first_come
 from sereno.io.growing import LONG, GrowingStore, books, new_array
 from sereno.io.level4 import Product, level4
@@ -193,7 +193,7 @@ def blank_analysis(cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         coords={"time": np.asarray(days).astype("datetime64[ns]"), "lat": cube["lat"], "lon": cube["lon"]},
         attrs={"field": field_name(cube)},
     )
-    blank["mean"].attrs["units"] = field_of(cube).attrs.get("units", "")
+    blank["mean"].attrs |= description(cube)
     return blank.assign(water=cube["water"])
 
 

@@ -15,6 +15,7 @@ import xarray as xr
 from sereno.cube import LAND, MISSING, make_cube
 from sereno.errors import InputError, file_edge
 from sereno.io.agreement import warn_of_skipped
+from sereno.io.dates import LONGEST_GAP
 from sereno.io.days import Done, write_days
 from sereno.io.locking import output_lock
 from sereno.io.opening import Paths, expand
@@ -82,7 +83,7 @@ def prepare_store(paths: Paths, path: Path, recipe: Recipe, how: How, *, progres
             recipe.regridding(parts[0])  # a grid that cannot be is refused before any image is read
             if store is not None:
                 store.require_settings(recipe.settings(parts[0]))
-                raise_all([line for part in parts for line in _too_early(part, store)])
+                raise_all(_out_of_reach(parts, store))
             notes = list(dict.fromkeys(note for part in parts for note in part.notes))
             looks = check_values(parts, lambda p, at: _image(p, at, recipe), may_be_empty=store is not None)
             if store is None:
@@ -95,13 +96,23 @@ def prepare_store(paths: Paths, path: Path, recipe: Recipe, how: How, *, progres
     return Prepared(path, written, inserted, notes + plan.notes, [*scanned.skipped, *bad])
 
 
-def _too_early(part: Part, store: Store) -> list[str]:
-    first = store.first_day
-    if part.days.min() >= first:
-        return []
-    return [
+def _out_of_reach(parts: list[Part], store: Store) -> list[str]:
+    """List the files that lie before a store's first day, or years after its last."""
+    first, last = store.first_day, store.day_at(store.prepared.size - 1)
+    early = [
         f"{part.path}: {part.days.min()} is before the first day of {store.path}, {first}, and a store only grows "
         "forward; leave the file out, or prepare all files into a new store"
+        for part in parts
+        if part.days.min() < first
+    ]
+    later = [(part.days[part.days > last].min(), part) for part in parts if (part.days > last).any()]
+    day, nearest = min(later, key=lambda found: found[0], default=(last, None))
+    if nearest is None or (day - last).astype(int) <= LONGEST_GAP:
+        return early
+    return [
+        *early,
+        f"{nearest.path}: {day} is more than {LONGEST_GAP} days after the last day of {store.path}, {last}; check its "
+        "date, or prepare it into a new store",
     ]
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sereno.cube import BEYOND_SUPPORT, DIMS, FILLED, OBSERVED
+from sereno.cube import BEYOND_SUPPORT, DESCRIPTION, DIMS, FILLED, OBSERVED
 from sereno.errors import InputError
 
 Variables = dict[str, xr.DataArray]
@@ -182,7 +182,7 @@ def _other_field(analysis: xr.Dataset) -> Variables:
     mean.attrs = {
         "long_name": name,
         "coverage_content_type": "physicalMeasurement",
-        **_given(analysis, "standard_name", "long_name", "cell_methods"),
+        **_given(analysis, *DESCRIPTION),
         "units": _units(analysis),
     }
     std.attrs = {

@@ -6,9 +6,13 @@ manner of DINEOF (a variable, ``mask``, ``time``), cubes that sereno wrote, and 
 
 from __future__ import annotations
 
+import re
+
 import xarray as xr
 
+from sereno.cube import DESCRIPTION
 from sereno.errors import InputError
+from sereno.io.flags import words
 
 FIELD_NAMES = (
     "adjusted_sea_surface_temperature",
@@ -31,9 +35,21 @@ TEMPERATURE_STANDARD_NAMES = {
 }
 """CF standard names of SST and the kind of SST each means."""
 ERROR_NAMES = ("sses_standard_deviation", "sst_error")
-_KELVIN = {"k", "kelvin", "kelvins", "degk", "degree_kelvin", "degrees_kelvin"}
-_CELSIUS = {"c", "°c", "degc", "deg_c", "celsius", "degree_c", "degrees_c", "degree_celsius", "degrees_celsius"}
-_FAHRENHEIT = {"f", "°f", "degf", "deg_f", "fahrenheit", "degree_fahrenheit", "degrees_fahrenheit"}
+_DEGREE = r"(?:°|º|˚|deg(?:ree)?s?)?"
+_SCALES = {
+    "kelvin": re.compile(rf"{_DEGREE}(?:k|kelvins?)"),
+    "Celsius": re.compile(rf"{_DEGREE}(?:c|celsius|celcius|centigrade)|℃"),
+    "Fahrenheit": re.compile(rf"{_DEGREE}(?:f|fahrenheit)|℉"),
+}
+_DIFFERENCES = re.compile(
+    r"anom(?:aly|alies|s)?|ssta|differences?|diff|departures?|deviations?|tendency|increments?|delta"
+)
+"""Words that always mean a difference of temperatures."""
+_SPREADS = re.compile(
+    r"errors?|err|std|stdev|stddev|sd|bias|sses|uncertainty|rmsd?|rmse|variance|spread|gradients?|grad|trends?"
+)
+"""Words that mean one where they name a variable, and in a longer text unless it says that they were taken off."""
+_TAKEN_OFF = re.compile(r"correct(?:ed|ion)|adjust(?:ed|ment)|remov(?:ed|al)|free|without|minus|less|debiased")
 
 
 def find_field(dataset: xr.Dataset, wanted: str | None, *, origin: str) -> str:
@@ -55,7 +71,12 @@ def find_field(dataset: xr.Dataset, wanted: str | None, *, origin: str) -> str:
     for name in FIELD_NAMES:
         if name in lowered:
             return lowered[name]
-    named = [n for n in maps if dataset[n].attrs.get("standard_name") in TEMPERATURE_STANDARD_NAMES]
+    named = [
+        name
+        for name in maps
+        if str(dataset[name].attrs.get("standard_name")) in TEMPERATURE_STANDARD_NAMES
+        and not is_difference(dataset[name])
+    ]
     if len(named) == 1:
         return named[0]
     found = f"several may be meant: {', '.join(named)}" if named else f"it has {', '.join(maps) or 'no map at all'}"
@@ -89,16 +110,6 @@ def find_coordinate(dataset: xr.Dataset, axis: str, *, origin: str) -> str:
     return name
 
 
-def find_time(dataset: xr.Dataset) -> str | None:
-    """Return the name of the time coordinate, or None."""
-    for name in dataset.variables:
-        variable = dataset[name]
-        named = str(name).lower() == "time" or variable.attrs.get("standard_name") == "time"
-        if variable.ndim <= 1 and (named or variable.attrs.get("axis") == "T"):
-            return str(name)
-    return None
-
-
 def kind_of_sst(dataset: xr.Dataset, name: str) -> str:
     """Return which temperature a variable is: skin, subskin, foundation, depth, or unknown where it does not say."""
     field = dataset[name]
@@ -111,14 +122,49 @@ def kind_of_sst(dataset: xr.Dataset, name: str) -> str:
     return kind
 
 
+def description(field: xr.DataArray) -> dict[str, str]:
+    """Return what a field says of itself in words of CF, which an analysis of it keeps."""
+    return {name: str(field.attrs[name]) for name in DESCRIPTION if isinstance(field.attrs.get(name), str)}
+
+
 def is_temperature(field: xr.DataArray) -> bool:
-    """Tell a temperature from any other field by its standard name, units or name."""
-    units = normal_units(field)
-    return (
-        str(field.attrs.get("standard_name", "")) in TEMPERATURE_STANDARD_NAMES
-        or units in _KELVIN | _CELSIUS | _FAHRENHEIT
-        or str(field.name).lower() in FIELD_NAMES
-    )
+    """Tell a temperature from any other field, a difference of temperatures too, by standard name, units or name."""
+    known = str(field.attrs.get("standard_name", "")) in TEMPERATURE_STANDARD_NAMES
+    named = str(field.name).lower() in FIELD_NAMES
+    return (known or named or scale_of(field) is not None) and not is_difference(field)
+
+
+def is_difference(field: xr.DataArray) -> bool:
+    """Tell an anomaly, error, bias, spread or gradient from a value on a scale, by all that a variable says.
+
+    Examples
+    --------
+    >>> is_difference(xr.DataArray(0.5, name="sst", attrs={"long_name": "SST anomaly", "units": "degree_C"}))
+    True
+    >>> is_difference(xr.DataArray(20.5, name="sst", attrs={"long_name": "SST, bias corrected", "units": "degree_C"}))
+    False
+    """
+    told = {key: str(field.attrs.get(key, "")).lower() for key in ("units_metadata", "cell_methods", "standard_name")}
+    if "difference" in told["units_metadata"] or re.search(
+        r":\s*(standard_deviation|variance|range)", told["cell_methods"]
+    ):
+        return True
+    if "on_scale" in told["units_metadata"]:
+        return False
+    short, long = (words(str(text)) for text in (field.name, field.attrs.get("long_name", "")))
+    every = [*short, *long, *words(told["standard_name"])]
+    if any(_DIFFERENCES.fullmatch(word) or "anom" in word for word in every):
+        return True
+    if any(_SPREADS.fullmatch(word) for word in (*short, *words(told["standard_name"]))):
+        return not any(_TAKEN_OFF.fullmatch(word) for word in short)
+    known = told["standard_name"] in TEMPERATURE_STANDARD_NAMES or str(field.name).lower() in FIELD_NAMES
+    return not known and any(map(_SPREADS.fullmatch, long)) and not any(map(_TAKEN_OFF.fullmatch, long))
+
+
+def scale_of(field: xr.DataArray) -> str | None:
+    """Return kelvin, Celsius or Fahrenheit by `units`, in whatever spelling; None where they are none of these."""
+    text = re.sub(r"[\s_.^-]+", "", str(field.attrs.get("units", "")).lower())
+    return next((scale for scale, spelling in _SCALES.items() if spelling.fullmatch(text)), None)
 
 
 def normal_units(field: xr.DataArray) -> str:
@@ -134,15 +180,13 @@ def kelvin_offset(field: xr.DataArray, *, origin: str) -> float | None:
     InputError
         If the units are those of another scale.
     """
-    units = normal_units(field)
-    if units in _KELVIN:
-        return 0.0
-    if units in _CELSIUS:
-        return 273.15
-    if not units:
+    if not normal_units(field):
         return None
-    scale = "Fahrenheit" if units in _FAHRENHEIT else f"{field.attrs['units']!r}"
-    raise InputError(f"{origin}: {field.name} is in {scale}; convert it to degree_Celsius or kelvin")
+    scale = scale_of(field)
+    if scale in ("kelvin", "Celsius"):
+        return 0.0 if scale == "kelvin" else 273.15
+    told = scale or f"{field.attrs['units']!r}"
+    raise InputError(f"{origin}: {field.name} is in {told}; convert it to degree_Celsius or kelvin")
 
 
 def good_quality(dataset: xr.Dataset, level: int) -> xr.DataArray | None:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from sereno.errors import InputError
 from sereno.io import lexicon
+from sereno.io.dates import days_of, find_time
 from sereno.io.images import Images
 from sereno.io.masks import find_water
 from sereno.io.opening import damaged, open_dataset, spacing, wrap_longitude
@@ -34,6 +34,8 @@ class Part:
     """Variables of the cube that the file gives."""
     images: dict[str, Images] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    about: dict[str, str] = field(default_factory=dict)
+    """Attributes of a field that is no temperature, besides its units."""
 
     def water(self) -> tuple[np.ndarray | None, list[str]]:
         """Read the mask that the file carries, bool (lat, lon), or None; and why another was passed over."""
@@ -89,27 +91,14 @@ def some_of(lines: Sequence[str]) -> list[str]:
     return [*lines[:_LISTED], *[f"… and {more} more"] * (more > 0)]
 
 
-def repeated_days(parts: Sequence[Part]) -> list[str]:
-    """List the days that two images are given of."""
-    homes: dict[np.datetime64, list[str]] = {}
-    for part in parts:
-        for day in part.days:
-            homes.setdefault(day, []).append(str(part.path))
-    return [
-        f"{day}: two images of the same day, in {' and '.join(dict.fromkeys(origins))}; keep one of them"
-        for day, origins in homes.items()
-        if len(origins) > 1
-    ]
-
-
 def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     """Recognise the variables, coordinates and days of a file."""
     opened = dataset = open_dataset(path)
     origin = str(path)
     name = lexicon.find_field(dataset, variable, origin=origin)
     latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
-    time = lexicon.find_time(dataset)
-    days, notes = _days(dataset, time, origin)
+    time = find_time(dataset, name)
+    days, notes = days_of(dataset, time, origin)
     dataset = _along_coordinates(dataset, [latitude, longitude] if time is None else [latitude, longitude, time])
     dataset.set_close(opened.close)
     values = dataset[name]
@@ -121,8 +110,10 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     rows, columns = _ascending(lat), _ascending(lon)
     _require_regular(lat[rows], lon[columns], origin)
 
-    temperature = lexicon.is_temperature(values)
-    field_name = "sst" if temperature else name
+    temperature, difference = lexicon.is_temperature(values), lexicon.is_difference(values)
+    field_name = "sst" if temperature else f"{name}_anomaly" if difference and name == "sst" else name
+    if difference and variable is None:
+        notes.append(f"{name} is an anomaly or another difference by what it says of itself, and is kept as it is")
     names = {field_name: name} | {n: n for n in (f"{field_name}_withheld", "truth") if n in dataset}
     errors = [n for n in (*lexicon.ERROR_NAMES, f"{field_name}_error") if n in dataset]
     names |= {f"{field_name}_error": n for n in errors[:1]}
@@ -143,10 +134,14 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
             quality_level=quality_level if target == field_name else None,
         )
     units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
+    about = {} if temperature else lexicon.description(values)
+    if difference and lexicon.scale_of(values) is not None:  # "kelvin" stands for a temperature on its scale
+        units = "K" if lexicon.scale_of(values) == "kelvin" else units
+        about["units_metadata"] = "temperature: difference"
     kind = lexicon.kind_of_sst(dataset, name) if temperature else ""
     attrs = {"variable": name, "units": units, "sst_type": kind}
     attrs["institution"] = str(dataset.attrs.get("institution", "")).strip()
-    return Part(path, field_name, days, lat[rows], lon[columns], attrs, frozenset(images), images, notes)
+    return Part(path, field_name, days, lat[rows], lon[columns], attrs, frozenset(images), images, notes, about)
 
 
 def _ascending(values: np.ndarray) -> slice | np.ndarray:
@@ -161,29 +156,6 @@ def _along_coordinates(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
     """Name the dimensions of one-dimensional coordinates after them."""
     other = {dataset[name].dims[0]: name for name in names if dataset[name].ndim == 1}
     return dataset.set_coords(names).swap_dims({dim: name for dim, name in other.items() if dim != name})
-
-
-def _days(dataset: xr.Dataset, name: str | None, origin: str) -> tuple[np.ndarray, list[str]]:
-    """Return the days of a file, datetime64[D], by its coordinate `name`, and what had to be assumed."""
-    if name is None:
-        told = [dataset.attrs.get(key) for key in ("time_coverage_start", "start_time", "start_date")]
-        text = next((str(value) for value in told if value), None)
-        if text is None:
-            raise InputError(f"{origin}: no time coordinate and no attribute time_coverage_start to date it by")
-        return np.array([pd.Timestamp(text).tz_localize(None)]).astype("datetime64[D]"), []
-    variable = dataset[name]
-    notes = []
-    if "since" not in str(variable.attrs.get("units", "")):
-        variable = variable.assign_attrs(units="days since 1970-01-01")
-        notes.append(f"{name} has no units 'days since …': read as days since 1970-01-01, so seasons may be wrong")
-    try:
-        decoded = xr.decode_cf(xr.Dataset({"t": ("n", np.atleast_1d(variable.values), variable.attrs)}))["t"].values
-        return decoded.astype("datetime64[D]"), notes
-    except (ValueError, TypeError, OverflowError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{origin}: {name} cannot be read as dates ({variable.attrs['units']!r}: {reason})"
-        ) from None
 
 
 def _guess_offset(values: xr.DataArray, time: str | None, notes: list[str]) -> float:

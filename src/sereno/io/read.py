@@ -119,6 +119,7 @@ def _in_order(parts: list[Part]) -> tuple[xr.Dataset, list[str]]:
         units=first.attrs["units"],
         extra=arrays,
     )
+    cube[first.name].attrs |= first.about
     whole = pd.date_range(days.min(), days.max(), freq="D").as_unit("ns")
     inserted = [f"{day:%Y-%m-%d}" for day in whole.difference(pd.DatetimeIndex(cube["time"].values))]
     if inserted:

@@ -99,7 +99,8 @@ class Store(GrowingStore):
             anomaly = ["anomaly"] if "climatology_file" in attrs else []
             units = {"units": first.attrs["units"]}
             for name in sorted({*first.names, *anomaly}):
-                new_array(group, name, shape, "float32", DIMS, {**units, "long_name": name}, fill_value=np.nan)
+                about = {**units, "long_name": name} | (first.about if name == first.name else {})
+                new_array(group, name, shape, "float32", DIMS, about, fill_value=np.nan)
             flags = {"flag_values": [LAND, MISSING, OBSERVED], "flag_meanings": "land missing observed"}
             new_array(group, "state", shape, "int8", DIMS, {"standard_name": "status_flag", **flags})
             if anomaly:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from sereno.climatology import Climatology, fit_climatology
 from sereno.config import RunConfig
-from sereno.cube import DIMS, field_of
+from sereno.cube import DIMS, description, field_of
 from sereno.methods import Progress, Reconstructor, State, method_class, silent
 from sereno.reconstruct.calibration import REACH, Calibration
 from sereno.reconstruct.observation_error import ObservationError
@@ -132,6 +132,7 @@ class AnomalyReconstructor:
         units = {"units": field_of(cube).attrs.get("units", "")}
         named = {"mean": mean, "std": std, "climatology": baseline}
         analysis = analysis.assign({name: values.assign_attrs(units) for name, values in named.items()})
+        analysis["mean"].attrs |= description(cube)
         return analysis.assign(water=cube["water"]).assign_coords(axes)
 
     def _around(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:

@@ -302,7 +302,7 @@ def panel_size(grid: xr.DataArray) -> tuple[float, float]:
 
 def is_kelvin(values: xr.DataArray) -> bool:
     """Tell whether values come in kelvin, and are shown in °C."""
-    return values.attrs.get("units") in ("kelvin", "K")
+    return values.attrs.get("units") in ("kelvin", "K") and "difference" not in values.attrs.get("units_metadata", "")
 
 
 def colours_of(values: xr.DataArray) -> Colormap:
