@@ -111,8 +111,8 @@ def _out_of_reach(parts: list[Part], store: Store) -> list[str]:
         return early
     return [
         *early,
-        f"{nearest.path}: {day} is more than {LONGEST_GAP} days after the last day of {store.path}, {last}; check its "
-        "date, or prepare it into a new store",
+        f"{nearest.path}: {day} is more than {LONGEST_GAP} days after the last day of {store.path}, {last}; check "
+        "its date, or prepare it into a new store",
     ]
 
 
