@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dask
 import dask.array as da
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ import xarray as xr
 
 from sereno.errors import InputError
 from sereno.io.atomic import atomic_path, atomic_text, write_dataset
+from sereno.io.guard import require_whole
 from sereno.io.level4 import Product
 from sereno.io.write import write_analysis
 
@@ -125,7 +127,7 @@ def test_the_kind_of_temperature_is_stated(tmp_path: Path, sst_type: str, standa
 
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
 def test_unpacked_values_survive_exactly(tmp_path: Path, name: str) -> None:
-    analysis = an_analysis(mean=1000.0)
+    analysis = an_analysis(mean=300.0)
     write_analysis(analysis, tmp_path / name, packed=False)
     written = read(tmp_path / name)
     assert written["analysed_sst"].dtype == "float32"
@@ -191,16 +193,63 @@ def test_a_folder_gets_a_file_a_day_and_keeps_the_rest(tmp_path: Path) -> None:
     assert told == pytest.approx([0, 0.3, 0.6, 0.9, 1])
 
 
+FAULTS = [
+    ("mean", np.nan, r"analysed_sst: 2017-05-06: 1 of 20 values on water are not finite \(nan\)"),
+    (
+        "mean",
+        318.3,
+        r"analysed_sst: 2017-05-06: 1 of .* outside 270.145 to 318.155 kelvin, −3 to 45 °C \(318.3\)",
+    ),
+    ("mean", 17.0, r"analysed_sst: 2017-05-06: 1 of .* are outside .* \(17\); look at the units"),
+    ("std", np.nan, r"analysis_error: 2017-05-06: 1 of 20 values on water are not finite \(nan\)"),
+    ("std", np.inf, r"analysis_error: .* are not finite \(inf\)"),
+    ("std", 0.0, r"analysis_error: .* are not above 0 \(0\)"),
+    ("std", 400.0, r"analysis_error: .* are outside 0 to 327.675 kelvin \(400\)"),
+    ("source", 0, r"source_flag: .* are outside 1 to 3 \(0\)"),
+]
+
+
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "out"])
-@pytest.mark.parametrize(("variable", "value"), [("mean", 318.3), ("mean", 17.0), ("std", 400.0), ("std", np.inf)])
-def test_packing_never_wraps(tmp_path: Path, name: str, variable: str, value: float) -> None:
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize(("variable", "value", "match"), FAULTS)
+def test_a_value_that_cannot_be_ends_it_with_the_day_and_the_count_and_nothing_is_written(
+    tmp_path: Path, name: str, packed: bool, variable: str, value: float, match: str
+) -> None:
     analysis = an_analysis()
-    analysis[variable] = analysis[variable].where(analysis["time"] != analysis["time"][5], np.float32(value))
-    stored = {"mean": "analysed_sst", "std": "analysis_error"}[variable]
-    with pytest.raises(InputError, match=rf"{stored}: .*packed=False"):
-        write_analysis(analysis, tmp_path / name)
-    assert not list(tmp_path.glob("*.nc"))
-    assert not list(tmp_path.rglob("*.part"))
+    values = analysis[variable].values.copy()
+    lat, lon = np.argwhere(analysis["water"].values)[3]
+    values[5, lat, lon] = value
+    values[:, ~analysis["water"].values] = 0 if variable == "source" else np.nan  # of land nothing is asked
+    analysis[variable] = analysis[variable].copy(data=da.from_array(values, chunks=(3, 4, 6)))
+    with pytest.raises(InputError, match=match) as error:
+        write_analysis(analysis, tmp_path / name, packed=packed)
+    assert str(error.value).startswith(f"{tmp_path / name}: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_small_standard_deviation_does_not_become_zero_by_packing(tmp_path: Path) -> None:
+    analysis = an_analysis()
+    analysis["std"] = xr.full_like(analysis["std"], 0.001).where(analysis["water"])
+    write_analysis(analysis, tmp_path / "out.nc")
+    stored = read(tmp_path / "out.nc")["analysis_error"]
+    np.testing.assert_allclose(stored.values[:, analysis["water"].values], 0.01, rtol=1e-6)
+
+
+def test_days_that_do_not_ascend_are_refused(tmp_path: Path) -> None:
+    analysis = an_analysis()
+    with pytest.raises(InputError, match="do not ascend"):
+        write_analysis(analysis.isel(time=[0, 2, 1]), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_lacks_chunks_is_not_called_written(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "out.nc", "w") as file:
+        file["time"] = np.arange(4)
+        file.create_dataset("map", (4, 4, 4), "f4", chunks=(1, 4, 4), fillvalue=0)[:3] = 1
+    with pytest.raises(InputError, match=r"OUT\.nc: map was not written whole"):
+        require_whole(tmp_path / "out.nc", sizes={"time": 4}, output=Path("OUT.nc"))
+    with pytest.raises(InputError, match=r"OUT\.nc: time was not written whole"):
+        require_whole(tmp_path / "out.nc", sizes={"time": 5}, output=Path("OUT.nc"))
 
 
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "out"])

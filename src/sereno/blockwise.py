@@ -100,7 +100,7 @@ def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, mode
                 if is_folder(job.output):
                     write_analysis(run, job.output, product=product, packed=job.packed)
                 else:
-                    store.write(run, product, packed=job.packed)
+                    store.write(run, product, output=job.output, packed=job.packed)
                 store.mark(days, checksums(job.cube, days))
             filled = int(part.sizes["time"])
             del part, run

@@ -21,6 +21,7 @@ import xarray as xr
 from sereno import stopping
 from sereno.cores import cores
 from sereno.errors import InputError
+from sereno.io.guard import require_whole
 from sereno.io.hdf5 import write_netcdf
 from sereno.methods import Progress, silent
 from sereno.reconstruct.blocks import telling
@@ -213,6 +214,8 @@ def write_dataset(
             dataset.to_zarr(temporary, zarr_format=2, consolidated=True, encoding=full, chunkmanager_store_kwargs=how)
         else:
             write_netcdf(dataset, temporary, encoding=full, how=how)
+            lengths = {str(name): index.size for name, index in dataset.coords.items() if index.dims == (name,)}
+            require_whole(temporary, sizes=lengths, output=path)
     return path
 
 

@@ -63,7 +63,7 @@ class FilledStore(GrowingStore):
         model
             Folder of the model that fills it.
         """
-        dataset, encoding = level4(blank, product, packed)
+        dataset, encoding = level4(blank, product, packed, output=path)
         shape = tuple(min(CHUNK_SIDE, side) for side in blank["water"].shape)
         chunked = {str(name): {"chunks": (1, *shape)} for name in dataset.data_vars}
         encoding = {name: {**chunked.get(name, {}), **encoding.get(name, {})} for name in {*chunked, *encoding}}
@@ -118,9 +118,9 @@ class FilledStore(GrowingStore):
         for name, array in zarr.open_group(self.path / "model", mode="r", zarr_format=2).arrays():
             (folder / name).write_bytes(np.asarray(array[:]).tobytes())
 
-    def write(self, part: xr.Dataset, product: Product, *, packed: bool) -> None:
-        """Write consecutive days of an analysis that is in memory."""
-        dataset, _ = level4(part, product, packed)
+    def write(self, part: xr.Dataset, product: Product, *, output: Path, packed: bool) -> None:
+        """Write consecutive days of an analysis that is in memory, of the output of that name."""
+        dataset, _ = level4(part, product, packed, output=output)
         places = self._places(part["time"].values)
         dataset.drop_vars(DIMS).to_zarr(self.path, region={"time": places}, zarr_format=2)
 
@@ -163,7 +163,7 @@ class FilledStore(GrowingStore):
 
     def tell(self, blank: xr.Dataset, product: Product, *, packed: bool) -> None:
         """Bring the global attributes up to date with the days that there are."""
-        dataset, _ = level4(blank, product, packed)
+        dataset, _ = level4(blank, product, packed, output=self.path)
         told = {name: getattr(value, "item", lambda value=value: value)() for name, value in dataset.attrs.items()}
         self.group.attrs.update(told)
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ import xarray as xr
 
 from sereno.cube import BEYOND_SUPPORT, DESCRIPTION, DIMS, FILLED, OBSERVED
 from sereno.errors import InputError
+from sereno.io.guard import guarded
 
 Variables = dict[str, xr.DataArray]
 Encoding = dict[str, dict[str, Any]]
@@ -39,7 +41,7 @@ _STEP = 0.01
 """Kelvin of one packed count."""
 _PACKING = {"dtype": "int16", "scale_factor": _STEP, "_FillValue": np.int16(-32768)}
 _SST_COUNTS, _ERROR_COUNTS = (-300, 4500), (0, 32767)
-"""Counts that readers take for valid; what lies outside reads as missing."""
+"""Counts that readers take for valid, as `sereno.io.guard` does; what lies outside reads as missing."""
 _TIME_ENCODING = {"dtype": "int32", "units": "seconds since 1981-01-01 00:00:00", "calendar": "standard"}
 _LAST_TIME = np.datetime64("1981-01-01", "ns") + np.timedelta64(2**31 - 1, "s")
 _AGE_ENCODING = {"dtype": "int16", "_FillValue": np.int16(-1)}
@@ -76,16 +78,24 @@ class Product:
         return str(self.model.get("method", "analysis"))
 
 
-def level4(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[xr.Dataset, Encoding]:
-    """Lay an analysis out as a level-4 product; returns the dataset, as lazy as it came, and its encoding."""
+def level4(analysis: xr.Dataset, product: Product, packed: bool, *, output: Path) -> tuple[xr.Dataset, Encoding]:
+    """Lay an analysis out as a level-4 product; returns the dataset, as lazy as it came, and its encoding.
+
+    Raises
+    ------
+    InputError
+        If a value on water is none that can be, at once or when it is computed: see `sereno.io.guard.guarded`.
+    """
     if analysis["time"].size and (last := analysis["time"].values.max()) > _LAST_TIME:
         raise InputError(
             f"{last!s:.10}: GHRSST counts time in 32 bits of seconds, which end on {_LAST_TIME!s:.10}; "
             "fill days before it (--days A:B)"
         )
     is_sst = _is_sst(analysis)
+    main, error = names_of(analysis)
+    names = {"mean": main, "std": error, "source": "source_flag"}
+    analysis = guarded(analysis, output=output, names=names, temperature=is_sst)
     variables, encoding = _temperature(analysis, product, packed) if is_sst else (_other_field(analysis), {})
-    main, error = variables
     variables[main].attrs["ancillary_variables"] = f"{error} source_flag data_age mask"
     if is_sst:
         variables["sea_ice_fraction"] = xr.full_like(analysis["mean"].drop_attrs(), np.nan).assign_attrs(
@@ -106,6 +116,12 @@ def level4(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[xr.Dat
 
 def _field_name(analysis: xr.Dataset) -> str:
     return str(analysis.attrs.get("field", "sst"))
+
+
+def names_of(analysis: xr.Dataset) -> tuple[str, str]:
+    """Return what the mean and the standard deviation of an analysis are called in its files."""
+    name = "analysed_sst" if _is_sst(analysis) else _field_name(analysis)
+    return name, "analysis_error" if _is_sst(analysis) else f"{name}_error"
 
 
 def _units(analysis: xr.Dataset) -> str:
@@ -142,31 +158,14 @@ def _temperature(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[
     }
     if not packed:
         return {"analysed_sst": mean, "analysis_error": std}, {}
-    mean = _packable(mean, "analysed_sst", _SST_COUNTS, _ZERO_CELSIUS)
-    std = _packable(std, "analysis_error", _ERROR_COUNTS, 0.0)
+    for values, counts in ((mean, _SST_COUNTS), (std, _ERROR_COUNTS)):
+        values.attrs |= {f"valid_{end}": np.int16(count) for end, count in zip(("min", "max"), counts, strict=True)}
+    std = std.where(~(std < _STEP), np.float32(_STEP)).assign_attrs(std.attrs)  # or it would be rounded to 0
     encoding = {
         "analysed_sst": {**_PACKING, "add_offset": _ZERO_CELSIUS},
         "analysis_error": {**_PACKING, "add_offset": 0.0},
     }
     return {"analysed_sst": mean, "analysis_error": std}, encoding
-
-
-def _packable(values: xr.DataArray, name: str, counts: tuple[int, int], offset: float) -> xr.DataArray:
-    """Return lazily the same values, refusing, as each block is computed, any that the packing would not hold."""
-    low, high = (offset + _STEP * count for count in counts)
-
-    def refuse(block: np.ndarray) -> np.ndarray:
-        outside = (block < low - _STEP / 2) | (block > high + _STEP / 2)
-        if outside.any():
-            raise InputError(
-                f"{name}: {block[outside][0]:.2f} kelvin is outside the {low:.2f} to {high:.2f} that 16-bit packing "
-                "holds; check the units of the input, or write unpacked (packed=False)"
-            )
-        return block
-
-    checked: xr.DataArray = xr.apply_ufunc(refuse, values, dask="parallelized", output_dtypes=[values.dtype])
-    valid = {f"valid_{end}": np.int16(count) for end, count in zip(("min", "max"), counts, strict=True)}
-    return checked.assign_attrs(values.attrs | valid)
 
 
 def _given(analysis: xr.Dataset, *names: str) -> dict[str, Any]:
@@ -176,7 +175,7 @@ def _given(analysis: xr.Dataset, *names: str) -> dict[str, Any]:
 
 def _other_field(analysis: xr.Dataset) -> Variables:
     """Return a field other than temperature and its error, float32, with the names that the input gave it."""
-    name = _field_name(analysis)
+    name, error = names_of(analysis)
     mean = analysis["mean"].where(analysis["water"]).astype("float32")
     std = analysis["std"].where(analysis["water"]).astype("float32")
     mean.attrs = {
@@ -192,7 +191,7 @@ def _other_field(analysis: xr.Dataset) -> Variables:
     }
     if "standard_name" in mean.attrs:
         std.attrs["standard_name"] = f"{mean.attrs['standard_name']} standard_error"
-    return {name: mean, f"{name}_error": std}
+    return {name: mean, error: std}
 
 
 def _flags(analysis: xr.Dataset) -> Variables:

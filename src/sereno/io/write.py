@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.io.atomic import refuse_folder, require_place, write_dataset
+from sereno.io.atomic import atomic_files, refuse_folder, require_place, write_dataset
 from sereno.io.level4 import PARTS, Product, identifier, level4
 from sereno.methods import Progress, silent
 
@@ -47,19 +47,24 @@ def write_analysis(
     Raises
     ------
     InputError
-        If a variable is missing, the target cannot be written, or a value cannot be packed.
+        If a variable is missing, the target cannot be written, or a value on water is not finite, none that the field
+        can have, or without a positive standard deviation (`sereno.io.guard.guarded`).
     """
     product = product or Product()
     path = Path(path)
     missing = [name for name in PARTS if name not in analysis]
     if missing:
         raise InputError(f"{path}: the analysis has no {', '.join(missing)}")
+    if (np.diff(analysis["time"].values.astype("datetime64[D]")).astype(int) <= 0).any():
+        raise InputError(f"{path}: the days of the analysis do not ascend, or a day comes twice; sort them")
     analysis = analysis[list(PARTS)]  # or a climatology beside them would be computed in vain
     require_place_for_analysis(path)
     if path.suffix in (".nc", ".zarr"):
-        dataset, encoding = level4(analysis, product, packed)
+        dataset, encoding = level4(analysis, product, packed, output=path)
         return [write_dataset(dataset, path, encoding=encoding, progress=progress)]
-    return _write_days(analysis, path, product, packed, progress)
+    with atomic_files(path) as folder:
+        files = write_days(analysis, folder, output=path, product=product, packed=packed, progress=progress)
+    return [path / file.name for file in files]
 
 
 def require_place_for_analysis(path: Path) -> None:
@@ -80,9 +85,13 @@ def day_file(folder: Path, analysis: xr.Dataset, product: Product, day: np.datet
     return folder / f"{identifier(analysis, product, day)}.nc"
 
 
-def _write_days(analysis: xr.Dataset, folder: Path, product: Product, packed: bool, progress: Progress) -> list[Path]:
-    """Write a file a day; each is atomic, and what else the folder holds is left alone."""
-    folder.mkdir(exist_ok=True)
+def write_days(
+    analysis: xr.Dataset, folder: Path, *, output: Path, product: Product, packed: bool, progress: Progress = silent
+) -> list[Path]:
+    """Write a file a day into a folder that is there; each is atomic, and what else the folder holds is left alone.
+
+    `output` is where they are to be in the end, for messages.
+    """
     total = analysis.sizes["time"]
     block = max(analysis["mean"].chunksizes.get("time", (1,)))
     paths = []
@@ -91,7 +100,7 @@ def _write_days(analysis: xr.Dataset, folder: Path, product: Product, packed: bo
         days = analysis.isel(time=slice(first, first + block)).compute(scheduler="threads")
         for position in range(days.sizes["time"]):
             day = days.isel(time=[position])
-            dataset, encoding = level4(day, product, packed)
+            dataset, encoding = level4(day, product, packed, output=output)
             paths.append(
                 write_dataset(dataset, day_file(folder, day, product, day["time"].values[0]), encoding=encoding)
             )
