@@ -1,0 +1,122 @@
+"""Options, ``--set`` and run files."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from fuzz.sea import Expect, Inputs
+
+NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1e309", "x", "[]", "[1,", "{}", '""', "true", "1e18", "99999999999999999999")
+KEYS = (
+    "seed", "variable", "water", "quality_level", "train", "valid", "model.method", "model", "model.halflife",
+    "climatology.harmonics", "climatology.period", "climatology.kind", "climatology.window", "climatology.smoothing",
+    "climatology.recent_days", "climatology.file", "climatology", "x", "", "model.x.y", "max_minutes",
+)  # fmt: skip
+PERIODS = (
+    "01/02/2021", "2019", "2019-06-31", "2019-13-01", ":", "::", "nan", "today", "2030:", "2019-06-01:2019-05-01", "",
+    "2019-06-01T12:00:2019-06-03", "-1:", "99999", "1:2", "0000-01-01:", "2019-06-01 : 2019-06-03", "None", "20190601",
+)  # fmt: skip
+RUNS = (
+    "", "x", "[[[[", "[" * 5000, "seed = ", "seed = -1", "seed = 1e400", "seed = nan", 'model = "linear"', "model = 3",
+    "[model]", '[model]\nmethod = "no"', '[model]\nmethod = ["linear"]', '[model]\nmethod = "linear"\nx = 1',
+    '[model]\nmethod = "linear"\n[climatology]\nharmonics = -3', "train = 5", 'train = "x:y"', "\x00", "seed = 1\nseed = 2",
+    '[model]\nmethod = "linear"\n[climatology]\nperiod = ["a"]', '[model]\nmethod = "linear"\n[climatology]\nfile = "no.nc"',
+    'variable = ["a"]\n[model]\nmethod = "linear"', 'quality_level = 99\n[model]\nmethod = "linear"', "seed = 1" + "0" * 5000,
+    '[model]\nmethod = "linear"\n[climatology]\nharmonics = 1e308', 'water = 7\n[model]\nmethod = "linear"',
+)  # fmt: skip
+
+
+def override(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    """``--set`` of a key that may be none, to a value that may be none."""
+    key, value = str(rng.choice(KEYS)), str(rng.choice(NUMBERS))
+    inputs.options += ["--set", str(rng.choice([f"{key}={value}", key, f"={value}", f"{key}=={value}", f"{key} = {value}"]))]
+    inputs.names += ["--set", key or "=", value]
+    inputs.verbs = ("fit", "describe")
+    return Expect.ANY
+
+
+def period(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    """``--days`` in any spelling."""
+    text = str(rng.choice(PERIODS))
+    inputs.options += ["--days", text]
+    inputs.names += ["--days", "period"]
+    inputs.verbs = ("fill", "describe", "evaluate")
+    return Expect.ANY
+
+
+def some_days(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    """``--days`` of some days of the record."""
+    first, last = np.sort(rng.integers(0, len(inputs.truth.days), 2))
+    days = inputs.truth.days
+    inputs.options += ["--days", f"{days[first]}:{days[last]}"]
+    inputs.verbs = ("fill",)
+    inputs.truth.keep((days >= days[first]) & (days <= days[last]))
+    return Expect.ACCEPT
+
+
+def _write(root: Path, *, text: str) -> None:
+    (root / "run.toml").write_text(text)
+
+
+def run_file(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    """A run file that may be none."""
+    inputs.after.append(partial(_write, text=RUNS[rng.integers(len(RUNS))]))
+    inputs.options += ["--config", "run.toml"]
+    inputs.names += ["run.toml", "no.nc", "no method"]
+    inputs.verbs = ("fit", "describe")
+    return Expect.ANY
+
+
+def run_file_of_bytes(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    content = rng.bytes(200)
+    inputs.after.append(lambda root: (root / "run.toml").write_bytes(content) and None)
+    inputs.options += ["--config", "run.toml"]
+    inputs.names.append("run.toml")
+    inputs.verbs = ("fit", "describe")
+    return Expect.REFUSE
+
+
+def no_run_file(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    inputs.options += ["--config", "run.toml"]
+    inputs.names.append("run.toml")
+    inputs.verbs = ("fit", "describe")
+    return Expect.REFUSE
+
+
+def no_such_variable(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    inputs.options = ["--variable", str(rng.choice(["nothing", "", "lat", "time", "a/b", "../x", "é"]))]
+    return Expect.REFUSE
+
+
+def quality(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    inputs.options += ["--quality", str(rng.choice(["-1", "6", "x", "", "1e3", "5.5"]))]
+    inputs.names.append("--quality")
+    return Expect.REFUSE
+
+
+def option_of_no_verb(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    option = str(rng.choice(["--nothing", "-z", "--grid=", "--workers=-1", "--workers=x", "--shard=3/2", "--shard=0/0"]))
+    inputs.options.append(option)
+    inputs.names += ["Usage", option.split("=")[0]]
+    return Expect.ANY
+
+
+def odd_grid(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    """Steps of a coarser grid that cannot be."""
+    text = str(rng.choice(["1/0", "0", "-1", "nan", "inf", "1e-9", "x", "1/24/2", "", "90", "1e308", "1/x"]))
+    inputs.options += ["--grid", text]
+    inputs.names.append("--grid")
+    inputs.verbs = ("prepare",)
+    return Expect.REFUSE
+
+
+def odd_place(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    """An output within the input, in no folder, of no kind."""
+    place = str(rng.choice(["in/out.nc", "in", "no/such/folder/out.nc", "/dev/null", "/proc/x.nc", "x" * 300 + ".nc", ".."]))
+    inputs.output = place
+    inputs.names += ["-o", place[-40:], place.split("/")[0], str(Path(place).parent)]
+    inputs.verbs = ("fill", "prepare", "climatology", "fit")
+    return Expect.REFUSE
