@@ -12,13 +12,14 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from fuzz.runner import Result, Runner, run_all, warm
+from fuzz.runner import KINDS, Disturber, Result, Runner, run_all, warm
 
 
 def main() -> int:
     """Run the cases that the options name."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("-n", type=int, default=100, help="cases")
+    parser.add_argument("--kind", choices=("inputs", *KINDS), default="inputs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--case", type=int, help="one case alone, of which everything is kept")
@@ -31,7 +32,11 @@ def main() -> int:
     warm()
     alone = options.case is not None
     numbers = [options.case] if alone else range(options.first, options.first + options.n)
-    runner = Runner(folder, options.seed, options.profile, keep=alone)
+    runner = (
+        Runner(folder, options.seed, options.profile, keep=alone)
+        if options.kind == "inputs"
+        else Disturber(folder, options.seed, options.kind, keep=alone)
+    )
     results = run_all(numbers, runner, 1 if alone else options.jobs)
     text = table(results, options.seed)
     if options.table is not None:
@@ -39,9 +44,9 @@ def main() -> int:
     print(text)
     failed = [result for result in results if result.failures]
     for result in failed:
-        print(f"{result.title}\n    repeat with: python -m fuzz --seed {options.seed} --profile {options.profile} "
-              f"--case {result.number} --folder {folder}")  # fmt: skip
-    if alone:
+        print(f"{result.title}\n    repeat with: python -m fuzz --kind {options.kind} --seed {options.seed} --profile "
+              f"{options.profile} --case {result.number} --folder {folder}")  # fmt: skip
+    if alone and options.kind == "inputs":
         root = folder / f"{options.seed}-{options.case}"
         print(f"{results[0].title}\nexit {results[0].code}, files in {root}")
         log = root.with_name(root.name + ".log")

@@ -25,7 +25,7 @@ VERBS: dict[str, list[tuple[list[str], str]]] = {
     ],
     "model": [(["-m", "model", "--keep-observed"], "out.nc"), (["-m", "model", "--keep-observed"], "out.zarr")],
     "describe": [([], "out")],
-    "climatology": [([], "out.nc"), (["--method", "window"], "out.zarr")],
+    "climatology": [([], "out.nc"), (["--harmonics", "1"], "out.zarr")],
     "evaluate": [(["-m", "linear", "-m", "climatology"], "out")],
     "fit": [(["-m", "linear"], "out")],
 }

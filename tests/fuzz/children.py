@@ -12,11 +12,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds after which a command hangs; hundreds of times what one takes."""
 MEMORY = 8 * 2**30
 """Bytes of address space of a command."""
@@ -42,12 +43,10 @@ class Running:
     folder: Path
     began: float
 
-    def kill(self, number: int) -> None:
-        """Send a signal to it and to all that it has started."""
-        try:
-            os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass
+    def kill(self, number: int, *, alone: bool = False) -> None:
+        """Send a signal to it and to all that it has started, or to it alone."""
+        with suppress(ProcessLookupError, PermissionError):
+            (os.kill if alone else os.killpg)(self.pid, number)
 
     def wait(self, limit: float = LIMIT) -> Outcome:
         """Wait for its end, for `limit` seconds at most."""

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from fuzz.cases import Case, draw, untouched
 from fuzz.children import Outcome, call, run
 from fuzz.layouts import ostia
 from fuzz.mutations.models import FITTED, KINDS
+from fuzz.processes import Disturbed
+from fuzz.resources import scarce
 from fuzz.sea import Expect
 from fuzz.verdict import Failure, Maps, judge, read_maps, tree
 from fuzz.writing import write
@@ -110,6 +112,36 @@ def fit_models(folder: Path) -> None:
             raise RuntimeError(f"no model to tamper with: {outcome.err}")
 
 
+@dataclass
+class Disturber:
+    """Processes that are disturbed: kills, pairs, scarce resources."""
+
+    folder: Path
+    seed: int
+    kind: str
+    keep: bool = False
+    _places: Disturbed | None = None
+
+    def case(self, number: int) -> Result:
+        """Disturb one task, or two, and judge what is left."""
+        self._places = self._places or Disturbed(self.folder / f"{self.kind}-{os.getpid()}", self.seed)
+        began = time.monotonic()
+        title, failures = KINDS[self.kind](self._places, number)
+        root = self._places.root(number)
+        if not failures and not self.keep:
+            shutil.rmtree(root, ignore_errors=True)
+        verb = title.split()[0]
+        return Result(number, title, [title.rsplit(", ", 1)[-1].split(" after")[0]], "", verb, "", 0,
+                      time.monotonic() - began, failures)  # fmt: skip
+
+
+KINDS: dict[str, Callable[[Disturbed, int], tuple[str, list[Failure]]]] = {
+    "kills": Disturbed.kill,
+    "pairs": Disturbed.pair,
+    "resources": scarce,
+}
+
+
 def warm() -> None:
     """Import what commands import, so that it need not be imported for each."""
     import sereno.cli
@@ -125,11 +157,12 @@ def warm() -> None:
     import sereno.workflow  # noqa: F401
 
 
-def run_all(numbers: Iterable[int], runner: Runner, jobs: int) -> list[Result]:
+def run_all(numbers: Iterable[int], runner: Runner | Disturber, jobs: int) -> list[Result]:
     """Run cases in `jobs` processes, which share them out."""
     numbers = list(numbers)
     runner.folder.mkdir(parents=True, exist_ok=True)
-    fit_models(runner.folder)
+    if isinstance(runner, Runner):
+        fit_models(runner.folder)
     pids, files = [], []
     for job in range(jobs):
         file = runner.folder / f"results-{job}.jsonl"
@@ -155,7 +188,7 @@ def run_all(numbers: Iterable[int], runner: Runner, jobs: int) -> list[Result]:
     return sorted((_result(line) for line in lines), key=lambda result: result.number)
 
 
-def _work(numbers: list[int], runner: Runner, file: Path) -> None:
+def _work(numbers: list[int], runner: Runner | Disturber, file: Path) -> None:
     with file.open("w") as out:
         for number in numbers:
             began = time.monotonic()

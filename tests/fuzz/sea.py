@@ -143,7 +143,7 @@ def make_truth(seed: int, *, lat: np.ndarray, lon: np.ndarray, count: int | None
     clear[:, 3, 5] = True  # no day is empty
     water = np.ones((ROWS, COLUMNS), bool)
     water[8:, :4] = False
-    return Truth(days, lat, lon, sea, np.where(clear & water, sea, np.nan), water)
+    return Truth(days, lat.copy(), lon.copy(), sea, np.where(clear & water, sea, np.nan), water)
 
 
 def pack(values: np.ndarray, dtype: str, *, scale: float, offset: float, fill: int) -> tuple[np.ndarray, dict[str, Any]]:

@@ -109,6 +109,7 @@ def odd_grid(inputs: Inputs, rng: np.random.Generator) -> Expect:
     text = str(rng.choice(["1/0", "0", "-1", "nan", "inf", "1e-9", "x", "1/24/2", "", "90", "1e308", "1/x"]))
     inputs.options += ["--grid", text]
     inputs.names.append("--grid")
+    inputs.output = "out.zarr"
     inputs.verbs = ("prepare",)
     return Expect.REFUSE
 
