@@ -12,14 +12,14 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from fuzz.runner import KINDS, Disturber, Result, Runner, run_all, warm
+from fuzz.runner import DISTURBANCES, Disturber, Result, Runner, run_all, warm
 
 
 def main() -> int:
     """Run the cases that the options name."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("-n", type=int, default=100, help="cases")
-    parser.add_argument("--kind", choices=("inputs", *KINDS), default="inputs")
+    parser.add_argument("--kind", choices=("inputs", *DISTURBANCES), default="inputs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--case", type=int, help="one case alone, of which everything is kept")

@@ -36,6 +36,8 @@ WEIGHTS = {
             "fit": 0.04},
 }  # fmt: skip
 """How often each verb is drawn: in the suite of tests, which has a minute, and by hand."""
+SKIPPING = ("check", "prepare", "fill")
+"""Verbs that can leave out bad files."""
 SEAS = 3
 
 
@@ -60,6 +62,11 @@ class Case:
         verb = "fill" if self.verb == "model" else self.verb
         output = ["-o", self.output] if self.output else []
         return [verb, self.inputs.source, *output, *self.arguments, *self.inputs.options]
+
+    @property
+    def skips(self) -> bool:
+        """Tell whether bad files are to be left out."""
+        return "--skip-bad" in self.arguments
 
     @property
     def title(self) -> str:
@@ -109,6 +116,8 @@ def _verb(inputs: Inputs, rng: np.random.Generator, weights: dict[str, float]) -
     arguments, output = VERBS[verb][rng.integers(len(VERBS[verb]))]
     if "--config" in inputs.options:
         arguments = []
+    if inputs.bad and inputs.daily and verb in SKIPPING and rng.random() < 0.5:
+        arguments = [*arguments, "--skip-bad"]
     return verb, arguments, output
 
 

@@ -126,7 +126,7 @@ class Disturber:
         """Disturb one task, or two, and judge what is left."""
         self._places = self._places or Disturbed(self.folder / f"{self.kind}-{os.getpid()}", self.seed)
         began = time.monotonic()
-        title, failures = KINDS[self.kind](self._places, number)
+        title, failures = DISTURBANCES[self.kind](self._places, number)
         root = self._places.root(number)
         if not failures and not self.keep:
             shutil.rmtree(root, ignore_errors=True)
@@ -135,7 +135,7 @@ class Disturber:
                       time.monotonic() - began, failures)  # fmt: skip
 
 
-KINDS: dict[str, Callable[[Disturbed, int], tuple[str, list[Failure]]]] = {
+DISTURBANCES: dict[str, Callable[[Disturbed, int], tuple[str, list[Failure]]]] = {
     "kills": Disturbed.kill,
     "pairs": Disturbed.pair,
     "resources": scarce,

@@ -56,11 +56,14 @@ def judge(case: Case, outcome: Outcome, root: Path, before: set[str], same: Maps
         return [Failure("crash", f"signal {-outcome.code}")]
     if "Traceback" in outcome.err:
         return [Failure("traceback", outcome.err.strip().splitlines()[-1][:300])]
-    if outcome.code not in (0, 2):
+    if outcome.code not in ((0, 2, 3) if case.skips else (0, 2)):
         return [Failure("exit code", f"{outcome.code}: {outcome.err.strip()[-300:]}")]
     found = [*_noise(outcome), *_litter(case, outcome, root, before)]
     if outcome.code == 2:
         return [*found, *_refusal(case, outcome)]
+    if outcome.code == 3:
+        case.expect = min(case.expect, Expect.ANY)
+        found += _skipped(case, outcome)
     if case.expect is Expect.REFUSE:
         return [*found, Failure("bad input accepted", _last(outcome.out))]
     try:
@@ -82,13 +85,13 @@ def _noise(outcome: Outcome) -> list[Failure]:
 
 def _litter(case: Case, outcome: Outcome, root: Path, before: set[str]) -> list[Failure]:
     new = tree(root) - before
-    if outcome.code == 0 and case.output:
+    if outcome.code in (0, 3) and case.output:
         new = {name for name in new if Path(name).parts[0] != case.output}
     return [Failure("litter", ", ".join(sorted(new)[:5]))] if new else []
 
 
 def _refusal(case: Case, outcome: Outcome) -> list[Failure]:
-    if case.expect < Expect.EITHER:
+    if case.expect < Expect.EITHER or (case.skips and case.expect is not Expect.ANY):
         return [Failure("good input refused", _error(outcome)[:500])]
     if outcome.err.startswith("Usage"):  # an error of usage, which names the option
         return []
@@ -99,6 +102,13 @@ def _refusal(case: Case, outcome: Outcome) -> list[Failure]:
     if not any(name in _error(outcome) for name in names):
         return [Failure("error names no input", _error(outcome)[:300])]
     return []
+
+
+def _skipped(case: Case, outcome: Outcome) -> list[Failure]:
+    """Make sure that the files which were left out are named."""
+    names = [case.inputs.files[index].name for index in case.inputs.bad]
+    unnamed = [name for name in names if name not in outcome.err]
+    return [Failure("bad file not named", ", ".join(unnamed))] if len(unnamed) == len(names) else []
 
 
 def _error(outcome: Outcome) -> str:
