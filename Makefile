@@ -7,7 +7,11 @@ DATA ?= ../shared
 
 WORK ?= pretraining/work
 
-.PHONY: help setup demo test test-slurm test-keras check bench bench-basin bench-scaling bench-year leaderboard pretrain ablation bench-convlstm reference docs clean
+N ?= 1000
+SEED ?= 1
+FUZZ := PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(SEED) --folder fuzz-failures
+
+.PHONY: help setup demo test test-slurm test-keras fuzz fuzz-kills check bench bench-basin bench-scaling bench-year leaderboard pretrain ablation bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -35,6 +39,14 @@ $(KERAS)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(KERAS)
 	$(KERAS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,keras]'
 	@touch $@
+
+fuzz: setup       ## Run N hostile inputs drawn from SEED; a table in fuzz.md, what failed in fuzz-failures/
+	$(FUZZ) -n $(N) --table fuzz.md
+
+fuzz-kills: setup ## Kill commands, run two at once, take away resources, by SEED; as root with full disks
+	$(FUZZ) --kind kills -n 200 --table fuzz-kills.md
+	$(FUZZ) --kind pairs -n 50 --table fuzz-pairs.md
+	$(FUZZ) --kind resources -n 60 --table fuzz-resources.md
 
 check: setup      ## Lint, types, layers
 	$(BIN)/ruff check .

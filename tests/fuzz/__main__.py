@@ -43,9 +43,11 @@ def main() -> int:
         options.table.write_text(text)
     print(text)
     failed = [result for result in results if result.failures]
+    repeat = (
+        f"python -m fuzz --kind {options.kind} --seed {options.seed} --profile {options.profile} --folder {folder}"
+    )
     for result in failed:
-        print(f"{result.title}\n    repeat with: python -m fuzz --kind {options.kind} --seed {options.seed} --profile "
-              f"{options.profile} --case {result.number} --folder {folder}")  # fmt: skip
+        print(f"{result.title}\n    repeat with: {repeat} --case {result.number}")
     if alone and options.kind == "inputs":
         root = folder / f"{options.seed}-{options.case}"
         print(f"{results[0].title}\nexit {results[0].code}, files in {root}")

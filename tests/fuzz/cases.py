@@ -1,4 +1,4 @@
-"""A case: inputs of one layout with changes, and the command that is run on them; all drawn from a seed and a number."""
+"""A case: inputs of one layout with changes, and the command run on them; all drawn from a seed and a number."""
 
 from __future__ import annotations
 

@@ -232,7 +232,9 @@ def plain(seed: int) -> Inputs:
         "time": clock(truth.days, "hours since 1950-01-01 00:00:00"),
         "temp": Var(("time", "latitude", "longitude"), truth.observed.copy(), told),
     }
-    return Inputs("plain", truth, [File("cf.nc", variables, {"Conventions": "CF-1.8"})], "temp", "latitude", "longitude")
+    return Inputs(
+        "plain", truth, [File("cf.nc", variables, {"Conventions": "CF-1.8"})], "temp", "latitude", "longitude"
+    )
 
 
 def zarr2(seed: int) -> Inputs:

@@ -146,7 +146,9 @@ def make_truth(seed: int, *, lat: np.ndarray, lon: np.ndarray, count: int | None
     return Truth(days, lat.copy(), lon.copy(), sea, np.where(clear & water, sea, np.nan), water)
 
 
-def pack(values: np.ndarray, dtype: str, *, scale: float, offset: float, fill: int) -> tuple[np.ndarray, dict[str, Any]]:
+def pack(
+    values: np.ndarray, dtype: str, *, scale: float, offset: float, fill: int
+) -> tuple[np.ndarray, dict[str, Any]]:
     """Return packed counts and the attributes by which they are read."""
     counts = np.where(np.isfinite(values), np.round((np.nan_to_num(values) - offset) / scale), fill)
     kind = np.dtype(dtype)

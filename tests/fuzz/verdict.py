@@ -201,7 +201,9 @@ def _water(truth: Truth, maps: Maps) -> list[Failure]:
         return []
     order = columns(maps.lon, truth.lon)
     wrong = int((maps.water[:, order] != wanted).sum())
-    return [Failure("wrong water", f"{wrong} cells: {maps.water.sum()} are water, {wanted.sum()} should be")] * (wrong > 0)
+    return [Failure("wrong water", f"{wrong} cells: {maps.water.sum()} are water, {wanted.sum()} should be")] * (
+        wrong > 0
+    )
 
 
 def _near(case: Case, maps: Maps) -> list[Failure]:

@@ -1,4 +1,4 @@
-"""Changes to files, models, settings and options, in families; each is a small function of its inputs and a generator.
+"""Changes to files, models, settings and options, in families; each a function of inputs and a generator.
 
 A change is made to the files as they will be stored, and to the truth where it follows: a value that CF calls missing
 is missing in the truth. It returns what is right for the input that it leaves.

@@ -117,7 +117,14 @@ def units_of_coordinates(inputs: Inputs, rng: np.random.Generator) -> Expect:
 
 
 def another_standard_name(inputs: Inputs, rng: np.random.Generator) -> Expect:
-    names = ["sea_surface_temperature_anomaly", "air_temperature", "sea_surface_salinity", "latitude", "time", "x" * 300]
+    names = [
+        "sea_surface_temperature_anomaly",
+        "air_temperature",
+        "sea_surface_salinity",
+        "latitude",
+        "time",
+        "x" * 300,
+    ]
     for var in inputs.fields(inputs.some(rng)):
         var.attrs["standard_name"] = str(rng.choice(names))
     return Expect.EITHER
@@ -126,7 +133,14 @@ def another_standard_name(inputs: Inputs, rng: np.random.Generator) -> Expect:
 def odd_fill_value(inputs: Inputs, rng: np.random.Generator) -> Expect:
     """A fill value of another type, or several."""
     _typed(inputs)
-    values = ["-32768", "nan", np.float64(-32768), np.array([-32768, -999], "int16"), np.int64(-32768), np.float32(np.nan)]
+    values = [
+        "-32768",
+        "nan",
+        np.float64(-32768),
+        np.array([-32768, -999], "int16"),
+        np.int64(-32768),
+        np.float32(np.nan),
+    ]
     for var in inputs.fields(inputs.some(rng)):
         var.attrs["_FillValue"] = values[rng.integers(len(values))]
     return Expect.EITHER
@@ -166,7 +180,9 @@ def narrow_valid_range(inputs: Inputs, rng: np.random.Generator) -> Expect:
     limit = np.nanquantile(inputs.truth.observed, 0.8)
     for var in fields:
         kind = var.values.dtype.type
-        top = kind(np.floor((limit - var.attrs.get("add_offset", 0.0) - _celsius(var)) / var.attrs.get("scale_factor", 1.0)))
+        top = kind(
+            np.floor((limit - var.attrs.get("add_offset", 0.0) - _celsius(var)) / var.attrs.get("scale_factor", 1.0))
+        )
         bottom = kind(np.iinfo(kind).min + 1)
         for name in ("valid_min", "valid_max", "valid_range"):
             var.attrs.pop(name, None)
@@ -201,12 +217,23 @@ def odd_valid_range(inputs: Inputs, rng: np.random.Generator) -> Expect:
 def odd_flags(inputs: Inputs, rng: np.random.Generator) -> Expect:
     """Flags of the mask or of the quality as text, too few, of numbers for words."""
     _typed(inputs)
-    names = [name for name in (inputs.mask, "quality_level", "qual_sst") if name and name in inputs.files[0].variables]
+    names = [
+        name for name in (inputs.mask, "quality_level", "qual_sst") if name and name in inputs.files[0].variables
+    ]
     if not names:
         raise NotApplicableError
     name = str(rng.choice(names))
     key = str(rng.choice(["flag_values", "flag_masks", "flag_meanings"]))
-    values: list[Any] = ["0, 1", "1 2", np.array([1], "int8"), 3.5, "", ["a", "b"], np.array([], "int8"), "sea " * 500]
+    values: list[Any] = [
+        "0, 1",
+        "1 2",
+        np.array([1], "int8"),
+        3.5,
+        "",
+        ["a", "b"],
+        np.array([], "int8"),
+        "sea " * 500,
+    ]
     for file in inputs.some(rng):
         file.variables[name].attrs[key] = values[rng.integers(len(values))]
     return Expect.EITHER

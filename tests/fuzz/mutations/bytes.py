@@ -76,8 +76,8 @@ def blanked(inputs: Inputs, rng: np.random.Generator) -> Expect:
 
 def replaced(inputs: Inputs, rng: np.random.Generator) -> Expect:
     """No bytes, text, a web page, bytes of no format, for the whole of a file."""
-    contents = [b"", b"not found\n", b"<!DOCTYPE html><html>503</html>", rng.bytes(5000), b"CDF\x01", b"\x89HDF\r\n\x1a\n",
-                gzip.compress(b"CDF" * 100), b"PK\x03\x04" + bytes(100)]  # fmt: skip
+    contents = [b"", b"not found\n", b"<!DOCTYPE html><html>503</html>", rng.bytes(5000), b"CDF\x01",
+                b"\x89HDF\r\n\x1a\n", gzip.compress(b"CDF" * 100), b"PK\x03\x04" + bytes(100)]  # fmt: skip
     content = contents[rng.integers(len(contents))]
     inputs.after.append(partial(_overwrite, name=_file(inputs, rng), content=content, draw=rng.random()))
     return Expect.ANY if inputs.files[0].format.startswith("zarr") else Expect.REFUSE
@@ -173,7 +173,9 @@ def odd_names(inputs: Inputs, rng: np.random.Generator) -> Expect:
     """Names with spaces, brackets, letters that ASCII has not."""
     _beside(inputs)
     for index, file in enumerate(inputs.files):
-        file.name = ["a b {}.nc", "ä°{}.nc", "[x]{}.nc", "-o{}.nc", "{}.NC.nc", "%d{}.nc4"][rng.integers(6)].format(index)
+        file.name = ["a b {}.nc", "ä°{}.nc", "[x]{}.nc", "-o{}.nc", "{}.NC.nc", "%d{}.nc4"][rng.integers(6)].format(
+            index
+        )
     return Expect.SAME
 
 

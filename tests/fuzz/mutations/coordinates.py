@@ -120,7 +120,11 @@ def hole(inputs: Inputs, rng: np.random.Generator) -> Expect:
         if rng.random() < 0.5 or name == inputs.lon:
             middle = axis[axis.size // 2]
             moved = step if rng.random() < 0.5 else step / 4
-            _set(inputs, name, lambda values, m=middle, s=moved: np.where(_turn(values, m) >= -1e-6, values + s, values))
+            _set(
+                inputs,
+                name,
+                lambda values, m=middle, s=moved: np.where(_turn(values, m) >= -1e-6, values + s, values),
+            )
             axis[axis >= middle] += moved
             break
     return Expect.EITHER

@@ -59,7 +59,10 @@ def other_words(inputs: Inputs, rng: np.random.Generator) -> Expect:
 
 
 def unknown_words(inputs: Inputs, rng: np.random.Generator) -> Expect:
-    told = {"flag_values": np.array([0, 1], "int8"), "flag_meanings": str(rng.choice(["wet dry", "mer terre", "a b"]))}
+    told = {
+        "flag_values": np.array([0, 1], "int8"),
+        "flag_meanings": str(rng.choice(["wet dry", "mer terre", "a b"])),
+    }
     _replace(inputs, np.where(_water(inputs), 0, 1).astype("int8"), told)
     return Expect.EITHER
 

@@ -21,12 +21,23 @@ FITTED = Path("models")
 KINDS = {
     "linear": ["-m", "linear"],
     "interpolation": ["-m", "interpolation"],
-    "network": ["-m", "convlstm", "--set", "model.window=3", "--set", "model.hidden=2", "--set", "model.max_epochs=1"],
+    "network": [
+        "-m",
+        "convlstm",
+        "--set",
+        "model.window=3",
+        "--set",
+        "model.hidden=2",
+        "--set",
+        "model.max_epochs=1",
+    ],
 }
 """By what each is fitted."""
 
 
-def _tamper(inputs: Inputs, rng: np.random.Generator, change: Callable[[Path], None], *, digests: bool = True) -> None:
+def _tamper(
+    inputs: Inputs, rng: np.random.Generator, change: Callable[[Path], None], *, digests: bool = True
+) -> None:
     """Fill by a model on which a change was made."""
     if inputs.layout not in ("ostia", "mur", "zarr2"):
         raise NotApplicableError

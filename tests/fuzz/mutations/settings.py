@@ -9,30 +9,36 @@ import numpy as np
 
 from fuzz.sea import Expect, Inputs
 
-NUMBERS = ("nan", "inf", "-inf", "-1", "0", "1e309", "x", "[]", "[1,", "{}", '""', "true", "1e18", "99999999999999999999")
+NUMBERS = (
+    "nan", "inf", "-inf", "-1", "0", "1e309", "x", "[]", "[1,", "{}", '""', "true", "1e18", "9" * 20,
+)  # fmt: skip
 KEYS = (
     "seed", "variable", "water", "quality_level", "train", "valid", "model.method", "model", "model.halflife",
     "climatology.harmonics", "climatology.period", "climatology.kind", "climatology.window", "climatology.smoothing",
     "climatology.recent_days", "climatology.file", "climatology", "x", "", "model.x.y", "max_minutes",
 )  # fmt: skip
 PERIODS = (
-    "01/02/2021", "2019", "2019-06-31", "2019-13-01", ":", "::", "nan", "today", "2030:", "2019-06-01:2019-05-01", "",
-    "2019-06-01T12:00:2019-06-03", "-1:", "99999", "1:2", "0000-01-01:", "2019-06-01 : 2019-06-03", "None", "20190601",
+    "01/02/2021", "2019", "2019-06-31", "2019-13-01", ":", "::", "nan", "today", "2030:", "2019-06-01:2019-05-01",
+    "2019-06-01T12:00:2019-06-03", "-1:", "99999", "1:2", "0000-01-01:", "2019-06-01 : 2019-06-03", "None", "",
+    "20190601",
 )  # fmt: skip
+LINEAR = '[model]\nmethod = "linear"\n'
 RUNS = (
-    "", "x", "[[[[", "[" * 5000, "seed = ", "seed = -1", "seed = 1e400", "seed = nan", 'model = "linear"', "model = 3",
-    "[model]", '[model]\nmethod = "no"', '[model]\nmethod = ["linear"]', '[model]\nmethod = "linear"\nx = 1',
-    '[model]\nmethod = "linear"\n[climatology]\nharmonics = -3', "train = 5", 'train = "x:y"', "\x00", "seed = 1\nseed = 2",
-    '[model]\nmethod = "linear"\n[climatology]\nperiod = ["a"]', '[model]\nmethod = "linear"\n[climatology]\nfile = "no.nc"',
-    'variable = ["a"]\n[model]\nmethod = "linear"', 'quality_level = 99\n[model]\nmethod = "linear"', "seed = 1" + "0" * 5000,
-    '[model]\nmethod = "linear"\n[climatology]\nharmonics = 1e308', 'water = 7\n[model]\nmethod = "linear"',
+    "", "x", "[[[[", "[" * 5000, "seed = ", "seed = -1", "seed = 1e400", "seed = nan", "seed = 1" + "0" * 5000,
+    "\x00", "seed = 1\nseed = 2", 'model = "linear"', "model = 3", "[model]", '[model]\nmethod = "no"', "train = 5",
+    '[model]\nmethod = ["linear"]', 'train = "x:y"', f"{LINEAR}x = 1", f"{LINEAR}[climatology]\nharmonics = -3",
+    f"{LINEAR}[climatology]\nharmonics = 1e308", f'{LINEAR}[climatology]\nperiod = ["a"]', f"water = 7\n{LINEAR}",
+    f'{LINEAR}[climatology]\nfile = "no.nc"', f'variable = ["a"]\n{LINEAR}', f"quality_level = 99\n{LINEAR}",
 )  # fmt: skip
 
 
 def override(inputs: Inputs, rng: np.random.Generator) -> Expect:
     """``--set`` of a key that may be none, to a value that may be none."""
     key, value = str(rng.choice(KEYS)), str(rng.choice(NUMBERS))
-    inputs.options += ["--set", str(rng.choice([f"{key}={value}", key, f"={value}", f"{key}=={value}", f"{key} = {value}"]))]
+    inputs.options += [
+        "--set",
+        str(rng.choice([f"{key}={value}", key, f"={value}", f"{key}=={value}", f"{key} = {value}"])),
+    ]
     inputs.names += ["--set", key or "=", value]
     inputs.verbs = ("fit", "describe")
     return Expect.ANY
@@ -98,7 +104,9 @@ def quality(inputs: Inputs, rng: np.random.Generator) -> Expect:
 
 
 def option_of_no_verb(inputs: Inputs, rng: np.random.Generator) -> Expect:
-    option = str(rng.choice(["--nothing", "-z", "--grid=", "--workers=-1", "--workers=x", "--shard=3/2", "--shard=0/0"]))
+    option = str(
+        rng.choice(["--nothing", "-z", "--grid=", "--workers=-1", "--workers=x", "--shard=3/2", "--shard=0/0"])
+    )
     inputs.options.append(option)
     inputs.names += ["Usage", option.split("=")[0]]
     return Expect.ANY
@@ -116,7 +124,9 @@ def odd_grid(inputs: Inputs, rng: np.random.Generator) -> Expect:
 
 def odd_place(inputs: Inputs, rng: np.random.Generator) -> Expect:
     """An output within the input, in no folder, of no kind."""
-    place = str(rng.choice(["in/out.nc", "in", "no/such/folder/out.nc", "/dev/null", "/proc/x.nc", "x" * 300 + ".nc", ".."]))
+    place = str(
+        rng.choice(["in/out.nc", "in", "no/such/folder/out.nc", "/dev/null", "/proc/x.nc", "x" * 300 + ".nc", ".."])
+    )
     inputs.output = place
     inputs.names += ["-o", place[-40:], place.split("/")[0], str(Path(place).parent)]
     inputs.verbs = ("fill", "prepare", "climatology", "fit")

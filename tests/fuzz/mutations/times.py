@@ -23,7 +23,9 @@ def _instants(inputs: Inputs, hours: float = 12.0) -> list[np.ndarray]:
     return [seconds[i : i + 1] for i in range(len(seconds))] if inputs.daily else [seconds]
 
 
-def _retell(inputs: Inputs, unit: str, seconds: float, since: str = "1970-01-01", *, dtype: str = "float64") -> Expect:
+def _retell(
+    inputs: Inputs, unit: str, seconds: float, since: str = "1970-01-01", *, dtype: str = "float64"
+) -> Expect:
     for var, instants in zip(_times(inputs), _instants(inputs), strict=True):
         var.values = (instants / seconds).astype(dtype)
         var.attrs = {"units": f"{unit} since {since}", "standard_name": "time"}
@@ -69,7 +71,9 @@ def senseless_units(inputs: Inputs, rng: np.random.Generator) -> Expect:
 
 
 def another_calendar(inputs: Inputs, rng: np.random.Generator) -> Expect:
-    name = str(rng.choice(["standard", "proleptic_gregorian", "GREGORIAN", "noleap", "360_day", "julian", "none", "x"]))
+    name = str(
+        rng.choice(["standard", "proleptic_gregorian", "GREGORIAN", "noleap", "360_day", "julian", "none", "x"])
+    )
     for var in _times(inputs):
         var.attrs["calendar"] = name
     return Expect.ACCEPT if name in ("standard", "proleptic_gregorian") else Expect.EITHER
