@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from sereno.climatology import leap_day_of_year
 from sereno.cube import LAND, MISSING, OBSERVED
 from sereno.errors import InputError, file_edge
+from sereno.io.part import Part
 from sereno.io.recipe import Recipe
 from sereno.io.scan import DAMAGED
 from sereno.io.sources import Stamp, checksum_of
@@ -77,6 +78,25 @@ def stored_checksums(task: tuple[Path, Sequence[int]]) -> list[int]:
     return [store.checksum(target) for target in targets]
 
 
+def read_images(
+    file: Path, stamp: Stamp, recipe: Recipe, days: slice, names: Iterable[str] | None = None
+) -> tuple[Part, dict[str, np.ndarray]]:
+    """Read images of a file, by the names of their variables; of the field alone where none are given.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or is not the one any more that was looked at first.
+    """
+    try:
+        with file_edge(file, DAMAGED):
+            part = recipe.read(file)
+            images = {name: part.images[name][days, :, :] for name in sorted(names or [part.name])}
+            return part.close(), images
+    finally:  # says more than what a reader makes of a file that changes
+        stamp.require(file)
+
+
 def _maps(task: Days, store: Store) -> dict[str, np.ndarray]:
     """Return all daily maps of a task on the store's grid, (day, lat, lon) each.
 
@@ -86,13 +106,7 @@ def _maps(task: Days, store: Store) -> dict[str, np.ndarray]:
         If the file is damaged, or is not the one any more that was looked at first.
     """
     days = slice(task.places[0], task.places[-1] + 1)
-    try:
-        with file_edge(task.file, DAMAGED):
-            part = task.recipe.read(task.file)
-            images = {name: part.images[name][days, :, :] for name in sorted(store.names)}
-            part.close()
-    finally:  # says more than what a reader makes of a file that changes
-        task.stamp.require(task.file)
+    part, images = read_images(task.file, task.stamp, task.recipe, days, store.names)
     maps = task.recipe.maps(images, part.name, store.input_grid)
     if task.recipe.step is not None:  # the coarse coast cuts off observed cells
         maps = {name: np.where(store.grid.water, values, np.float32(np.nan)) for name, values in maps.items()}

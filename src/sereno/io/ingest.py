@@ -5,6 +5,7 @@ No more than the days of one block are in the memory of a worker, whatever the l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import xarray as xr
 from sereno.cube import LAND, MISSING, make_cube
 from sereno.errors import InputError, file_edge
 from sereno.io.agreement import warn_of_skipped
+from sereno.io.atomic import clear_litter
 from sereno.io.dates import LONGEST_GAP
-from sereno.io.days import Done, write_days
+from sereno.io.days import Done, read_images, write_days
 from sereno.io.locking import output_lock
 from sereno.io.opening import Paths, expand
 from sereno.io.parallel import Pool, compute, worker_pool, workers_for
@@ -24,7 +26,7 @@ from sereno.io.part import Part, raise_all, some_of
 from sereno.io.plan import Plan, plan_days
 from sereno.io.read import Looks, check_values, water_of
 from sereno.io.recipe import Recipe
-from sereno.io.scan import count_seen, counter, first_part, scan
+from sereno.io.scan import Scanned, count_seen, counter, first_part, scan
 from sereno.io.sources import Sources, name_of
 from sereno.io.static import read_climatology
 from sereno.io.store import DONE, NOT_YET, WITHOUT_FILE, Grid, Store, store_violations
@@ -71,8 +73,11 @@ class How:
 
 def prepare_store(paths: Paths, path: Path, recipe: Recipe, how: How, *, progress: Progress) -> Prepared:
     """Make a store of daily files, or go on with one; see `sereno.preparation.prepare`."""
-    with output_lock(path), file_edge(path, _AGAIN):
+    with output_lock(path) as lock, file_edge(path, _AGAIN):
+        clear_litter(path)
         store = Store.open(path) if path.exists() else None
+        if store is not None:
+            store.clear()
         files = expand(paths)
         first = first_part(files, recipe)
         workers = how.workers or workers_for(len(files), cells=first.lat.size * first.lon.size)
@@ -85,13 +90,14 @@ def prepare_store(paths: Paths, path: Path, recipe: Recipe, how: How, *, progres
                 store.require_settings(recipe.settings(parts[0]))
                 raise_all(_out_of_reach(parts, store))
             notes = list(dict.fromkeys(note for part in parts for note in part.notes))
-            looks = check_values(parts, lambda p, at: _image(p, at, recipe), may_be_empty=store is not None)
+            looks = check_values(parts, _looking(scanned, recipe, how), may_be_empty=store is not None)
             if store is None:
                 store, assumed = _create(path, parts, recipe, how, looks, pool, progress)
                 notes += assumed
             plan = plan_days(store, scanned, recipe, refresh=how.refresh, pool=pool, progress=progress)
             last = max(part.days.max() for part in parts)
             prepared, written, bad = _fill(store, plan, recipe, how, pool, progress, last=last)
+        lock.require()
     inserted = [str(store.day_at(int(place))) for place in np.flatnonzero(prepared == WITHOUT_FILE)]
     return Prepared(path, written, inserted, notes + plan.notes, [*scanned.skipped, *bad])
 
@@ -116,11 +122,19 @@ def _out_of_reach(parts: list[Part], store: Store) -> list[str]:
     ]
 
 
-def _image(part: Part, index: int, recipe: Recipe) -> np.ndarray:
-    opened = recipe.read(part.path)
-    image = opened.images[part.name][index, :, :]
-    opened.close()
-    return image
+def _looking(scanned: Scanned, recipe: Recipe, how: How) -> Callable[[Part, int], np.ndarray]:
+    """Return a function that reads an image; where bad files are skipped, one that cannot be read is empty."""
+
+    def look(part: Part, index: int) -> np.ndarray:
+        try:
+            _, images = read_images(part.path, scanned.stamps[part.path], recipe, slice(index, index + 1))
+        except InputError:
+            if not how.skip_bad:
+                raise
+            return np.full((part.lat.size, part.lon.size), np.nan, "float32")
+        return np.asarray(images[part.name][0])
+
+    return look
 
 
 def _create(

@@ -150,7 +150,7 @@ def _gone(store: Store, scanned: Scanned, sources: Sources, kept: np.ndarray) ->
     homes = {at: (store.path.resolve().parent / str(sources.source_file[at])) for at in kept.tolist()}
     known = {at: Path(os.path.normpath(home)) for at, home in homes.items() if sources.source_file[at]}
     gone = np.array([at for at, home in known.items() if home.parent in folders and not home.exists()], int)
-    return [f"{_days(store, gone)} in the store, though the file is gone"] if gone.size else []
+    return [f"{_days(store, gone)} kept, though the file is gone"] if gone.size else []
 
 
 def _days(store: Store, places: Iterable[int]) -> str:

@@ -13,15 +13,15 @@ import numpy as np
 import zarr
 
 from sereno.errors import InputError
-from sereno.io.growing import LONG, new_array
+from sereno.io.growing import new_array
 
 UNKNOWN = 0
 """A checksum that no maps have."""
-_ARRAYS: dict[str, tuple[str, Any, str]] = {
-    "source_file": ("str", "", "file of the day's image, from the folder of the store"),
-    "source_size": ("int64", 0, "bytes of that file when it was read"),
-    "source_modified": ("int64", 0, "nanoseconds from 1970-01-01 to the last change of that file"),
-    "source_checksum": ("int64", UNKNOWN, "checksum of the day's maps; 0 where there is none"),
+_ARRAYS = {
+    "source_file": ("str", "file of the day's image, from the folder of the store"),
+    "source_size": ("int64", "bytes of that file when it was read"),
+    "source_modified": ("int64", "nanoseconds from 1970-01-01 to the last change of that file"),
+    "source_checksum": ("int64", "checksum of the day's maps; 0 where there is none"),
 }
 
 
@@ -71,8 +71,7 @@ class Sources:
     def read(cls, group: zarr.Group, days: int) -> Self:
         """Read them from a store; a store of an earlier version has none."""
         if "source_checksum" not in group:
-            kinds = [(object if kind == "str" else kind, fill) for kind, fill, _ in _ARRAYS.values()]
-            return cls(*(np.full(days, fill, dtype=kind) for kind, fill in kinds))
+            return cls(np.full(days, "", dtype=object), *np.full((len(_ARRAYS) - 1, days), UNKNOWN))
         found: list[Any] = [group[name] for name in _ARRAYS]
         return cls(*(np.asarray(array[:]) for array in found))
 
@@ -99,8 +98,8 @@ class Sources:
 
 def make_arrays(group: zarr.Group, days: int) -> None:
     """Make the arrays in a store."""
-    for name, (kind, fill, text) in _ARRAYS.items():
-        new_array(group, name, (days,), kind, ("time",), {"long_name": text}, fill_value=fill, chunks=(LONG,))
+    for name, (kind, text) in _ARRAYS.items():
+        new_array(group, name, (days,), kind, ("time",), {"long_name": text})
 
 
 def name_of(file: Path, store: Path) -> str:
