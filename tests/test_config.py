@@ -254,7 +254,7 @@ def test_a_run_file_that_is_not_toml_is_told(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_folder_in_place_of_a_run_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be read"):
+    with pytest.raises(InputError, match=r"it is a folder; give a file"):
         read_config(tmp_path)
 
 

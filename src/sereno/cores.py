@@ -15,6 +15,11 @@ def cores() -> int:
     return int(dask.config.get("num_workers", None) or CPU_COUNT)
 
 
+def memory() -> int:
+    """Return the bytes of memory of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def require_memory(wanted: float, *, method: str) -> None:
     """Refuse maps for which a method wants more bytes than the machine has.
 
@@ -23,9 +28,8 @@ def require_memory(wanted: float, *, method: str) -> None:
     InputError
         If it does.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if wanted > memory:
+    if wanted > memory():
         raise InputError(
             f"{method} holds the whole map, about {wanted / 2**30:.0f} GiB here, and this machine has "
-            f"{memory / 2**30:.0f} GiB; use oi-grid or unet, which take large maps in parts, or a region of the map"
+            f"{memory() / 2**30:.0f} GiB; use oi-grid or unet, which take large maps in parts, or a region of the map"
         )

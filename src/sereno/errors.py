@@ -128,6 +128,15 @@ def file_edge(subject: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     except (InputError, PausedError):
         raise
     except Exception as error:
-        reason = reason_of(error)
-        advice = "" if reason in _OF_THE_SYSTEM.values() else f"; {remedy}"
-        raise InputError(f"{os.fspath(subject)}: {reason}{advice}") from error
+        raise at_file(error, subject, remedy) from error
+
+
+def is_of_the_system(error: BaseException) -> bool:
+    """Tell whether an error is one of the operating system, so that no file is to blame."""
+    return reason_of(error) in _OF_THE_SYSTEM.values()
+
+
+def at_file(error: Exception, subject: str | os.PathLike[str], remedy: str) -> InputError:
+    """Return the InputError that `file_edge` makes of an exception."""
+    advice = "" if is_of_the_system(error) else f"; {remedy}"
+    return InputError(f"{os.fspath(subject)}: {reason_of(error)}{advice}")

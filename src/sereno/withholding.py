@@ -59,7 +59,7 @@ def choose(
     if withheld is not None:
         protocol = str(withheld.attrs.get("protocol", protocol))
         if protocol not in PROTOCOLS:
-            raise InputError(f"withheld: its protocol is {protocol!r}, neither of {', '.join(PROTOCOLS)}")
+            raise InputError(f"{_origin(withheld)}: its protocol is {protocol!r}, neither of {', '.join(PROTOCOLS)}")
         mask = _fitted(withheld, cube, observations, period)
         source = f"read from {withheld.attrs.get('file', 'an index of pixels')}"
         return Withholding(mask, observations, protocol, int(withheld.attrs.get("seed", seed)), source)
@@ -85,28 +85,34 @@ def _fitted(
     withheld: xr.DataArray, cube: xr.Dataset, observations: xr.DataArray, period: slice | None
 ) -> xr.DataArray:
     """Return an index of pixels on the cube's own coordinates; refuse one of other days, cells or observations."""
+    origin = _origin(withheld)
     if set(withheld.dims) != set(DIMS):
-        raise InputError(f"withheld: its dimensions are {withheld.dims}, they must be {DIMS}")
+        raise InputError(f"{origin}: its dimensions are {withheld.dims}, they must be {DIMS}")
     for dim in DIMS[1:]:
         ours, theirs = cube[dim].values, withheld[dim].values
-        if ours.shape != theirs.shape or np.abs(ours - theirs).max() > _COORDINATE_TOLERANCE:
-            raise InputError(f"withheld: its {dim} is not that of the input; it was made on another grid")
+        if ours.shape != theirs.shape or not np.abs(ours - theirs).max() <= _COORDINATE_TOLERANCE:
+            raise InputError(f"{origin}: its {dim} is not that of the input; it was made on another grid")
     strange = ~withheld.indexes["time"].isin(cube.indexes["time"])
     if strange.any():
         first = str(withheld["time"].values[strange][0])[:10]
-        raise InputError(f"withheld: {int(strange.sum())} of its days, {first} first, are not days of the input")
+        raise InputError(f"{origin}: {int(strange.sum())} of its days, {first} first, are not days of the input")
     mask = _scored_days((withheld.transpose(*DIMS) != 0).assign_coords(lat=cube["lat"], lon=cube["lon"]), period)
     if mask.sizes["time"] == 0:
-        raise InputError("withheld: no pixel is marked on the days to score")
+        raise InputError(f"{origin}: no pixel is marked on the days to score")
     observed = (observations.sel(time=mask["time"]).notnull() & cube["water"]).transpose(*DIMS).compute()
     unknown = mask & ~observed
     if unknown.any():
         first = str(mask["time"].values[int(unknown.any(("lat", "lon")).values.argmax())])[:10]
         raise InputError(
-            f"withheld: {int(unknown.sum())} of {int(mask.sum())} marked pixels, {first} first, are not observed in "
+            f"{origin}: {int(unknown.sum())} of {int(mask.sum())} marked pixels, {first} first, are not observed in "
             "the input; give the input that the index was made of"
         )
     return mask
+
+
+def _origin(withheld: xr.DataArray) -> str:
+    """Return what an index is called in messages: its file, where it was read from one."""
+    return str(withheld.attrs.get("file", "withheld"))
 
 
 def require_unseen(label: str, model: Model, cube: xr.Dataset, chosen: Withholding) -> None:

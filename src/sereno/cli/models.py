@@ -36,6 +36,7 @@ from sereno.cli.options import (
 )
 from sereno.cli.progress import can_go_on, holds_files, making_way, shown_progress
 from sereno.errors import InputError
+from sereno.files import require_regular
 from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
 
 if TYPE_CHECKING:
@@ -171,6 +172,8 @@ def import_keras(
     from sereno.io.tiles import read_scale
 
     require_place_for_model(output)
+    if climatology is not None and not climatology.is_dir():
+        require_regular(climatology)
     known = None if climatology is None else str(climatology.resolve())
     network = networks.import_keras(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
     typer.echo(f"wrote {workflow.save(network, output)}: a bare network from {network.origin}; {BARE}")

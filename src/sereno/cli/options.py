@@ -148,7 +148,8 @@ def configuration(method: str | None, path: Path | None, settings: list[str], to
     if method is not None and isinstance(model, dict):
         model["method"] = method
     if not model:
-        raise InputError("no method: name one with -m, or set model.method in the run file")
+        origin = "" if path is None else f"{path}: "
+        raise InputError(f"{origin}no method: name one with -m, or set model.method in the run file")
     sources = [*([str(path)] if path else []), *(["--set"] if settings else [])]
     return parse_config(values, origin=" with ".join(sources) or "options")
 

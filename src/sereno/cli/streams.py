@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import errno
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ _SPELT_OUT = {
 }
 """What stands for characters that an encoding lacks."""
 _HANDLER = "sereno.spelt_out"
+_LONG, _SHOWN = re.compile(r"\S{600,}"), 100
+"""Words that are shortened, and the letters that are shown of either end."""
 _UNDECODED = 0xDC00
 """Python keeps a byte of a file's name that is no text as this and its value."""
 
@@ -91,12 +94,13 @@ def standard_streams() -> Iterator[Stream]:
 def one_line(text: str) -> str:
     """Return a text whose control characters, as the names of files may hold them, are shown as escapes.
 
-    Line breaks stay, unless a word of the command line brought them in.
+    Very long words are shortened. Line breaks stay, unless a word of the command line brought them in.
     """
     for word in sys.argv[1:]:
         if "\n" in word:
             for piece in word.replace("=", "/").split("/"):
                 text = text.replace(piece, piece.replace("\n", "\\n")) if piece.strip() else text
+    text = _LONG.sub(lambda word: f"{word[0][:_SHOWN]}…{word[0][-_SHOWN:]}", text)
     return "".join(c if c.isprintable() or c == "\n" or 0xD800 <= ord(c) < 0xE000 else _escape(c) for c in text)
 
 

@@ -13,7 +13,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from sereno.config.methods import REFERENCE_NETWORKS, STRICT, MethodConfig, configurations, require_odd
-from sereno.errors import InputError
+from sereno.errors import InputError, reason_of
+from sereno.files import read_bounded
+
+LONGEST = 2**20
+"""Bytes of a run file at most."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -111,14 +115,11 @@ def configure_at_once(method: str, **settings: Any) -> RunConfig:  # noqa: ANN40
 def read_config(path: str | Path) -> dict[str, Any]:
     """Read a TOML run file into a plain mapping, not yet validated, so that overrides can be merged first."""
     try:
-        with open(path, "rb") as stream:
-            return tomllib.load(stream)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
+        return tomllib.loads(read_bounded(path, most=LONGEST).decode("utf-8-sig"))
+    except InputError:
+        raise
+    except Exception as error:  # 5,000 brackets are a RecursionError
+        raise InputError(f"{path}: not valid TOML: {reason_of(error)}") from error
 
 
 def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:

@@ -139,6 +139,7 @@ class _Header(AbstractDataStore):
     def __init__(self, path: Path) -> None:
         self.signature = Signature.of(path)
         with reading(path, self.signature) as file:
+            _require_maps_outside_groups(path, file)
             self.attrs = {name: file.getncattr(name) for name in file.ncattrs()}
             self.variables = {
                 name: self._variable(path, variable)
@@ -169,6 +170,26 @@ class _Header(AbstractDataStore):
 
     def get_encoding(self) -> dict[str, Any]:
         return {}
+
+
+def _require_maps_outside_groups(path: Path, file: netCDF4.Dataset) -> None:
+    """Refuse a file whose maps all lie in groups."""
+
+    def holds_map(group: netCDF4.Dataset) -> bool:
+        return any(variable.ndim > 1 for variable in group.variables.values())
+
+    if file.groups and not holds_map(file):
+        groups, waiting = list[str](), list(file.groups.values())
+        while waiting:
+            group = waiting.pop(0)
+            groups += [group.path.strip("/")] if holds_map(group) else []
+            waiting += group.groups.values()
+        if groups:
+            listed = ", ".join(groups[:5]) + (", …" if len(groups) > 5 else "")
+            raise InputError(
+                f"{path}: its maps lie in groups, {listed}, which are not read; write one group to a file of its own "
+                f"(ncks -G : -g {groups[0]} IN.nc OUT.nc)"
+            )
 
 
 class StoredVariable(BackendArray):

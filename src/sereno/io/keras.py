@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from sereno.errors import InputError
+from sereno.files import require_regular
 from sereno.io.keras_layers import CHANNELS, Architecture, KerasLayer, RecurrentActivation, read_architecture
 
 _WEIGHTS = {
@@ -97,8 +98,7 @@ def read_keras(path: str | Path) -> KerasNetwork:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: a folder (a SavedModel?), not a file; {_SAVE_WHOLE}")
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
+    require_regular(path)
     try:
         with _open(path) as saved:
             version = saved.keras_version

@@ -10,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sereno.errors import InputError
+from sereno.cores import memory
+from sereno.errors import InputError, at_file, file_edge, is_of_the_system, reason_of
+from sereno.files import is_address, known_beginning, missing, require_regular
 from sereno.io.hdf5 import open_netcdf
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 STATUS, UNFINISHED = "preparation", "unfinished"
 """Attribute of a store that is filled piece by piece, and its value from the first change to the last."""
 _SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5")
+_BYTES_A_CELL = 12
+"""Of a map in memory: its values, a copy of them, and what is compared."""
 
 
 def expand(paths: Paths) -> list[Path]:
@@ -32,22 +36,26 @@ def expand(paths: Paths) -> list[Path]:
         raise InputError("no input: give files, folders, globs or a Zarr store")
     found: list[Path] = []
     for item in given:
-        path = Path(item)
-        if _is_zarr(path) or path.is_file():
-            found.append(path)
-        elif path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and not p.name.startswith("."))
-            if not inside:
-                raise InputError(f"{path}: the folder holds no NetCDF file ({', '.join(_SUFFIXES)})")
-            found += inside
-        elif glob.has_magic(str(path)):
-            matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
-            if not matches:
-                raise InputError(f"{path}: no file matches")
-            found += matches
-        else:
-            raise InputError(f"{path}: no such file or folder")
+        with file_edge(item, "correct the path"):
+            found += _expand(Path(item))
     return list(dict.fromkeys(found))
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.is_dir() and not _is_zarr(path):
+        inside = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and not p.name.startswith("."))
+        inside = [p for p in inside if not p.is_dir()]
+        if not inside:
+            raise InputError(f"{path}: the folder holds no NetCDF file ({', '.join(_SUFFIXES)})")
+        return inside
+    if path.exists():  # whether it is a file is asked of each when it is opened
+        return [path]
+    if glob.has_magic(str(path)) and not is_address(path):
+        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        if not matches:
+            raise InputError(f"{path}: no file matches")
+        return matches
+    raise missing(path, "no such file or folder")
 
 
 def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Dataset:
@@ -64,18 +72,16 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
     InputError
         If it is not there or cannot be read, or is a store whose preparation was interrupted.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
     try:
         if _is_zarr(path):
             place = path.absolute()
             dataset = xr.open_dataset(place, decode_times=False, chunks=chunks, cache=False, engine="zarr")
         else:
-            dataset = open_netcdf(path, chunks=chunks)
+            dataset = open_netcdf(require_regular(path), chunks=chunks)
     except InputError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise damaged(path, error) from None
+    except Exception as error:
+        raise damaged(path, error) from error
     if dataset.attrs.get(STATUS) == UNFINISHED:
         raise InputError(f"{path}: its making was interrupted; run the same command again to finish it")
     return dataset
@@ -83,11 +89,24 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
 
 def damaged(path: Path, error: Exception) -> InputError:
     """Return the error of a file that cannot be read."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if is_of_the_system(error):
+        return at_file(error, path, "")
+    known = None if _is_zarr(path) else known_beginning(path)
+    if known is not None:
+        return InputError(f"{path}: cannot be read as NetCDF, {known}")
     return InputError(
         f"{path}: cannot be read as {'Zarr' if _is_zarr(path) else 'NetCDF'}, truncated or damaged? "
-        f"Copy or download it again ({reason})"
+        f"Copy or download it again ({reason_of(error)})"
     )
+
+
+def require_memory_for_map(path: Path, cells: int) -> None:
+    """Refuse a map of so many cells that one image of it, with what it takes to work on it, is beyond the memory."""
+    if _BYTES_A_CELL * cells > memory():
+        raise InputError(
+            f"{path}: one map has {cells:,} cells and takes about {_BYTES_A_CELL * cells / 2**30:.0f} GiB; "
+            f"this machine has {memory() / 2**30:.0f} GiB; cut out a region (ncks -d), or use a larger machine"
+        )
 
 
 def spacing(values: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from sereno.io import lexicon
 from sereno.io.dates import days_of, find_time
 from sereno.io.images import Images
 from sereno.io.masks import find_water
-from sereno.io.opening import damaged, open_dataset, spacing, wrap_longitude
+from sereno.io.opening import damaged, open_dataset, require_memory_for_map, spacing, wrap_longitude
 
 _LISTED = 20
 
@@ -107,6 +107,7 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     if wrong or values.sizes.get(time, 1) != len(days):
         raise InputError(f"{origin}: {name} has dimensions {values.dims}; it needs (time, {latitude}, {longitude})")
     lat, lon = dataset[latitude].values.astype(float), wrap_longitude(dataset[longitude].values)
+    require_memory_for_map(path, lat.size * lon.size)
     rows, columns = _ascending(lat), _ascending(lon)
     _require_regular(lat[rows], lon[columns], origin)
 

@@ -11,7 +11,7 @@ from sereno.errors import InputError
 from sereno.io import lexicon
 from sereno.io.flags import OTHER, UnreadableMaskError, words
 from sereno.io.masks import find_water, water_of_mask
-from sereno.io.opening import open_dataset, spacing, wrap_longitude
+from sereno.io.opening import open_dataset, require_memory_for_map, spacing, wrap_longitude
 
 _ADVICE = (
     "give an L4 file, a 0/1 mask named mask or with flag_meanings, or a land-sea fraction with its standard_name"
@@ -39,6 +39,7 @@ def read_water(path: Path, lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray
     """
     dataset = open_dataset(path, chunks={})
     latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=str(path)) for axis in ("lat", "lon"))
+    require_memory_for_map(path, dataset[latitude].size * dataset[longitude].size)
     mask, notes = find_water(dataset, latitude, longitude)
     if mask is None:
         mask = _other_map(dataset, latitude, longitude, notes, path)

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sereno.errors import InputError
+from sereno.cores import memory
+from sereno.cube import DIMS
+from sereno.errors import InputError, file_edge
 from sereno.io.atomic import write_dataset
-from sereno.io.hdf5 import load_netcdf
+from sereno.io.opening import open_dataset
 
 _NAME = "withheld"
+_ADVICE = "give the withheld.nc of an evaluation"
 
 
 def write_withheld(withheld: xr.DataArray, path: Path, *, protocol: str, seed: int) -> Path:
@@ -35,13 +38,28 @@ def read_withheld(path: str | Path) -> xr.DataArray:
     InputError
         If the file is not there, cannot be read, or is not such an index.
     """
-    if not Path(path).exists():
-        raise InputError(f"{path}: no such file")
-    try:
-        index = load_netcdf(Path(path))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as NetCDF: {error}") from None
-    if _NAME not in index or set(index[_NAME].dims) != {"time", "lat", "lon"} or "protocol" not in index.attrs:
-        raise InputError(f"{path}: holds no index of withheld pixels; give the withheld.nc of an evaluation")
-    told = {"protocol": str(index.attrs["protocol"]), "seed": int(index.attrs.get("seed", 0)), "file": str(path)}
-    return (index[_NAME] == 1).transpose("time", "lat", "lon").assign_attrs(told)
+    path = Path(path)
+    with file_edge(path, _ADVICE):
+        found = open_dataset(path)
+        index = found.get(_NAME)
+        if index is None or set(index.dims) != {*DIMS} or "protocol" not in found.attrs:
+            raise InputError(f"{path}: holds no index of withheld pixels; {_ADVICE}")
+        if index.size > memory() / 4:
+            raise InputError(f"{path}: its index of {' × '.join(map(str, index.shape))} cells is larger than memory")
+        index = xr.decode_cf(found[[_NAME]].load())[_NAME].transpose(*DIMS)
+        told = {"protocol": str(found.attrs["protocol"]), "seed": int(found.attrs.get("seed", 0)), "file": str(path)}
+        _require_sound(index, path)
+        return (index == 1).assign_attrs(told)
+
+
+def _require_sound(index: xr.DataArray, path: Path) -> None:
+    """Refuse an index with other values than 0 and 1, or coordinates that are none."""
+    if not bool(index.isin([0, 1]).all()):
+        raise InputError(f"{path}: damaged, its index holds other values than 0 and 1; {_ADVICE}")
+    for dim in DIMS:
+        axis = index.indexes.get(dim)
+        timed = axis is not None and axis.dtype.kind == "M"
+        if axis is None or axis.hasnans or not axis.is_monotonic_increasing or not axis.is_unique:
+            raise InputError(f"{path}: damaged, its {dim} does not ascend, or lacks values; {_ADVICE}")
+        if timed != (dim == "time") or axis.dtype.kind not in "Mfiu":
+            raise InputError(f"{path}: damaged, its {dim} cannot be read; {_ADVICE}")
