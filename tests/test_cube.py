@@ -69,7 +69,7 @@ def test_state_tells_land_missing_and_observed_apart() -> None:
 def test_validate_lists_every_violation_at_once() -> None:
     cube = a_cube().assign_coords(
         lat=[95.0, 40.0],
-        lon=[8.0, 7.0, 300.0],
+        lon=[8.0, 7.0, 600.0],
         time=pd.to_datetime(["2020-01-01"] * 2 + ["2019-12-30"] * 2 + ["2021-01-01"]),
     )
     cube["sst"] = cube["sst"].fillna(0).astype("int16")
@@ -84,13 +84,14 @@ def test_validate_lists_every_violation_at_once() -> None:
         "lat: must ascend",
         "lon: must ascend",
         "lat: outside -90 to 90 degrees",
-        "lon: outside -180 to 180 degrees",
+        "lon: outside -180 to 540 degrees",
+        "lon: spans more than the whole circle",
         "time: two images of the same day: 2019-12-30, 2020-01-01",
         "time: must ascend",
         "time: days are missing between the first and the last; insert them as empty images",
     ):
         assert f"\n  {line}" in told
-    assert told.count("\n") == 9
+    assert told.count("\n") == 10
 
 
 @pytest.mark.parametrize(

@@ -586,17 +586,6 @@ def test_the_file_of_wrong_unit_among_many_is_the_one_named(tmp_path: Path) -> N
     assert told.startswith(f"{tmp_path}/b.nc: sst")
 
 
-def test_a_two_dimensional_latitude_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    lon, lat = np.meshgrid(LON, LAT)
-    xr.Dataset(
-        {"sst": (("time", "y", "x"), SEA, {"units": "kelvin"})},
-        coords={"time": DAYS, "lat": (("y", "x"), lat), "lon": (("y", "x"), lon)},
-    ).to_netcdf(tmp_path / "swath.nc")
-    told = refusal(tmp_path / "swath.nc")
-    assert told.startswith(f"{tmp_path}/swath.nc: lat has 2 dimensions")
-    assert "remap" in told
-
-
 def test_a_file_without_coordinates_is_refused(tmp_path: Path) -> None:
     xr.Dataset({"sst": whole(units="kelvin")}, coords={"time": DAYS}).to_netcdf(tmp_path / "a.nc")
     assert refusal(tmp_path).startswith(f"{tmp_path}/a.nc: no latitude")
@@ -606,16 +595,6 @@ def test_a_map_with_more_dimensions_than_time_and_space_is_refused(tmp_path: Pat
     deep = (("depth", "time", "lat", "lon"), np.stack([SEA, SEA]), {"units": "kelvin"})
     told = refusal(cf(tmp_path / "a.nc", sst=deep))
     assert told.startswith(f"{tmp_path}/a.nc: sst has dimensions ('depth', 'time', 'lat', 'lon')")
-
-
-def test_an_area_cut_at_the_greenwich_side_of_the_date_line_is_refused(tmp_path: Path) -> None:
-    told = refusal(cf(tmp_path / "a.nc", lon=("lon", np.linspace(171, 189, 19))))
-    assert told.startswith(f"{tmp_path}/a.nc: the longitudes leave a hole")
-
-
-@pytest.mark.parametrize("lat", [np.r_[LAT[:4], LAT[3:7]], np.r_[LAT[:7], np.nan]])
-def test_a_latitude_repeated_or_missing_is_refused(tmp_path: Path, lat: np.ndarray) -> None:
-    assert refusal(cf(tmp_path / "a.nc", lat=("lat", lat))).startswith(f"{tmp_path}/a.nc: latitude has missing or")
 
 
 def test_a_variable_without_any_observation_is_refused(tmp_path: Path) -> None:

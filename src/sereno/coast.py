@@ -11,6 +11,8 @@ from importlib.resources import files
 import numpy as np
 import shapely
 
+_ANTIMERIDIAN = 180
+
 
 def land_mask(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
     """Tell which cells of a regular grid have their centre on land.
@@ -18,7 +20,7 @@ def land_mask(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     lat, lon
-        Cell centres, degrees north and degrees east, 1-D and ascending, `lon` within −180 to 180.
+        Cell centres, degrees north and degrees east, 1-D and ascending; `lon` may run on beyond 180.
 
     Returns
     -------
@@ -36,6 +38,9 @@ def land_mask(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
     array([[ True, False,  True]])
     """
     lat, lon = np.asarray(lat, dtype=float), np.asarray(lon, dtype=float)
+    if lon.size and lon[-1] > _ANTIMERIDIAN:
+        within = np.searchsorted(lon, _ANTIMERIDIAN, side="right")
+        return np.concatenate([land_mask(lat, lon[:within]), land_mask(lat, lon[within:] - 360)], axis=1)
     points, ring_offsets, _ = _rings()
     is_edge = np.ones(len(points) - 1, dtype=bool)
     is_edge[ring_offsets[1:-1] - 1] = False  # from the last point of a ring to the first of the next
@@ -63,13 +68,18 @@ def land_polygons(west: float, south: float, east: float, north: float) -> shape
     Parameters
     ----------
     west, south, east, north
-        Bounds in degrees; `west` and `east` within −180 to 180.
+        Bounds in degrees; `west` within −180 to 180, `east` beyond 180 where the box lies across it.
 
     Returns
     -------
     shapely.MultiPolygon
         Empty in the open sea.
     """
+    if east > _ANTIMERIDIAN:
+        beyond = shapely.transform(
+            land_polygons(-180.0, south, east - 360, north), lambda xy: xy + np.array([360, 0])
+        )
+        return shapely.MultiPolygon([*land_polygons(west, south, 180.0, north).geoms, *beyond.geoms])
     polygons = _polygons()
     reached = polygons[shapely.STRtree(polygons).query(shapely.box(west, south, east, north))]
     # On a grid of some 200 m a few shores touch themselves: mended after clipping, when they are small.

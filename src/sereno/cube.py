@@ -1,6 +1,7 @@
 """The Cube: an `xarray.Dataset` that meets a schema; names, masks and validation.
 
-Dims ``(time, lat, lon)``; ``lat`` and ``lon`` ascending; time daily and unique. The field (``sst`` in kelvin
+Dims ``(time, lat, lon)``; ``lat`` and ``lon`` ascending, ``lon`` from −180 on and beyond 180 where the area lies
+across it; time daily and unique. The field (``sst`` in kelvin
 unless it says otherwise) is float32, NaN where missing; an optional ``<field>_error`` holds its standard
 deviation; ``water(lat, lon)`` is a static boolean mask. ``attrs["field"]`` names the field.
 """
@@ -128,8 +129,10 @@ def violations(cube: xr.Dataset) -> list[str]:
     ]
     if "lat" in cube.coords and bool((abs(cube["lat"]) > 90).any()):
         found.append("lat: outside -90 to 90 degrees")
-    if "lon" in cube.coords and bool((abs(cube["lon"]) > 180).any()):
-        found.append("lon: outside -180 to 180 degrees")
+    if "lon" in cube.coords and bool(((cube["lon"] < -180) | (cube["lon"] >= 540)).any()):
+        found.append("lon: outside -180 to 540 degrees")
+    if "lon" in cube.coords and cube["lon"].size and float(np.ptp(cube["lon"].values)) > 360:
+        found.append("lon: spans more than the whole circle")
     if "time" in cube.coords:
         found += _time_violations(cube["time"].values)
     return found

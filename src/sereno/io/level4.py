@@ -303,9 +303,8 @@ def _extent(analysis: xr.Dataset) -> dict[str, Any]:
     start, stop = first.floor("D"), last.floor("D") + pd.Timedelta(days=1)
     lat, lon = analysis["lat"].values, analysis["lon"].values
     south, north, west, east = (float(value) for value in (lat[0], lat[-1], lon[0], lon[-1]))
-    corners = [(south, west), (north, west), (north, east), (south, east), (south, west)]
     attributes: dict[str, Any] = {
-        "geospatial_bounds": f"POLYGON (({', '.join(f'{y:.5f} {x:.5f}' for y, x in corners)}))",
+        "geospatial_bounds": _outline(south, north, west, east),
         "geospatial_bounds_crs": "EPSG:4326",
         "geospatial_vertical_min": 0.0,
         "geospatial_vertical_max": 0.0,
@@ -321,9 +320,24 @@ def _extent(analysis: xr.Dataset) -> dict[str, Any]:
         "stop_time": stop.strftime(ISO),
     }
     for axis, values, units in (("lat", lat, "degrees_north"), ("lon", lon, "degrees_east")):
-        attributes[f"geospatial_{axis}_min"] = float(values[0])
-        attributes[f"geospatial_{axis}_max"] = float(values[-1])
+        attributes[f"geospatial_{axis}_min"] = _within_180(float(values[0]))
+        attributes[f"geospatial_{axis}_max"] = _within_180(float(values[-1]))
         attributes[f"geospatial_{axis}_units"] = units
         if values.size > 1:
             attributes[f"geospatial_{axis}_resolution"] = f"{float(np.median(np.diff(values))):.6g} degrees"
     return attributes
+
+
+def _within_180(degrees: float) -> float:
+    """Return a longitude as ACDD wants it: of an area across 180° the easternmost is less than the westernmost."""
+    return degrees - 360 if degrees > 180 else degrees
+
+
+def _outline(south: float, north: float, west: float, east: float) -> str:
+    """Return a box as well-known text, latitude first, in two where it lies across 180°."""
+    boxes = [(west, east)] if east <= 180 else [(west, 180.0), (-180.0, east - 360)]
+    rings = []
+    for left, right in boxes:
+        corners = [(south, left), (north, left), (north, right), (south, right), (south, left)]
+        rings.append(f"(({', '.join(f'{y:.5f} {x:.5f}' for y, x in corners)}))")
+    return f"POLYGON {rings[0]}" if len(rings) == 1 else f"MULTIPOLYGON ({', '.join(rings)})"

@@ -85,31 +85,6 @@ def find_field(dataset: xr.Dataset, wanted: str | None, *, origin: str) -> str:
     )
 
 
-def find_coordinate(dataset: xr.Dataset, axis: str, *, origin: str) -> str:
-    """Return the name of the latitude or longitude coordinate (`axis` is ``lat`` or ``lon``).
-
-    Raises
-    ------
-    InputError
-        If there is none, or if it is two-dimensional.
-    """
-    long = {"lat": "latitude", "lon": "longitude"}[axis]
-    units = {"lat": "north", "lon": "east"}[axis]
-    names = [str(name) for name in dataset.variables]
-    found = [n for n in names if dataset[n].attrs.get("standard_name") == long]
-    found += [n for n in names if n.lower() in (axis, long, f"nav_{axis}")]
-    found += [n for n in names if str(dataset[n].attrs.get("units", "")).lower().endswith(f"_{units}")]
-    if not found:
-        raise InputError(f"{origin}: no {long}; give a coordinate the standard_name {long!r}")
-    name = found[0]
-    if dataset[name].ndim != 1:
-        raise InputError(
-            f"{origin}: {name} has {dataset[name].ndim} dimensions, a regular grid needs one; "
-            "remap the file to a regular latitude-longitude grid first, for example with cdo remapbil"
-        )
-    return name
-
-
 def kind_of_sst(dataset: xr.Dataset, name: str) -> str:
     """Return which temperature a variable is: skin, subskin, foundation, depth, or unknown where it does not say."""
     field = dataset[name]

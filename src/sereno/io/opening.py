@@ -114,11 +114,5 @@ def spacing(values: np.ndarray) -> float:
     return float(np.median(np.diff(values)))
 
 
-def wrap_longitude(lon: np.ndarray) -> np.ndarray:
-    """Bring longitudes to −180..180 and leave those that are there untouched to the last bit."""
-    lon = lon.astype(float)
-    return np.where((lon < -180) | (lon > 180), (lon + 180) % 360 - 180, lon)
-
-
 def _is_zarr(path: Path) -> bool:
     return path.is_dir() and (path.suffix == ".zarr" or any((path / n).exists() for n in ("zarr.json", ".zgroup")))

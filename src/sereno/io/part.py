@@ -12,10 +12,11 @@ import xarray as xr
 
 from sereno.errors import InputError
 from sereno.io import lexicon
+from sereno.io.axes import latitudes, longitudes, on_axes
 from sereno.io.dates import days_of, find_time
 from sereno.io.images import Images
 from sereno.io.masks import find_water
-from sereno.io.opening import damaged, open_dataset, require_memory_for_map, spacing, wrap_longitude
+from sereno.io.opening import damaged, open_dataset, require_memory_for_map, spacing
 
 _LISTED = 20
 
@@ -96,20 +97,21 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     opened = dataset = open_dataset(path)
     origin = str(path)
     name = lexicon.find_field(dataset, variable, origin=origin)
-    latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
+    dataset, latitude, longitude = on_axes(dataset, origin=origin, field=name)
     time = find_time(dataset, name)
     days, notes = days_of(dataset, time, origin)
-    dataset = _along_coordinates(dataset, [latitude, longitude] if time is None else [latitude, longitude, time])
+    if time is not None and dataset[time].ndim and dataset[time].dims != (time,):
+        dataset = dataset.set_coords(time).swap_dims({dataset[time].dims[0]: time})
     dataset.set_close(opened.close)
     values = dataset[name]
     extra = [str(dim) for dim in values.dims if dim not in (latitude, longitude, time)]
     wrong = not {latitude, longitude} <= set(values.dims) or any(values.sizes[dim] > 1 for dim in extra)
     if wrong or values.sizes.get(time, 1) != len(days):
         raise InputError(f"{origin}: {name} has dimensions {values.dims}; it needs (time, {latitude}, {longitude})")
-    lat, lon = dataset[latitude].values.astype(float), wrap_longitude(dataset[longitude].values)
+    lat, rows = latitudes(dataset[latitude].values, origin=origin)
+    lon, columns, remarks = longitudes(dataset[longitude].values, origin=origin)
+    notes += remarks
     require_memory_for_map(path, lat.size * lon.size)
-    rows, columns = _ascending(lat), _ascending(lon)
-    _require_regular(lat[rows], lon[columns], origin)
 
     temperature, difference = lexicon.is_temperature(values), lexicon.is_difference(values)
     field_name = "sst" if temperature else f"{name}_anomaly" if difference and name == "sst" else name
@@ -142,21 +144,7 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     kind = lexicon.kind_of_sst(dataset, name) if temperature else ""
     attrs = {"variable": name, "units": units, "sst_type": kind}
     attrs["institution"] = str(dataset.attrs.get("institution", "")).strip()
-    return Part(path, field_name, days, lat[rows], lon[columns], attrs, frozenset(images), images, notes, about)
-
-
-def _ascending(values: np.ndarray) -> slice | np.ndarray:
-    """Return the index that puts a coordinate in ascending order, a slice wherever one does."""
-    step = np.diff(values)
-    if (step > 0).all():
-        return slice(None)
-    return slice(None, None, -1) if (step < 0).all() else np.argsort(values)
-
-
-def _along_coordinates(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
-    """Name the dimensions of one-dimensional coordinates after them."""
-    other = {dataset[name].dims[0]: name for name in names if dataset[name].ndim == 1}
-    return dataset.set_coords(names).swap_dims({dim: name for dim, name in other.items() if dim != name})
+    return Part(path, field_name, days, lat, lon, attrs, frozenset(images), images, notes, about)
 
 
 def _guess_offset(values: xr.DataArray, time: str | None, notes: list[str]) -> float:
@@ -170,14 +158,3 @@ def _guess_offset(values: xr.DataArray, time: str | None, notes: list[str]) -> f
             notes.append(f"{values.name} has no units: read as {scale} by its values")
             return 0.0 if kelvin else 273.15
     return 0.0
-
-
-def _require_regular(lat: np.ndarray, lon: np.ndarray, origin: str) -> None:
-    for name, values in (("latitude", lat), ("longitude", lon)):
-        step = np.diff(values)
-        if values.size < 2:
-            raise InputError(f"{origin}: {name} has one value; a map needs two at least")
-        if not np.isfinite(values).all() or (step <= 0).any():
-            raise InputError(f"{origin}: {name} has missing or repeated values")
-        if step.max() > 3 * np.median(step) and name == "longitude":
-            raise InputError(f"{origin}: the longitudes leave a hole once brought to -180..180; cut the area at 180°")

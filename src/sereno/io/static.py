@@ -15,7 +15,8 @@ from sereno.config import ClimatologyConfig
 from sereno.cube import field_name, field_of, parse_period
 from sereno.errors import InputError
 from sereno.io import lexicon
-from sereno.io.opening import open_dataset, spacing, wrap_longitude
+from sereno.io.axes import on_axes, on_grid
+from sereno.io.opening import open_dataset, spacing
 
 COAST_CELLS = 2
 """A climatology's own cells by which it reaches over its coast: no two masks agree there."""
@@ -34,11 +35,10 @@ def require_climatology(path: Path) -> None:
     InputError
         If there is no such file, or it holds no map of a year.
     """
-    dataset, origin = open_dataset(path, chunks={}), str(path)
-    latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
+    origin = str(path)
+    dataset, latitude, longitude = on_axes(open_dataset(path, chunks={}), origin=origin)
     axis = _year_axis(dataset, origin)
-    rows, columns = (str(dataset[coordinate].dims[0]) for coordinate in (latitude, longitude))
-    name = _climatology_name(dataset, (axis, rows, columns), "sst", origin)
+    name = _climatology_name(dataset, (axis, latitude, longitude), "sst", origin)
     _year_order(dataset, axis, dataset[name].sizes[axis], origin)
 
 
@@ -65,11 +65,8 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     InputError
         If there is no such map, several may be meant, its axis is not a year, or its units are not the cube's.
     """
-    dataset, origin = open_dataset(path, chunks={}), str(path)
-    latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=origin) for axis in ("lat", "lon"))
-    dataset = dataset.set_coords([latitude, longitude]).swap_dims(
-        {dataset[name].dims[0]: name for name in (latitude, longitude) if dataset[name].dims != (name,)}
-    )
+    origin = str(path)
+    dataset, latitude, longitude = on_axes(open_dataset(path, chunks={}), origin=origin)
     axis = _year_axis(dataset, origin)
     field = dataset[_climatology_name(dataset, (axis, latitude, longitude), field_name(cube), origin)]
     base_period = _base_period(dataset, field, axis, origin)
@@ -77,15 +74,12 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     table = table.transpose(axis, latitude, longitude).isel(
         {axis: _year_order(dataset, axis, field.sizes[axis], origin)}
     )
-    table = table.rename({axis: "step", latitude: "lat", longitude: "lon"}).drop_vars("step", errors="ignore")
-    table = table.assign_coords(
-        lat=dataset[latitude].values.astype(float), lon=wrap_longitude(dataset[longitude].values)
-    )
-    on_grid = _nearest(table.sortby(["lat", "lon"]).drop_duplicates("lon"), cube)
-    on_grid = on_grid + _offset(field, on_grid, cube, origin)
-    middle = _middles(on_grid.sizes["step"])  # one step either side closes the circle of the year
-    on_grid = on_grid.isel(step=[-1, *range(on_grid.sizes["step"]), 0]).assign_coords(step=middle)
-    daily = on_grid.interp(step=np.arange(366) + 0.5).rename(step="dayofyear")
+    table = table.rename({axis: "step"}).drop_vars("step", errors="ignore")
+    nearest = _nearest(on_grid(table, dataset, (latitude, longitude), cube["lon"].values, origin=origin), cube)
+    nearest = nearest + _offset(field, nearest, cube, origin)
+    middle = _middles(nearest.sizes["step"])  # one step either side closes the circle of the year
+    nearest = nearest.isel(step=[-1, *range(nearest.sizes["step"]), 0]).assign_coords(step=middle)
+    daily = nearest.interp(step=np.arange(366) + 0.5).rename(step="dayofyear")
     daily.attrs = {"units": field_of(cube).attrs.get("units", "")} | base_period
     return daily.assign_coords(dayofyear=np.arange(1, 367)).astype("float32")
 

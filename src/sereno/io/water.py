@@ -9,9 +9,10 @@ import xarray as xr
 
 from sereno.errors import InputError
 from sereno.io import lexicon
+from sereno.io.axes import on_axes, on_grid
 from sereno.io.flags import OTHER, UnreadableMaskError, words
 from sereno.io.masks import find_water, water_of_mask
-from sereno.io.opening import open_dataset, require_memory_for_map, spacing, wrap_longitude
+from sereno.io.opening import open_dataset, require_memory_for_map, spacing
 
 _ADVICE = (
     "give an L4 file, a 0/1 mask named mask or with flag_meanings, or a land-sea fraction with its standard_name"
@@ -38,15 +39,12 @@ def read_water(path: Path, lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray
         If the file does not say which cells are water, or does not cover the grid.
     """
     dataset = open_dataset(path, chunks={})
-    latitude, longitude = (lexicon.find_coordinate(dataset, axis, origin=str(path)) for axis in ("lat", "lon"))
+    dataset, latitude, longitude = on_axes(dataset, origin=str(path))
     require_memory_for_map(path, dataset[latitude].size * dataset[longitude].size)
     mask, notes = find_water(dataset, latitude, longitude)
     if mask is None:
         mask = _other_map(dataset, latitude, longitude, notes, path)
-    mask = mask.rename({latitude: "lat", longitude: "lon"}).assign_coords(
-        lat=dataset[latitude].values, lon=wrap_longitude(dataset[longitude].values)
-    )
-    mask = mask.sortby(["lat", "lon"]).astype("int8")
+    mask = on_grid(mask.astype("int8"), dataset, (latitude, longitude), lon, origin=str(path))
     reach = max(spacing(mask["lat"].values), spacing(mask["lon"].values))
     matched = mask.reindex(lat=lat, lon=lon, method="nearest", tolerance=reach * 0.51 + 1e-6, fill_value=-1)
     if (matched < 0).any():

@@ -20,7 +20,6 @@ from sereno.report.figures import (
     BAR_HEIGHT,
     LABEL,
     MARGIN,
-    PLATE,
     TICK,
     TITLE,
     ZERO_CELSIUS,
@@ -29,6 +28,7 @@ from sereno.report.figures import (
     is_kelvin,
     mark_dates,
     panel_size,
+    projection_of,
     save,
     thinned,
     tidy,
@@ -112,7 +112,8 @@ def cover_figure(description: xr.Dataset) -> Figure:
     rows = len(panels) // columns
     figure = Figure(figsize=(columns * (width + MARGIN), rows * (height + BAR_HEIGHT) + 0.5))
     figure.set_layout_engine("compressed", h_pad=0.1)
-    axes = figure.subplots(rows, columns, subplot_kw={"projection": PLATE}, squeeze=False).ravel()
+    drawn_in = {"projection": projection_of(description["water"])}
+    axes = figure.subplots(rows, columns, subplot_kw=drawn_in, squeeze=False).ravel()
     for axis, (name, (title, label, scale)) in zip(axes, panels.items(), strict=True):
         values = thinned(description[name])
         limits = common_limits([values])

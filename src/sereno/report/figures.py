@@ -14,6 +14,7 @@ from typing import Any
 import cartopy.crs as ccrs
 import numpy as np
 import pandas as pd
+import shapely
 import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.axes import Axes
@@ -32,7 +33,6 @@ with warnings.catch_warnings():
     import cmocean
 
 DPI = 150
-PLATE = ccrs.PlateCarree()
 ZERO_CELSIUS = 273.15
 _MOST_CELLS = 1000
 """Cells drawn along either side at most: finer maps are thinned, as no figure shows more."""
@@ -40,6 +40,7 @@ _PANEL_AREA = 10.0
 """Square inches of a map."""
 MARGIN, BAR_HEIGHT = 0.75, 1.2
 """Inches that labels add to a map's width; title, labels and colour bar to its height."""
+_ANTIMERIDIAN = 180
 _LAND, _SHORE, _BEFORE, _AFTER = "0.72", "0.25", "#4c6a88", "#c8553d"
 TITLE, LABEL, TICK = 11, 10, 9
 
@@ -75,7 +76,7 @@ def coverage_figure(cube: xr.Dataset, analysis: xr.Dataset | None = None, *, day
     _draw_series(figure.add_subplot(grid[0, :]), cube, analysis, day)
     limits = common_limits(list(panels.values()))
     for column, (title, values) in enumerate(panels.items()):
-        axis = figure.add_subplot(grid[1, column], projection=PLATE)
+        axis = figure.add_subplot(grid[1, column], projection=projection_of(field))
         draw_map(axis, values, water, title=title, limits=limits, colours=colours_of(field), label=unit_label(field))
     return figure
 
@@ -123,7 +124,7 @@ def maps_figure(
     rows = count // columns
     figure = Figure(figsize=(columns * (width + MARGIN), rows * (height + BAR_HEIGHT) + 0.4))
     figure.set_layout_engine("compressed", h_pad=0.1)
-    axes = figure.subplots(rows, columns, subplot_kw={"projection": PLATE}, squeeze=False).ravel()
+    axes = figure.subplots(rows, columns, subplot_kw={"projection": projection_of(target)}, squeeze=False).ravel()
     limits, water = common_limits(list(panels.values())), analysis["water"]
     for axis, (title, values) in zip(axes, panels.items(), strict=False):
         draw_map(
@@ -234,18 +235,19 @@ def draw_map(
 ) -> None:
     """Draw one map with its coast, graticule and colour bar; missing sea stays white, land is grey."""
     west, south, east, north = bounds(water)
-    axis.set_extent((west, east, south, north), crs=PLATE)
+    middle = _middle(water)
+    axis.set_extent((west - middle, east - middle, south, north), crs=axis.projection)
     # A degree of longitude is shorter than one of latitude: without this, seas far from the equator look squashed.
     axis.set_aspect(1 / np.cos(np.radians((south + north) / 2)))
-    land = land_polygons(west, south, east, north)
-    axis.add_geometries([land], crs=PLATE, facecolor=_LAND, edgecolor="none", zorder=0.5)
+    land = shapely.transform(land_polygons(west, south, east, north), lambda xy: xy - np.array([middle, 0]))
+    axis.add_geometries([land], crs=axis.projection, facecolor=_LAND, edgecolor="none", zorder=0.5)
     dry = thinned(xr.where(water, np.nan, 1.0))
-    axis.pcolormesh(dry["lon"], dry["lat"], dry, cmap=ListedColormap([_LAND]), zorder=0.6, rasterized=True)
+    axis.pcolormesh(dry["lon"] - middle, dry["lat"], dry, cmap=ListedColormap([_LAND]), zorder=0.6, rasterized=True)
     low, high = limits
     mesh = axis.pcolormesh(
-        values["lon"], values["lat"], values, cmap=colours, vmin=low, vmax=high, zorder=1, rasterized=True
+        values["lon"] - middle, values["lat"], values, cmap=colours, vmin=low, vmax=high, zorder=1, rasterized=True
     )
-    axis.add_geometries([land], crs=PLATE, facecolor="none", edgecolor=_SHORE, linewidth=0.5, zorder=2)
+    axis.add_geometries([land], crs=axis.projection, facecolor="none", edgecolor=_SHORE, linewidth=0.5, zorder=2)
     lines = axis.gridlines(draw_labels={"bottom": "x", "left": "y"}, linewidth=0.4, color="0.4", alpha=0.5)
     lines.xlocator, lines.ylocator = MaxNLocator(5), MaxNLocator(5)
     lines.xlabel_style = lines.ylabel_style = {"size": TICK}
@@ -289,7 +291,19 @@ def bounds(grid: xr.DataArray) -> tuple[float, float, float, float]:
         for half in [float(np.median(np.diff(values))) / 2 if values.size > 1 else 0.5]
         for edge in (float(values[0]) - half, float(values[-1]) + half)
     )
-    return max(west, -180.0), max(south, -90.0), min(east, 180.0), min(north, 90.0)
+    west = max(west, -180.0)
+    across = float(grid["lon"][-1]) > _ANTIMERIDIAN
+    return west, max(south, -90.0), min(east, west + 360 if across else 180.0), min(north, 90.0)
+
+
+def projection_of(grid: xr.DataArray) -> ccrs.PlateCarree:
+    """Return what to draw a map in: degrees, counted from the middle of an area that lies across 180°."""
+    return ccrs.PlateCarree(central_longitude=_middle(grid))
+
+
+def _middle(grid: xr.DataArray) -> int:
+    west, _, east, _ = bounds(grid)
+    return round((west + east) / 2) if east > _ANTIMERIDIAN else 0
 
 
 def panel_size(grid: xr.DataArray) -> tuple[float, float]:

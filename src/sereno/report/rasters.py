@@ -52,7 +52,8 @@ def frame(water: xr.DataArray) -> dict[str, Any]:
         "coast": _coast((west, south, east, north), scale, corner),
         "land": _png(dry, [*_LAND] * (_LEVELS + 1)),
         "meridians": [
-            (round(left + (x - west) * scale[0], 1), degrees(x, "EW")) for x in _ticks(west, east, 6 if flat else 4)
+            (round(left + (x - west) * scale[0], 1), degrees(x - 360 if x > 180 else x, "EW"))
+            for x in _ticks(west, east, 6 if flat else 4)
         ],
         "parallels": [(round(_EDGE + (y - north) * scale[1], 1), label) for y, label in parallels],
         "flat": flat,
