@@ -37,6 +37,7 @@ def engines(side: int) -> dict[str, Run]:
     others = {
         "PyTorch, bfloat16": with_torch(portable.network, torch.bfloat16),
         "OpenVINO": with_openvino(portable.network, torch.float32, examples(portable.inputs)),
+        "OpenVINO, bfloat16": with_openvino(portable.network, torch.bfloat16, examples(portable.inputs)),
     }
     with TemporaryDirectory() as folder:
         export_network(None, path := Path(folder, "unet.onnx"))

@@ -29,7 +29,7 @@ from sereno.cube import make_cube
 from sereno.features import Archive
 from sereno.io.atomic import write_dataset
 from sereno.losses import masked_mse
-from sereno.nets.precision import arithmetic
+from sereno.nets.precision import training_precision
 from sereno.nets.thesis import ThesisNetwork
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.windows import Encoded, windows_for
@@ -80,7 +80,7 @@ def training_rate(run: RunConfig, steps: int = 4) -> float:
     optimizer = torch.optim.Adam(network.parameters())
     maps = torch.randn(batch, run.model.window, 2, *run.model.tile)
     truth = torch.randn(batch, *run.model.tile)
-    best, dtype = np.inf, arithmetic(run.model)
+    best, dtype = np.inf, training_precision(run.model)
     for _ in range(steps):
         start = time.perf_counter()
         with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):

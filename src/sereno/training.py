@@ -34,7 +34,7 @@ from sereno.learners import Learner, learner_of
 from sereno.logbook import Logbook, is_over, state_in
 from sereno.methods import Progress, silent
 from sereno.nets.memory import kept_memory
-from sereno.nets.precision import arithmetic
+from sereno.nets.precision import training_precision
 from sereno.trained import TrainedNetwork, lasting_settings
 from sereno.windows import Encoded, Samples, windows_for
 
@@ -204,7 +204,7 @@ def _trainer(config: ConvLSTM | UNet, logbook: Logbook, averaging: float | None)
         strategy="auto" if tasks.count() == 1 else "ddp",
         # Of itself Lightning would wait for all tasks of a SLURM job, be they started or not.
         plugins=[LightningEnvironment() if tasks.count() == 1 else SLURMEnvironment(auto_requeue=False)],
-        precision="bf16-mixed" if arithmetic(config) == torch.bfloat16 else "32-true",
+        precision="bf16-mixed" if training_precision(config) == torch.bfloat16 else "32-true",
         max_epochs=config.max_epochs,
         callbacks=[*averages, logbook, EarlyStopping("valid_loss", patience=config.patience)],
         # The logbook keeps the checkpoints: Lightning's own loses the best one when a folder is moved.

@@ -68,7 +68,9 @@ def with_openvino(network: nn.Module, dtype: torch.dtype, example: tuple[Tensor,
     """
     openvino = importlib.import_module("openvino")
     settings = {
+        # Of itself OpenVINO takes bfloat16 or float16 where the processor has it.
         "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",
+        "EXECUTION_MODE_HINT": "PERFORMANCE" if dtype == torch.bfloat16 else "ACCURACY",
         "INFERENCE_NUM_THREADS": cores(),
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,  # processes side by side would all be pinned to the same cores

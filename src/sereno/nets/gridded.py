@@ -255,12 +255,16 @@ class _Level:
         direction = conditioned = _times(inverse, residual)
         power = _dot(residual, conditioned)
         enough = TOLERANCE**2 * _dot(right, _times(inverse, right))
+        earlier: list[tuple[Control, Tensor]] = []
         for _ in range(steps):
             if bool((power <= enough).all()):
                 break
+            if self.groups[0].side > 1 and not torch.is_grad_enabled():
+                earlier.append(({k: part.clone() for k, part in residual.items()}, power))
             image = self.image(direction, weights)
             step = power / _dot(direction, image).clamp(min=1e-30)
             found, residual = _add(found, step, direction), _add(residual, -step, image)
+            residual = _orthogonal(residual, inverse, earlier)
             conditioned = _times(inverse, residual)
             before, power = power, _dot(residual, conditioned)
             direction = _add(conditioned, power / before.clamp(min=1e-30), direction)
@@ -302,6 +306,19 @@ def _block_noise(terms: Sequence[Term], grid: Grid, side: int) -> tuple[Tensor, 
 def _dot(a: Control, b: Control) -> Tensor:
     """Return the scalar product of each window's control variables, (batch,)."""
     return torch.stack([torch.einsum("bijt,bijt->b", part, b[k]) for k, part in a.items()]).sum(0)
+
+
+def _orthogonal(residual: Control, inverse: Control, earlier: Sequence[tuple[Control, Tensor]]) -> Control:
+    """Return a residual less what is in it, by rounding alone, of earlier ones with their powers.
+
+    Without this, conjugate gradients magnify roundings until they are as large as what the steps have left to find,
+    and the analysis depends on the machine (docs/decisions/0018-engines.md). The few steps on the finest grid, where
+    it would take memory, do without.
+    """
+    conditioned = _times(inverse, residual)
+    for other, power in earlier:
+        residual = _add(residual, -_dot(conditioned, other) / power.clamp(min=1e-30), other)
+    return residual
 
 
 def _add(a: Control, factor: Tensor, b: Control) -> Control:

@@ -19,7 +19,7 @@ from sereno.features import Archive, denormalise, encode, land_channel
 from sereno.methods import Progress, State, silent
 from sereno.nets.exchange import Input, Portable
 from sereno.nets.memory import kept_memory
-from sereno.nets.precision import arithmetic, device
+from sereno.nets.precision import device, filling_precision
 from sereno.nets.thesis import CHANNELS, ThesisNetwork
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
@@ -225,7 +225,7 @@ def _predict(
     if not np.isfinite(window).any():
         return np.zeros(window.shape[1:], dtype=np.float32)
     inputs, mean = encode(window, scale=scale, water=land_channel(config, water))
-    place, dtype = device(), arithmetic(config)
+    place, dtype = device(), filling_precision(config)
     with torch.inference_mode(), torch.autocast(place, dtype, enabled=dtype != torch.float32):
         output = network(torch.from_numpy(inputs)[None].to(place))[0, 0].cpu().numpy()
     return denormalise(output, mean=mean, scale=scale)

@@ -19,7 +19,7 @@ from sereno.nets.corrector import TOLD, Corrector, Mixture, channels, corrector
 from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
 from sereno.nets.exchange import Input, Portable, examples
 from sereno.nets.gridded import Solver
-from sereno.nets.precision import arithmetic
+from sereno.nets.precision import filling_precision
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.tuning import measure
@@ -165,7 +165,7 @@ class UNetReconstructor:
     def _engine(self, kind: str) -> Engine:
         """Return what runs the networks, made once."""
         if kind not in self._engines:
-            network, dtype = Mixture(self.networks).eval(), arithmetic(self.config)
+            network, dtype = Mixture(self.networks).eval(), filling_precision(self.config)
             if kind == "torch":
                 self._engines[kind] = with_torch(network, dtype)
             else:
