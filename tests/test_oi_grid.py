@@ -91,7 +91,6 @@ def test_few_steps_come_near_it() -> None:
     assert np.sqrt(np.mean((found - expected) ** 2)) < 0.08 * expected.std()
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_rounding_of_the_input_is_a_rounding_of_the_analysis() -> None:
     """Conjugate gradients by themselves magnify it ten thousand times, and maps depend on the processor."""
     grid, shape = open_sea(64, 96), (1, DAYS, 64, 96)
@@ -107,6 +106,7 @@ def test_a_rounding_of_the_input_is_a_rounding_of_the_analysis() -> None:
     torch.testing.assert_close(one, other, rtol=0, atol=3e-5)
 
 
+@pytest.mark.usefixtures("patient")
 def test_days_in_blocks_change_little_on_the_target_day() -> None:
     grid = open_sea(16, 16)
     terms = [Term(1.0, 40.0, 4.0)]

@@ -203,8 +203,8 @@ class ConvLSTM:
     patience: int = Field(default=10, ge=1)
     """Epochs without a better validation loss before training stops."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the arithmetic. auto: float32 for filling, so that a map does not depend on the machine that makes it, and for
-    training bfloat16 where the hardware has it."""
+    """auto: float32 for filling, so that a map does not depend on the machine that makes it; for training, bfloat16
+    where the hardware has it."""
     recompute: bool = False
     """Compute the gates twice in training rather than keep them: less than half the memory, a third more work."""
 
@@ -253,8 +253,8 @@ class UNet:
     patience: int = Field(default=10, ge=1)
     """Epochs without a better validation loss before training stops."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the arithmetic. auto: float32 for filling, so that a map does not depend on the machine that makes it, and for
-    training bfloat16 where the hardware has it."""
+    """auto: float32 for filling, so that a map does not depend on the machine that makes it; for training, bfloat16
+    where the hardware has it."""
     engine: Literal["auto", "torch", "openvino"] = "auto"
     """What runs a trained network; auto: OpenVINO, faster on processors, where it is installed and maps are large."""
 
