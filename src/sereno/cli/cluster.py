@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from sereno.cli.options import app
+from sereno.cli.options import app, without_debug
 from sereno.errors import InputError
+from sereno.files import require_regular
 from sereno.methods import TRAINED_METHODS
 
 
@@ -29,6 +30,10 @@ def submit(
     from sereno.slurm.script import Place, scripts
     from sereno.slurm.tables import parse_slurm
 
+    if not status:
+        require_regular(run)
+    if not run.resolve().name:
+        raise InputError(f"{run}: it is a folder; give a run file")
     folder = run.resolve().with_suffix(".slurm")
     if status:
         for name, number, state in queue.states(folder):
@@ -56,13 +61,15 @@ def submit(
 
 def _require_options(words: list[str], shards: int, *, origin: str) -> None:
     """Refuse a command line of a job that would fail on the cluster by its options."""
-    verb, *rest = words
+    verb, *rest = words[:1] + without_debug(words[1:])
     given = {word.partition("=")[0] for word in rest}
     if shards > 1 and (beside := sorted(given & {"--update", "--merge", "--shard"})):
         raise InputError(f"{origin}: {beside[0]} does not go together with shards = {shards}; leave one of them out")
     command = typer.main.get_command(app)
     try:
         command.commands[verb].make_context(verb, rest)  # type: ignore[attr-defined]
+    except (typer.Exit, typer.Abort):
+        raise InputError(f"{origin}: {verb}: it asks for help or the like, which is no job") from None
     except Exception as error:  # typer keeps its own copy of click from version to version, so not by its type
         if not hasattr(error, "format_message"):
             raise

@@ -165,9 +165,9 @@ def refuse_folder(folder: str | Path) -> None:
 
 
 def atomic_text(path: str | Path, text: str) -> Path:
-    """Write a text file (UTF-8) atomically and return its path."""
+    """Write a text file (UTF-8) atomically and return its path; bytes of names that are no text stay as they are."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
     return Path(path)
 
 

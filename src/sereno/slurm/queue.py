@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge, reason_of
+from sereno.files import read_bounded
+from sereno.io.atomic import atomic_text
+from sereno.io.locking import output_lock
 from sereno.slurm.script import Script
 
 JOBS = "jobs.json"
 """Names and numbers of the submitted jobs, in the folder of their scripts and logs."""
+_NUMBER = re.compile(r"[0-9]+")
+_LONGEST = 2**20
+"""Bytes of their file at most."""
 ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
     *("REVOKED", "TIMEOUT", "unknown"),
@@ -28,30 +37,40 @@ class State(NamedTuple):
 
 
 def submit(made: list[Script], folder: Path) -> list[State]:
-    """Write scripts and submit them, each to await the one before; a failure takes back those submitted.
+    """Write scripts and submit them, each to await the one before; a failure or Ctrl-C takes back those submitted.
 
     Raises
     ------
     InputError
-        If SLURM refuses one, or jobs of an earlier submission have not ended.
+        If SLURM refuses one, or jobs of an earlier submission have not ended, or another process submits them.
     """
+    with output_lock(folder), file_edge(folder, "look at the queue with squeue before you submit again"):
+        return _submit(made, folder)
+
+
+def _submit(made: list[Script], folder: Path) -> list[State]:
     going = [job.number for job in states(folder) if job.state not in ENDED] if (folder / JOBS).exists() else []
     if going:
         raise InputError(f"{folder}: its jobs have not ended; wait, or run scancel {' '.join(going)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs: list[State] = []
+    folder.mkdir(exist_ok=True)
     for name, text in made:
-        path = folder / f"{name}.sbatch"
-        path.write_text(text)
-        awaited = [f"--dependency=afterok:{jobs[-1].number}", "--kill-on-invalid-dep=yes"] if jobs else []
-        try:
-            number = _run(["sbatch", "--parsable", *awaited, str(path)]).split(";")[0].strip()
-        except InputError:
-            if jobs:
+        atomic_text(folder / f"{name}.sbatch", text)
+    jobs: list[State] = []
+    try:
+        for name, _ in made:
+            path = folder / f"{name}.sbatch"
+            awaited = [f"--dependency=afterok:{jobs[-1].number}", "--kill-on-invalid-dep=yes"] if jobs else []
+            answer = _run(["sbatch", "--parsable", *awaited, str(path)])
+            number = answer.partition(";")[0].strip()
+            if not _NUMBER.fullmatch(number):
+                raise InputError(f"sbatch --parsable {path}: it answered {answer.strip()!r}, and no job's number")
+            jobs.append(State(name, number, "PENDING"))
+        atomic_text(folder / JOBS, json.dumps({job.name: job.number for job in jobs}, indent=2) + "\n")
+    except BaseException:
+        if jobs:
+            with contextlib.suppress(InputError):
                 _run(["scancel", *(job.number for job in jobs)])
-            raise
-        jobs.append(State(name, number, "PENDING"))
-    (folder / JOBS).write_text(json.dumps({job.name: job.number for job in jobs}, indent=2) + "\n")
+        raise
     return jobs
 
 
@@ -60,10 +79,12 @@ def states(folder: Path) -> list[State]:
 
     The queue forgets a job minutes after its end; then the accounting is asked, where a cluster has one.
     """
-    try:
-        jobs: dict[str, str] = json.loads((folder / JOBS).read_text())
-    except FileNotFoundError:
-        raise InputError(f"{folder}: nothing was submitted from there") from None
+    if not (folder / JOBS).exists():
+        raise InputError(f"{folder}: nothing was submitted from there")
+    with file_edge(folder / JOBS, "damaged; look at the queue with squeue, and remove it"):
+        jobs: dict[str, str] = json.loads(read_bounded(folder / JOBS, most=_LONGEST))
+        if not all(_NUMBER.fullmatch(number) for number in jobs.values()):
+            raise ValueError("holds no numbers of jobs")
     return [State(name, number, _state(number)) for name, number in jobs.items()]
 
 
@@ -87,11 +108,14 @@ def _state(number: str) -> str:
 
 def _run(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except FileNotFoundError:
         raise InputError(
             f"there is no {command[0]} here: submit where SLURM is, or see the scripts with --dry-run"
         ) from None
+    except OSError as error:
+        raise InputError(f"{command[0]}: {reason_of(error)}") from error
     if done.returncode:
-        raise InputError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+        said = " ".join((done.stderr.strip() or done.stdout.strip()).split())
+        raise InputError(f"{shlex.join(command)}: {said or f'it ended with status {done.returncode}'}")
     return done.stdout

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-from sereno.slurm.tables import SlurmConfig
+from sereno.errors import InputError
+from sereno.slurm.tables import Job, SlurmConfig
 
 MADE_WAY = 75
 """Exit status of a run that made way for the time limit, and is to be queued again: EX_TEMPFAIL of sysexits.h."""
@@ -17,6 +19,11 @@ if [ "$status" -eq {MADE_WAY} ]; then
 fi
 exit "$status"
 """
+
+
+_SPECIAL, _ESCAPED = re.compile(r"[\s#\"'\\]"), r"\\\g<0>"
+"""What `sbatch` does not take for itself in a directive unless a backslash stands before it."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Script(NamedTuple):
@@ -41,23 +48,45 @@ def scripts(config: SlurmConfig, place: Place, *, trains: bool) -> list[Script]:
     ----------
     trains
         Whether `fit` trains a network: that is shared among tasks, and makes way for the time limit.
+
+    Raises
+    ------
+    InputError
+        If the name of a folder or of the run file cannot be written into a script.
     """
+    _require_writable(place)
     made = []
     for number, job in enumerate(config.jobs, 1):
-        own, name, command = config.of(job), f"{number}-{job.verb}", shlex.join(["sereno", *job.words])
-        if job.verb == "fit":
-            command += f" --config {shlex.quote(str(place.run))}" + (" --resume" if trains else "")
+        own, name = config.of(job), f"{number}-{job.verb}"
+        added = ["--config", str(place.run), *(["--resume"] if trains else [])] if job.verb == "fit" else []
+        command = _command(job, shlex.join(added))
         if job.verb == "fit" and trains:
             srun = f"status=0\nsrun --unbuffered --kill-on-bad-exit=0 {command} || status=$?\n{ENDING}"
             made.append(Script(name, _head(own, name, place, training=True) + srun))
         elif own.shards > 1 and job.verb == "fill":
-            shard = f'{command} --shard "$SLURM_ARRAY_TASK_ID/{own.shards}"\n'
+            shard = _command(job, f'--shard "$SLURM_ARRAY_TASK_ID/{own.shards}"') + "\n"
             made.append(Script(name, _head(own, name, place, array=True) + shard))
             merge = f"{name}-merge"
-            made.append(Script(merge, _head(own, merge, place) + f"{command} --merge\n"))
+            made.append(Script(merge, _head(own, merge, place) + _command(job, "--merge") + "\n"))
         else:
             made.append(Script(name, _head(own, name, place) + command + "\n"))
     return made
+
+
+def _command(job: Job, added: str) -> str:
+    """Return a command line for the shell with further options, which are quoted already, among its own."""
+    end = job.words.index("--") if "--" in job.words else len(job.words)
+    parts = [shlex.join(["sereno", *job.words[:end]]), added, shlex.join(job.words[end:])]
+    return " ".join(part for part in parts if part)
+
+
+def _require_writable(place: Place) -> None:
+    """Refuse names with characters that no quoting brings past `sbatch`."""
+    for path in place:
+        if _CONTROL.search(str(path)):
+            raise InputError(f"{str(path)!r}: a line break or another control character in a name; rename it")
+    if "\\" in str(place.logs):
+        raise InputError(f"{place.logs}: sbatch does not write logs where a name holds a backslash; rename it")
 
 
 def _head(own: SlurmConfig, name: str, place: Place, *, training: bool = False, array: bool = False) -> str:
@@ -76,14 +105,15 @@ def _head(own: SlurmConfig, name: str, place: Place, *, training: bool = False, 
         "time": own.time,
         "array": f"1-{own.shards}" if array else None,
         "chdir": place.start,
-        "output": place.logs / f"{name}-{'%A_%a' if array else '%j'}.log",
+        # A percent sign that stands for no number is written twice.
+        "output": f"{str(place.logs / name).replace('%', '%%')}-{'%A_%a' if array else '%j'}.log",
         "open-mode": "append",
     }
     lines = [f"--{key}={value}" for key, value in told.items() if value is not None]
     if training:
         lines += ["--requeue", f"--signal=USR1@{own.notice}"]
     lines += own.options
-    directives = "".join(f"#SBATCH {line}\n" for line in lines)
+    directives = "".join(f"#SBATCH {_SPECIAL.sub(_ESCAPED, line)}\n" for line in lines)
     return f"#!/bin/bash\n{directives}\nset -euo pipefail\n{_environment(own)}\n"
 
 

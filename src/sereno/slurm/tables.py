@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import reprlib
 import shlex
 from typing import Any
 
@@ -16,8 +17,14 @@ from sereno.errors import InputError
 _STRICT = ConfigDict(extra="forbid")
 VERBS = ("prepare", "climatology", "describe", "tiles", "fit", "fill", "evaluate")
 """What a job may run."""
-_MEMORY = re.compile(r"\d+[KMGT]?")
-_TIME = re.compile(r"\d+|\d+:\d\d(:\d\d)?|\d+-\d+(:\d\d){0,2}")
+_MEMORY = re.compile(r"[0-9]{1,12}[KMGT]?")
+_TIME = re.compile(r"[0-9]{1,9}|[0-9]{1,6}:[0-9]{2}(:[0-9]{2})?|[0-9]{1,5}-[0-9]{1,2}(:[0-9]{2}){0,2}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,@:+/=-]*")
+"""Accounts, partitions and modules: nothing that a shell or `sbatch` would read as more than a word."""
+_OPTION = re.compile(r"--[a-z][a-z0-9-]*(=[^\x00-\x1f\x7f-\x9f]*)?|-[A-Za-z][^\x00-\x20\x7f-\x9f]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_MANY = 100_000
+"""Nodes, tasks, CPUs or shards at most."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -27,19 +34,26 @@ class Job:
     run: str
     """The command line, with or without the word sereno: ``fit cube.zarr -o model``."""
     partition: str | None = None
-    gpus: int | None = Field(default=None, ge=0)
-    nodes: int | None = Field(default=None, ge=1)
-    tasks: int | None = Field(default=None, ge=1)
-    cpus: int | None = Field(default=None, ge=1)
+    gpus: int | None = Field(default=None, ge=0, le=_MANY)
+    nodes: int | None = Field(default=None, ge=1, le=_MANY)
+    tasks: int | None = Field(default=None, ge=1, le=_MANY)
+    cpus: int | None = Field(default=None, ge=1, le=_MANY)
     memory: str | None = None
     time: str | None = None
-    shards: int | None = Field(default=None, ge=1)
+    shards: int | None = Field(default=None, ge=1, le=_MANY)
 
     def __post_init__(self) -> None:
         """Refuse what is no verb, and times that SLURM would not read."""
         _check_amounts(self.time, self.memory)
+        _check_names(partition=self.partition)
+        if _CONTROL.search(self.run):
+            raise ValueError("run holds a line break or another control character; write it in one line")
         if self.verb not in VERBS:
             raise ValueError(f"run must begin with one of {', '.join(VERBS)}, such as 'fit cube.zarr -o model'")
+        if "" in self.words:
+            raise ValueError("run holds an empty word; leave it out, or write what is meant")
+        if {"-h", "--help"} & set(self.words):
+            raise ValueError("run asks for help, which is no job")
         if self.shards is not None and self.verb != "fill":
             raise ValueError(f"shards: only fill is shared out among jobs, not {self.verb}")
 
@@ -68,19 +82,19 @@ class SlurmConfig:
     """Partition; the cluster's default where not given."""
     account: str | None = None
     """Account that is charged."""
-    gpus: int = Field(default=0, ge=0)
+    gpus: int = Field(default=0, ge=0, le=_MANY)
     """Graphics cards of a node."""
-    nodes: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1, le=_MANY)
     """Nodes that a training is spread over; other jobs have one."""
-    tasks: int | None = Field(default=None, ge=1)
+    tasks: int | None = Field(default=None, ge=1, le=_MANY)
     """Tasks of a node that train together; one for each of its graphics cards where not given."""
-    cpus: int | None = Field(default=None, ge=1)
+    cpus: int | None = Field(default=None, ge=1, le=_MANY)
     """CPUs of a task."""
     memory: str | None = None
     """Memory of a node, such as 64G."""
     time: str | None = None
     """Time limit; a training crosses any number of them."""
-    shards: int = Field(default=1, ge=1)
+    shards: int = Field(default=1, ge=1, le=_MANY)
     """Jobs that a fill is shared out among."""
     notice: int = Field(default=120, ge=1, le=65535)
     """Seconds before the time limit at which a training is asked to make way."""
@@ -96,11 +110,16 @@ class SlurmConfig:
     def __post_init__(self) -> None:
         """Refuse two environments, and times that SLURM would not read."""
         _check_amounts(self.time, self.memory)
+        _check_names(account=self.account, partition=self.partition)
+        _check_names(**{f"modules {place}": module for place, module in enumerate(self.modules, 1)})
         if self.conda is not None and self.venv is not None:
             raise ValueError("conda and venv: activate one of them")
+        for key, text in (("conda", self.conda), ("venv", self.venv)):
+            if text is not None and (not text.strip() or text.startswith("-") or _CONTROL.search(text)):
+                raise ValueError(f"{key} {text!r}: it is neither a name nor a path")
         for option in self.options:
-            if not option.startswith("-"):
-                raise ValueError(f"options: {option!r} is none of sbatch; write it as --name=value")
+            if not _OPTION.fullmatch(option):
+                raise ValueError(f"options: {option!r} is none of sbatch; write it as --name=value, each by itself")
 
     def of(self, job: Job) -> SlurmConfig:
         """Return the settings with those of one job laid over them."""
@@ -147,6 +166,12 @@ def parse_slurm(values: dict[str, Any], *, origin: str, told: dict[str, Any]) ->
     return config
 
 
+def _check_names(**names: str | None) -> None:
+    for key, text in names.items():
+        if text is not None and not _NAME.fullmatch(text):
+            raise ValueError(f"{key} {text!r}: letters, digits and . , _ - + / = @ : are allowed, and no spaces")
+
+
 def _check_amounts(time: str | None, memory: str | None) -> None:
     if time is not None and not _TIME.fullmatch(time):
         raise ValueError(f"time {time!r}: write it as minutes, hours:minutes:seconds or days-hours")
@@ -166,4 +191,5 @@ def _fault(error: dict[str, Any]) -> str:
         wanted = "add [[slurm.jobs]] with run = 'fit cube.zarr -o model'" if path == "slurm.jobs" else "is needed"
         return f"{path}: {wanted}"
     message, given = error["msg"].removeprefix("Value error, "), error["input"]
-    return f"{path}: {message}" if isinstance(given, dict) else f"{path}: {message} (got {given!r})"
+    shown = reprlib.repr(given)
+    return f"{path}: {message}" if isinstance(given, dict) else f"{path}: {message} (got {shown})"
