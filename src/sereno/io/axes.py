@@ -178,13 +178,13 @@ def _find(dataset: xr.Dataset, axis: str, field: str | None, origin: str) -> str
     dims = None if field is None else set(dataset[field].dims)
     ranked = []
     for position, name in enumerate(dataset.variables):
-        variable = dataset[name]
-        sign = _sign(variable, axis)
+        variable = dataset.variables[name]
+        sign = _sign(str(name), variable, axis)
         if sign is not None and variable.ndim in (_ONE_D, _TWO_D) and variable.dtype.kind in "iuf":
             along = dims is None or set(variable.dims) <= dims
             ranked.append((not along, variable.ndim, sign, position, str(name)))
     if not ranked:
-        wrong = [str(name) for name in dataset.variables if _sign(dataset[name], axis) is not None]
+        wrong = [str(name) for name, one in dataset.variables.items() if _sign(str(name), one, axis) is not None]
         told = f" ({', '.join(wrong)}: neither one nor two dimensions of numbers)" if wrong else ""
         raise InputError(f"{origin}: no {_LONG[axis]}{told}; give a coordinate the standard_name {_LONG[axis]!r}")
     elsewhere, _, _, _, name = min(ranked)
@@ -196,14 +196,14 @@ def _find(dataset: xr.Dataset, axis: str, field: str | None, origin: str) -> str
     return name
 
 
-def _sign(variable: xr.DataArray, axis: str) -> int | None:
+def _sign(name: str, variable: xr.Variable, axis: str) -> int | None:
     """Return by which sign a variable is a latitude or longitude, the surest first; None where it is none."""
     units = re.sub(r"[\s_.]", "", str(variable.attrs.get("units", "")))
     signs = (
         str(variable.attrs.get("standard_name", "")) == _LONG[axis],
-        str(variable.name).lower() in _NAMES[axis],
+        name.lower() in _NAMES[axis],
         _UNITS[axis].fullmatch(units) is not None,
-        variable.attrs.get("axis") == _AXES[axis] and (not units or units.lower().startswith("deg")),
+        str(variable.attrs.get("axis")) == _AXES[axis] and (not units or units.lower().startswith("deg")),
     )
     return signs.index(True) if any(signs) else None
 

@@ -51,9 +51,9 @@ def find_time(dataset: xr.Dataset, field: str | None = None) -> str | None:
         attrs = variable.attrs
         lowered = str(name).lower()
         signs = (
-            attrs.get("standard_name") == "time",
+            str(attrs.get("standard_name")) == "time",
             lowered == "time",
-            attrs.get("axis") == "T",
+            str(attrs.get("axis")) == "T",
             lowered in _NAMES,
             not is_text and " since " in str(attrs.get("units", "")),
         )

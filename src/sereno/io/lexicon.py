@@ -35,6 +35,7 @@ TEMPERATURE_STANDARD_NAMES = {
 }
 """CF standard names of SST and the kind of SST each means."""
 ERROR_NAMES = ("sses_standard_deviation", "sst_error")
+_LISTED = 20
 _DEGREE = r"(?:°|º|˚|deg(?:ree)?s?)?"
 _SCALES = {
     "kelvin": re.compile(rf"{_DEGREE}(?:k|kelvins?)"),
@@ -60,12 +61,12 @@ def find_field(dataset: xr.Dataset, wanted: str | None, *, origin: str) -> str:
     InputError
         If `wanted` is not there, or nothing (or too much) looks like a sea surface temperature.
     """
-    maps = [str(name) for name in dataset.data_vars if dataset[name].ndim >= 2]
+    maps = [str(name) for name in dataset.data_vars if dataset.variables[name].ndim >= 2]
     if wanted is not None:
         if wanted not in dataset.data_vars:
-            raise InputError(f"{origin}: no variable {wanted!r}; it has {', '.join(maps) or 'no map at all'}")
+            raise InputError(f"{origin}: no variable {wanted!r}; it has {_listed(maps)}")
         return wanted
-    if dataset.attrs.get("field") in maps:  # a cube that sereno wrote
+    if str(dataset.attrs.get("field")) in maps:  # a cube that sereno wrote
         return str(dataset.attrs["field"])
     lowered = {name.lower(): name for name in maps}
     for name in FIELD_NAMES:
@@ -74,21 +75,27 @@ def find_field(dataset: xr.Dataset, wanted: str | None, *, origin: str) -> str:
     named = [
         name
         for name in maps
-        if str(dataset[name].attrs.get("standard_name")) in TEMPERATURE_STANDARD_NAMES
+        if str(dataset.variables[name].attrs.get("standard_name")) in TEMPERATURE_STANDARD_NAMES
         and not is_difference(dataset[name])
     ]
     if len(named) == 1:
         return named[0]
-    found = f"several may be meant: {', '.join(named)}" if named else f"it has {', '.join(maps) or 'no map at all'}"
+    found = f"several may be meant: {', '.join(named)}" if named else f"it has {_listed(maps)}"
     raise InputError(
         f"{origin}: no variable recognised as sea surface temperature; {found}. Name one with --variable"
     )
 
 
+def _listed(names: list[str]) -> str:
+    """Write names, the first twenty of many."""
+    more = [f"and {len(names) - _LISTED} more"] * (len(names) > _LISTED)
+    return ", ".join([*names[:_LISTED], *more]) or "no map at all"
+
+
 def kind_of_sst(dataset: xr.Dataset, name: str) -> str:
     """Return which temperature a variable is: skin, subskin, foundation, depth, or unknown where it does not say."""
     field = dataset[name]
-    if dataset.attrs.get("field") == name and "sst_type" in dataset.attrs:  # a cube that sereno wrote
+    if str(dataset.attrs.get("field")) == name and "sst_type" in dataset.attrs:  # a cube that sereno wrote
         return str(dataset.attrs["sst_type"])
     kind = TEMPERATURE_STANDARD_NAMES.get(str(field.attrs.get("standard_name", "")), "unknown")
     if kind == "unknown":

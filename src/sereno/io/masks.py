@@ -122,11 +122,11 @@ def compare(water: np.ndarray, seen: np.ndarray, *, origin: str, images: int) ->
 
 def _candidates(dataset: xr.Dataset, dims: set[str]) -> Iterator[tuple[xr.DataArray, str]]:
     """Yield what may be masks of water and what 1 stands for in each, those with a standard name first."""
-    maps = [dataset[name] for name in dataset.variables if dims <= set(dataset[name].dims)]
-    named = [(mask, STANDARD_NAMES.get(str(mask.attrs.get("standard_name", "")).strip())) for mask in maps]
-    yield from ((mask, one) for mask, one in named if one is not None)
-    for known, one in NAMES.items():
-        yield from ((mask, one) for mask, said in named if said is None and str(mask.name).lower() == known)
+    maps = {name: variable for name, variable in dataset.variables.items() if dims <= set(variable.dims)}
+    said = {name: STANDARD_NAMES.get(str(one.attrs.get("standard_name", "")).strip()) for name, one in maps.items()}
+    yield from ((dataset[name], one) for name, one in said.items() if one is not None)
+    lowered = {str(name).lower(): name for name, one in said.items() if one is None}
+    yield from ((dataset[lowered[known]], one) for known, one in NAMES.items() if known in lowered)
 
 
 def _require_of_land_and_sea(mask: xr.DataArray) -> None:

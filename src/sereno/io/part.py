@@ -10,13 +10,14 @@ from typing import Self
 import numpy as np
 import xarray as xr
 
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge
 from sereno.io import lexicon
 from sereno.io.axes import latitudes, longitudes, on_axes
 from sereno.io.dates import days_of, find_time
 from sereno.io.images import Images
 from sereno.io.masks import find_water
 from sereno.io.opening import damaged, open_dataset, require_memory_for_map, spacing
+from sereno.io.sides import quality_of, side_variables
 
 _LISTED = 20
 
@@ -42,7 +43,8 @@ class Part:
         """Read the mask that the file carries, bool (lat, lon), or None; and why another was passed over."""
         images = self.images[self.name]
         latitude, longitude = images.dims[-2:]
-        mask, notes = find_water(images.dataset, latitude, longitude)
+        with file_edge(self.path, "its mask cannot be read; give another with --water"):
+            mask, notes = find_water(images.dataset, latitude, longitude)
         return None if mask is None else mask.values[images.order[0]][:, images.order[1]], notes
 
     def close(self) -> Self:
@@ -104,6 +106,8 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
         dataset = dataset.set_coords(time).swap_dims({dataset[time].dims[0]: time})
     dataset.set_close(opened.close)
     values = dataset[name]
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{origin}: {name} is of type {values.dtype}, not of numbers; name another with --variable")
     extra = [str(dim) for dim in values.dims if dim not in (latitude, longitude, time)]
     wrong = not {latitude, longitude} <= set(values.dims) or any(values.sizes[dim] > 1 for dim in extra)
     if wrong or values.sizes.get(time, 1) != len(days):
@@ -117,11 +121,11 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     field_name = "sst" if temperature else f"{name}_anomaly" if difference and name == "sst" else name
     if difference and variable is None:
         notes.append(f"{name} is an anomaly or another difference by what it says of itself, and is kept as it is")
-    names = {field_name: name} | {n: n for n in (f"{field_name}_withheld", "truth") if n in dataset}
-    errors = [n for n in (*lexicon.ERROR_NAMES, f"{field_name}_error") if n in dataset]
-    names |= {f"{field_name}_error": n for n in errors[:1]}
+    sides, remarks = side_variables(dataset, field_name, name)
+    level = quality_of(dataset, name, quality_level, origin=origin)
+    notes += remarks
     images = {}
-    for target, source in names.items():
+    for target, source in ({field_name: name} | sides).items():
         offset = 0.0
         if temperature and not target.endswith("_error"):
             told = lexicon.kelvin_offset(dataset[source], origin=origin)
@@ -134,7 +138,7 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
             order=(rows, columns),
             shape=(len(days), lat.size, lon.size),
             offset=offset,
-            quality_level=quality_level if target == field_name else None,
+            quality_level=level if target == field_name else None,
         )
     units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
     about = {} if temperature else lexicon.description(values)

@@ -13,11 +13,12 @@ from scipy.ndimage import distance_transform_edt
 
 from sereno.config import ClimatologyConfig
 from sereno.cube import field_name, field_of, parse_period
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge
 from sereno.io import lexicon
 from sereno.io.axes import on_axes, on_grid
 from sereno.io.opening import open_dataset, spacing
 
+_REMEDY = "damaged, or no climatology? Copy or download it again"
 COAST_CELLS = 2
 """A climatology's own cells by which it reaches over its coast: no two masks agree there."""
 
@@ -36,10 +37,11 @@ def require_climatology(path: Path) -> None:
         If there is no such file, or it holds no map of a year.
     """
     origin = str(path)
-    dataset, latitude, longitude = on_axes(open_dataset(path, chunks={}), origin=origin)
-    axis = _year_axis(dataset, origin)
-    name = _climatology_name(dataset, (axis, latitude, longitude), "sst", origin)
-    _year_order(dataset, axis, dataset[name].sizes[axis], origin)
+    with file_edge(path, _REMEDY):
+        dataset, latitude, longitude = on_axes(open_dataset(path, chunks={}), origin=origin)
+        axis = _year_axis(dataset, origin)
+        name = _climatology_name(dataset, (axis, latitude, longitude), "sst", origin)
+        _year_order(dataset, axis, dataset[name].sizes[axis], origin)
 
 
 def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
@@ -65,6 +67,11 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     InputError
         If there is no such map, several may be meant, its axis is not a year, or its units are not the cube's.
     """
+    with file_edge(path, _REMEDY):
+        return _read_climatology(path, cube)
+
+
+def _read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     origin = str(path)
     dataset, latitude, longitude = on_axes(open_dataset(path, chunks={}), origin=origin)
     axis = _year_axis(dataset, origin)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge
 from sereno.io import lexicon
 from sereno.io.axes import on_axes, on_grid
 from sereno.io.flags import OTHER, UnreadableMaskError, words
@@ -38,6 +38,11 @@ def read_water(path: Path, lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray
     InputError
         If the file does not say which cells are water, or does not cover the grid.
     """
+    with file_edge(path, "truncated or damaged? Copy or download it again"):
+        return _read_water(path, lat, lon)
+
+
+def _read_water(path: Path, lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarray, list[str]]:
     dataset = open_dataset(path, chunks={})
     dataset, latitude, longitude = on_axes(dataset, origin=str(path))
     require_memory_for_map(path, dataset[latitude].size * dataset[longitude].size)

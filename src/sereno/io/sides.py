@@ -1,0 +1,75 @@
+"""What stands beside a field in its file: the error of each observation, a withheld set, a truth, the quality."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from sereno.errors import InputError
+from sereno.io import lexicon
+
+
+def side_variables(dataset: xr.Dataset, field: str, source: str) -> tuple[dict[str, str], list[str]]:
+    """Return the variables to read beside a field, by their names in the cube, and notes on those that are left out.
+
+    Parameters
+    ----------
+    field
+        Name of the field in the cube.
+    source
+        Its name in the file.
+    """
+    of_temperature = field == "sst"
+    wanted = [(name, name) for name in (f"{field}_withheld", "truth") if name in dataset.variables]
+    errors = dict.fromkeys((*(lexicon.ERROR_NAMES if of_temperature else ()), f"{field}_error"))
+    wanted += [(f"{field}_error", name) for name in errors if name in dataset.variables]
+    chosen: dict[str, str] = {}
+    notes = []
+    for target, name in wanted:
+        if target in chosen or name == source:
+            continue
+        fault = _unlike(dataset[name], dataset[source]) or _other_units(dataset[name], dataset[source])
+        if fault is None:
+            chosen[target] = name
+        else:
+            notes.append(f"{name} is left out: {fault}")
+    return chosen, notes
+
+
+def quality_of(dataset: xr.Dataset, source: str, level: int, *, origin: str) -> int | None:
+    """Return the lowest quality level that counts, None where the file tells of none.
+
+    Raises
+    ------
+    InputError
+        If the quality is told by a variable that cannot be laid over the field, unless every level counts.
+    """
+    name = next((name for name in ("quality_level", "qual_sst") if name in dataset.variables), None)
+    fault = None if name is None else _unlike(dataset[name], dataset[source])
+    if fault is not None and level > 0:
+        raise InputError(
+            f"{origin}: {name} cannot be used: {fault}; mend it, or take every pixel whatever its quality with "
+            "--quality 0"
+        )
+    return level if name is not None and fault is None else None
+
+
+def _unlike(side: xr.DataArray, field: xr.DataArray) -> str | None:
+    """Return why a variable cannot be laid over a field, cell by cell, or None where it can."""
+    if side.dtype.kind not in "biuf":
+        return f"its type is {side.dtype}, not a number"
+    others = [str(dim) for dim in side.dims if dim not in field.dims and side.sizes[dim] > 1]
+    lacking = [str(dim) for dim in field.dims if dim not in side.dims and field.sizes[dim] > 1]
+    if others or lacking:
+        return f"it has dimensions {side.dims}, {field.name} {field.dims}"
+    return None
+
+
+def _other_units(side: xr.DataArray, field: xr.DataArray) -> str | None:
+    """Return how the units of a variable differ from a field's, None where they do not or are not told."""
+    if not lexicon.normal_units(side) or not lexicon.normal_units(field):
+        return None
+    if lexicon.scale_of(side) in ("kelvin", "Celsius") and lexicon.scale_of(field) is not None:
+        return None
+    if lexicon.normal_units(side) == lexicon.normal_units(field):
+        return None
+    return f"its units are {side.attrs['units']!r}, those of {field.name} {field.attrs['units']!r}"
