@@ -14,13 +14,16 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from sereno.continuing import is_folder, model_of
+from sereno.continuing import is_folder, model_of, with_record
 from sereno.cores import cores
 from sereno.cube import consecutive
-from sereno.io.filled import FilledStore, checksums
+from sereno.io.checksums import Images
+from sereno.io.daily import DailyFolder, checksum_of
+from sereno.io.filled import FilledStore
+from sereno.io.level4 import Product
 from sereno.io.parallel import compute, worker_pool
 from sereno.io.scheduler import compute_at
-from sereno.io.write import write_analysis
+from sereno.io.write import write_days
 from sereno.methods import Progress
 from sereno.nets.memory import return_memory, trim_memory
 from sereno.reconstruct.blocks import CONTEXT_CELLS
@@ -52,7 +55,7 @@ def fill(job: Job, store: FilledStore, model: Model, workers: int | str, progres
     if not job.days.size:
         return
     if is_folder(job.output):
-        job.output.mkdir(exist_ok=True)
+        DailyFolder(job.output).waiting.mkdir(exist_ok=True)
     progress("fill", 0.0)
     if not isinstance(workers, str) and min(workers, job.days.size) == 1:
         done = 0
@@ -87,6 +90,7 @@ def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, mode
     store = FilledStore.open(job.store)
     model = model or model_of(store)
     product = product_of(job.cube, model, nrt=job.nrt, keep_observed=job.keep_observed)
+    images = Images(job.cube)
     # In near real time every day has a cube of its own, and what its method made ready for it is dropped after it.
     for group in job.days[:, None] if job.nrt else [job.days]:
         analysis = fill_days(
@@ -97,11 +101,9 @@ def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, mode
             part = analysis.drop_vars("climatology", errors="ignore").isel(time=block).compute(scheduler="sync")
             for days in consecutive(part["time"].values):
                 run = part.sel(time=days)
-                if is_folder(job.output):
-                    write_analysis(run, job.output, product=product, packed=job.packed)
-                else:
-                    store.write(run, product, output=job.output, packed=job.packed)
-                store.mark(days, checksums(job.cube, days))
+                around = images.around(days, reach=model.reconstructor.reach, nrt=job.nrt)
+                maps = _write(run, job, store, product, around, model.reconstructor.reach)
+                store.mark(days, images.of(days), around, maps)
             filled = int(part.sizes["time"])
             del part, run
             trim_memory()
@@ -112,6 +114,22 @@ def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, mode
         threads = ThreadPoolExecutor(_threads(job.cube, blocks[0], model))
         with threadpool_limits(1, user_api="blas"), threads as pool:  # no further threads in each
             compute(fill_block, blocks, pool=pool, done=done)
+
+
+def _write(
+    part: xr.Dataset, job: Job, store: FilledStore, product: Product, around: np.ndarray, reach: int
+) -> np.ndarray:
+    """Write consecutive days, and return checksums of what was written."""
+    days = part["time"].values
+    if not is_folder(job.output):
+        store.write(part, product, output=job.output, packed=job.packed)
+        return store.maps_of(days)
+    waiting = DailyFolder(job.output).waiting
+    made = []
+    for at, day in enumerate(days):
+        recorded = with_record(product, store.settings, around[at : at + 1], reach=reach)
+        made += write_days(part.sel(time=[day]), waiting, output=job.output, product=recorded, packed=job.packed)
+    return np.array([checksum_of(path) for path in made], np.int64)
 
 
 def _threads(cube: xr.Dataset, block: slice, model: Model) -> int:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from sereno.continuing import MOVING
 from sereno.errors import InputError
-from sereno.io.filled import EMPTY, NOT_YET, FilledStore, checksums
+from sereno.io.checksums import EMPTY, Images
+from sereno.io.filled import NOT_YET, FilledStore
 from sereno.io.read import SEEN
 
-MOVING = frozenset({"input", "days", "checksums"})
-"""Settings that an update may change."""
 DAY = np.timedelta64(1, "D")
 
 
@@ -51,13 +51,12 @@ class Update:
 
 
 def update_store(
-    store: FilledStore, cube: xr.Dataset, settings: Mapping[str, str], *, reach: int, nrt: bool
+    store: FilledStore, cube: xr.Dataset, images: Images, settings: Mapping[str, str], *, reach: int, nrt: bool
 ) -> Update:
     """Make a store reach to the last of the days wanted, and mark as not done what has to be filled again.
 
     That is every day within the method's reach of a day that came in or changed; in near real time, which looks back
-    alone, only those after it. Looked at are the last days, twice the reach, and of those before the ones that were
-    empty.
+    alone, only those after it. Looked at are all images that the input holds.
 
     Raises
     ------
@@ -75,21 +74,36 @@ def update_store(
     first, last = (np.datetime64(day) for day in settings["days"].split(":"))
     _require_forward(store, first, had[0])
     known = np.isin(had, held) & (done != NOT_YET)
-    looked = had[known & ((had > np.datetime64(ended) - 2 * reach * DAY) | (done == EMPTY))]
-    before = done[np.isin(had, looked)]
-    now = checksums(cube, looked.astype("datetime64[ns]")) if looked.size else before
+    looked, before = had[known], done[known]
+    now = images.of(looked)
     late, gone = looked[(before == EMPTY) & (now != EMPTY)], looked[(before != EMPTY) & (now == EMPTY)]
     other = looked[(before != EMPTY) & (now != EMPTY) & (now != before)]
     came = held[held > np.datetime64(ended)]
     new = held[(held > had[-1]) & (held <= last)]
     again = _within(had[done != NOT_YET], np.concatenate([late, other, gone, came]), reach, nrt=nrt)
-    empty = new[checksums(cube, new.astype("datetime64[ns]")) == EMPTY] if new.size else new
+    again = np.union1d(again, _influenced_by_others(store, images, held, np.datetime64(begun), reach, nrt=nrt))
+    empty = new[images.of(new) == EMPTY]
     found = Update(new, again, late, other, gone, empty)
     if found.changed:
         require_context(again, held[0], np.datetime64(begun), reach)
         moved = {"input": f"{begun}:{max(held[-1], np.datetime64(ended))}", "days": f"{had[0]}:{max(last, had[-1])}"}
         store.fill_again({**settings, **moved}, again, last=max(last, had[-1]))
     return found
+
+
+def _influenced_by_others(
+    store: FilledStore, images: Images, held: np.ndarray, begun: np.datetime64, reach: int, *, nrt: bool
+) -> np.ndarray:
+    """Return the days that are done from other images than the input holds, as far as it holds all of theirs.
+
+    An image may have changed that influences days of the analysis and is not itself of one.
+    """
+    noted, _ = store.noted
+    comparable = (noted != NOT_YET) & (store.checksums != NOT_YET)
+    if held[0] > begun:
+        comparable &= store.days - reach * DAY >= held[0]
+    days = store.days[comparable]
+    return np.asarray(days[images.around(days, reach=reach, nrt=nrt) != noted[comparable]])
 
 
 def with_water_of(cube: xr.Dataset, store: FilledStore) -> xr.Dataset:

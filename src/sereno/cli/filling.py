@@ -37,17 +37,15 @@ def told_of(done: Filled) -> list[str]:
     """Return the lines that tell what was done."""
     if not done.finished:
         how = f"{done.written} of its {done.days} days by {done.method}"
-        return [f"filled a shard of {done.path}: {how}; when all shards are done, run the same with --merge"]
-    if done.update is None:
-        return [f"wrote {done.path}: {done.days} days by {done.method}"]
-    return [*_of_update(done.update), _of_days(done, done.update)]
-
-
-def _of_days(done: Filled, update: Update) -> str:
-    if not done.written:
-        return f"nothing to do: {done.path} has all days"
-    again = f", {update.again.size} of them again" if update.again.size else ""
-    return f"wrote {done.path}: {done.written} days by {done.method}{again}"
+        lines = [f"filled a shard of {done.path}: {how}; when all shards are done, run the same with --merge"]
+    elif not done.made:
+        lines = [f"nothing to do: {done.path} has all days"]
+    else:
+        again = f", {done.update.again.size} of them again" if done.update and done.update.again.size else ""
+        days = done.written if done.update or (done.written and done.lost) else done.days
+        lines = [f"wrote {done.path}: {days} days by {done.method}{again}"]
+    lost = [f"filled again, for their maps were lost or damaged: {done.lost} days"] if done.lost else []
+    return [*(_of_update(done.update) if done.update else []), *lost, *lines]
 
 
 def _of_update(update: Update) -> list[str]:

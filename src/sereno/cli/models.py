@@ -205,6 +205,9 @@ def fill(
         bool,
         typer.Option("--update", help="Take in new and late days, and leave untouched what they do not bear on."),
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what stands at the output, once the new one is whole.")
+    ] = False,
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
@@ -249,6 +252,7 @@ def fill(
             shard=part,
             merge=merge,
             update=update,
+            overwrite=overwrite,
             progress=progress,
         )
     for line in told_of(done):

@@ -61,7 +61,7 @@ def atomic_path(path: str | Path, *, replaces: tuple[str, ...] = ()) -> Iterator
     _refuse(target, replaces)
     with _unfinished(target) as temporary:
         yield temporary
-        _swap(temporary, target)
+        put_in_place(temporary, target)
 
 
 @contextmanager
@@ -296,15 +296,15 @@ def _refuse_parent(target: Path) -> None:
         raise InputError(f"{target}: no permission to write to {target.parent}")
 
 
-def _swap(temporary: Path, target: Path) -> None:
-    """Rename `temporary` to `target`, moving an old folder aside first: only a file can be replaced in one step."""
+def put_in_place(new: Path, target: Path) -> None:
+    """Rename `new` to `target`, moving an old folder aside first: only a file can be replaced in one step."""
     if not target.is_dir():
-        os.replace(temporary, target)
+        os.replace(new, target)
         return
-    old = target.with_name(f"{temporary.name}.old")
+    old = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part.old")
     os.replace(target, old)
     try:
-        os.replace(temporary, target)
+        os.replace(new, target)
     except BaseException:
         os.replace(old, target)
         raise

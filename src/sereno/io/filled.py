@@ -1,14 +1,16 @@
 """An analysis on disk while it is made: a Zarr store of the level-4 layout that many processes fill by days.
 
-It is made first, whole but for the maps. It holds the model, so that a run that goes on, a process beside it and the
-update of the next night all use the same; and ``filled(time)``: of each day that is done, a checksum of its image. A
-chunk holds a day, so no two processes touch the same file.
+It is made first, whole but for the maps. It holds the model, so that a run that continues, other processes and the
+update of the next night all use the same; ``filled(time)``: of each day that is done, a checksum of its image; and a
+group ``books``: checksums of all images that influenced the day, and of its maps as they are on the disk. A chunk
+holds a day, so no two processes touch the same file.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,14 +20,14 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from sereno.cube import DIMS, days_per_block, description, field_name, field_of
+from sereno.cube import DIMS, days_per_block, description, field_name
 from sereno.io.atomic import CHUNK_SIDE, first_come
 from sereno.io.growing import LONG, GrowingStore, books, new_array
 from sereno.io.level4 import Product, level4
-from sereno.io.write import day_file
+from sereno.io.opening import UNFINISHED
 
-NOT_YET, EMPTY = -1, 0
-"""Values of `filled` that are no checksum of an image: the day is not done; it was done from an empty image."""
+NOT_YET = -1
+"""Value of `filled` that is no checksum of an image: the day is not done."""
 _EPOCH = np.datetime64("1981-01-01")
 _DAY_SECONDS = 86400
 _AGAIN = "fill_again"
@@ -78,6 +80,7 @@ class FilledStore(GrowingStore):
             }
             days = (blank.sizes["time"],)
             new_array(group, "filled", days, "int64", DIMS[:1], told, fill_value=NOT_YET, chunks=(1,))
+            _make_books(group, days[0])
             kept = group.create_group("model")
             for file in sorted(model.iterdir()):
                 content = np.frombuffer(file.read_bytes(), np.uint8)
@@ -124,19 +127,92 @@ class FilledStore(GrowingStore):
         places = self._places(part["time"].values)
         dataset.drop_vars(DIMS).to_zarr(self.path, region={"time": places}, zarr_format=2)
 
-    def mark(self, days: np.ndarray, checksums: np.ndarray) -> None:
-        """Write of consecutive days that they are done, and from which images."""
-        self.array("filled")[self._places(days)] = checksums
+    def mark(self, days: np.ndarray, images: np.ndarray, around: np.ndarray, maps: np.ndarray) -> None:
+        """Write of consecutive days that they are done.
 
-    def forget_lost(self, folder: Path, cube: xr.Dataset, product: Product) -> None:
-        """Mark days as not done whose daily file is gone."""
-        days = np.setdiff1d(self.days, self.missing)
-        blank = blank_analysis(cube, days[:1])
-        lost = [day for day in days if not day_file(folder, blank, product, day).exists()]
-        if lost and not self.unfinished:  # while shards are at work it is, and beginning anew would disturb them
-            self.begin()
-        for day in lost:
-            self.mark(day[None], np.array([NOT_YET]))
+        Parameters
+        ----------
+        images, around
+            Checksums of the image of each day, and of all that influence it.
+        maps
+            Checksums of what was written: `maps_of`, or those of the daily files.
+        """
+        places = self._places(days)
+        if (books := self._books) is not None:
+            books[places] = np.stack([around, maps], axis=1)
+        self.array("filled")[places] = images
+
+    def unmark(self, days: np.ndarray) -> None:
+        """Write of days that they are not done, and of a finished store that it is not."""
+        if days.size and not self.unfinished:
+            self._set_status(UNFINISHED)
+        for day in days:
+            self.array("filled")[self._places(day[None])] = NOT_YET
+
+    @property
+    def noted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Checksums of all images that influenced each day, and of its maps; `NOT_YET` where they are not known."""
+        books = self._books
+        kept = np.full((self.days.size, 2), NOT_YET, np.int64) if books is None else np.asarray(books[:])
+        return kept[:, 0], kept[:, 1]
+
+    def maps_of(self, days: np.ndarray) -> np.ndarray:
+        """Return checksums of the stored maps of days, of their chunks as they are on the disk, int64."""
+        chunks, first = self._chunks(), self.days[0]
+        sums = np.zeros(len(days), np.int64)
+        for at, day in enumerate(days.astype("datetime64[D]")):
+            for name, part, _ in chunks:
+                with suppress(FileNotFoundError):  # of nothing but fill values there is no file
+                    content = (self.path / name / f"{(day - first).astype(int)}.{part}").read_bytes()
+                    sums[at] = zlib.crc32(f"{name} {part} ".encode() + content, int(sums[at]))
+        return sums
+
+    def damaged(self, days: np.ndarray) -> np.ndarray:
+        """Return those of the days, which are done, whose maps are not all there as they were written."""
+        chosen = np.isin(self.days, days)
+        days, noted = self.days[chosen], self.noted[1][chosen]
+        known = noted != NOT_YET
+        intact = np.zeros(days.size, bool)
+        intact[known] = self.maps_of(days[known]) == noted[known]
+        intact[~known] = self._have_chunks(days[~known])
+        return np.asarray(days[~intact])
+
+    def keep_books(self) -> None:
+        """Add to a store of an earlier version what it lacks of the books; nothing else may be writing."""
+        if self._books is None:
+            _make_books(self.group, self.days.size)
+
+    def extend(self, days: int) -> None:
+        """Make the store so many days long, if it is shorter."""
+        super().extend(days)
+        if (books := self._books) is not None and books.shape[0] < self.days.size:
+            books.resize((self.days.size, books.shape[1]))
+
+    @property
+    def _books(self) -> Any:  # noqa: ANN401
+        return self.group.get("books/days")
+
+    def _chunks(self) -> list[tuple[str, str, bool]]:
+        """Return the chunks of a day: name of the map, place such as ``"0.1"``, and whether it holds water."""
+        water, (rows, columns) = self.water, self.array("mask").chunks[1:]
+        parts = [
+            (
+                f"{row}.{column}",
+                bool(water[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns].any()),
+            )
+            for row in range(-(-water.shape[0] // rows))
+            for column in range(-(-water.shape[1] // columns))
+        ]
+        names = sorted(name for name, array in self.group.arrays() if array.ndim == len(DIMS))
+        return [(name, *part) for name in names for part in parts]
+
+    def _have_chunks(self, days: np.ndarray) -> np.ndarray:
+        """Tell of each day whether the chunks are there that cannot be nothing but fill values."""
+        places = (days - self.days[0]).astype(int)
+        needed = [(n, p) for n, p, wet in self._chunks() if wet and n not in ("sea_ice_fraction", "data_age")]
+        return np.array(
+            [all((self.path / name / f"{at}.{part}").exists() for name, part in needed) for at in places], bool
+        )
 
     def fill_again(self, settings: Mapping[str, Any], days: np.ndarray, *, last: np.datetime64) -> None:
         """Take over new settings, reach to a day, and mark days as not done; a killed call is made good by `recover`.
@@ -184,6 +260,16 @@ class FilledStore(GrowingStore):
         return slice(first, first + len(days))
 
 
+def _make_books(group: zarr.Group, days: int) -> None:
+    """Make what is kept of each day beside the checksum of its image."""
+    told = {
+        "long_name": "checksums of all images that the day was filled from, and of its maps as they were written",
+        "comment": "-1: not filled yet, or by a version that kept none",
+    }
+    kept = group.create_group("books")
+    new_array(kept, "days", (days, 2), "int64", ("time", "kind"), told, fill_value=NOT_YET, chunks=(1, 2))
+
+
 def blank_analysis(cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
     """Return an analysis of some days of a cube that says nothing yet, lazily, and never computed."""
     nothing = da.zeros((len(days), *cube["water"].shape), dtype=np.float32, chunks=-1)
@@ -195,13 +281,3 @@ def blank_analysis(cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
     )
     blank["mean"].attrs |= description(cube)
     return blank.assign(water=cube["water"])
-
-
-def checksums(cube: xr.Dataset, days: np.ndarray) -> np.ndarray:
-    """Return a number for the image of each day, int64, that another image is all but sure not to have."""
-    water = cube["water"].values
-    images = field_of(cube).sel(time=days).data
-    images = np.asarray(images.compute(scheduler="sync") if isinstance(images, da.Array) else images)
-    images = np.where(water & np.isfinite(images), images, np.nan).astype(np.float32)  # of all NaNs make one
-    found = [1 + zlib.crc32(image.tobytes()) if np.isfinite(image).any() else EMPTY for image in images]
-    return np.array(found, np.int64)

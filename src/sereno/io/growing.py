@@ -90,9 +90,7 @@ class GrowingStore:
         InputError
             Lists those that differ, and adds a remedy.
         """
-        found = self.settings
-        differ = [key for key in wanted if found.get(key) != wanted[key]]
-        other = [f"  {key}: {found.get(key)} there, {wanted[key]} now" for key in differ]
+        other = [f"  {difference}" for difference in differences(self.settings, wanted)]
         if other:
             advice = remedy or f"repeat those settings, or {self.verb} into a new store"
             raise InputError(
@@ -116,6 +114,11 @@ class GrowingStore:
     def _set_status(self, status: str) -> None:
         self.group.attrs[STATUS] = status
         zarr.consolidate_metadata(self.path, zarr_format=2)
+
+
+def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return what is wanted otherwise than found, a line for each."""
+    return [f"{key}: {found.get(key)} there, {wanted[key]} now" for key in wanted if found.get(key) != wanted[key]]
 
 
 def books(settings: Mapping[str, Any], kind: type[GrowingStore]) -> dict[str, str]:

@@ -1,0 +1,63 @@
+"""A folder of daily files while it is made: new files wait beside it until all are there and right."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sereno import stopping
+
+
+@dataclass(frozen=True)
+class DailyFolder:
+    """A folder that gets a file a day; no reader ever finds it half done."""
+
+    folder: Path
+
+    @property
+    def waiting(self) -> Path:
+        """The hidden folder beside it where files wait."""
+        return self.folder.with_name(f".{self.folder.name}.filling")
+
+    def discard(self) -> None:
+        """Remove the files that wait."""
+        stopping.remove(self.waiting)
+
+    def lacks(self, name: str, checksum: int | None) -> bool:
+        """Tell whether the file of a day is neither waiting nor delivered, as it was written where that is asked."""
+        waiting, delivered = self.waiting / name, self.folder / name
+        if checksum is None:
+            return not (waiting.exists() or delivered.exists())
+        return not any(path.exists() and checksum_of(path) == checksum for path in (waiting, delivered))
+
+    def of_days(self) -> dict[np.datetime64, list[Path]]:
+        """Return the analyses in the folder by their day."""
+        found: dict[np.datetime64, list[Path]] = {}
+        for path in sorted(self.folder.glob("*-SERENO-L4*.nc")):
+            text = path.name
+            if text[:8].isdigit():
+                found.setdefault(np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:8]}", "D"), []).append(path)
+        return found
+
+    def deliver(self, *, replace: bool) -> None:
+        """Move the files that wait into the folder; `replace` removes those of the same days by other methods."""
+        if not self.folder.exists() and self.waiting.exists():
+            os.rename(self.waiting, self.folder)
+            return
+        before = self.of_days()
+        for day, paths in DailyFolder(self.waiting).of_days().items():
+            for path in paths:
+                os.replace(path, self.folder / path.name)
+            for other in before.get(day, []):
+                if replace and other.name not in {path.name for path in paths}:
+                    other.unlink(missing_ok=True)
+        self.discard()
+
+
+def checksum_of(path: Path) -> int:
+    """Return a checksum of a file's bytes."""
+    return zlib.crc32(path.read_bytes())

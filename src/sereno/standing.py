@@ -1,0 +1,82 @@
+"""What stands at an output already: the same analysis, of which nothing is left to do, or another, which is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sereno.continuing import MOVING, RECORD, Request, is_folder, store_of
+from sereno.errors import InputError
+from sereno.io.checksums import Images, digest
+from sereno.io.daily import DailyFolder
+from sereno.io.growing import differences
+from sereno.io.opening import open_dataset
+
+_SHOWN = 2
+
+
+def is_done_already(ask: Request, settings: dict[str, str], images: Images) -> bool:
+    """Tell whether the finished files that stand at an output are what is asked for.
+
+    A store is not looked at here: it keeps its own books.
+
+    Raises
+    ------
+    InputError
+        If an analysis of other days, settings or images stands there, or something else, and is not to be replaced.
+    """
+    if ask.overwrite or ask.output.suffix == ".zarr":
+        return False
+    if not is_folder(ask.output):
+        if not ask.output.exists():
+            return False
+        _require_same(ask, [ask.output], ask.wanted, settings, images)
+        return True
+    return not store_of(ask.output).exists() and _days_are_done(ask, settings, images)
+
+
+def _days_are_done(ask: Request, settings: dict[str, str], images: Images) -> bool:
+    """Tell whether a folder has the files of all days as they are asked for."""
+    settings = {key: value for key, value in settings.items() if key not in MOVING}
+    there = DailyFolder(ask.output).of_days()
+    wanted = ask.wanted.astype("datetime64[D]")
+    for day in wanted:
+        _require_same(ask, there.get(day, []), day[None], settings, None if ask.update else images)
+    if there and not set(there) & set(
+        wanted
+    ):  # days before or after those that are there: of one product all the same
+        _require_same(ask, next(iter(there.values())), wanted[:1], settings, None)
+    return not ask.update and all(len(there.get(day, [])) == 1 for day in wanted)
+
+
+def _require_same(
+    ask: Request, files: list[Path], days: np.ndarray, settings: dict[str, str], images: Images | None
+) -> None:
+    """Refuse files that are not what would be written in their place; without images, these are not compared."""
+    for file in files:
+        record = _record_of(file)
+        if record is None:
+            other = ["it says not what it was made with"]
+        else:
+            other = differences(record["settings"], settings)
+            if not other and images is not None:
+                around = images.around(days, reach=record["reach"], nrt=ask.nrt)
+                other = [] if digest(around) == record["images"] else ["the input held other images"]
+        if other:
+            more = f", and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
+            raise InputError(
+                f"{file}: stands there already and is another analysis ({'; '.join(other[:_SHOWN])}{more}); choose "
+                "another output, or replace it with --overwrite"
+            )
+
+
+def _record_of(file: Path) -> dict[str, Any] | None:
+    """Return what a file says of how it was filled; None where it does not say, or cannot be read."""
+    try:
+        record = json.loads(open_dataset(file).attrs[RECORD])
+        return dict(record) if {"settings", "images", "reach"} <= set(record) else None
+    except (InputError, KeyError, TypeError, ValueError):
+        return None
