@@ -169,3 +169,30 @@ def test_every_verb_ends_with_three_where_files_were_skipped_and_with_two_otherw
     assert "warning: skipped l3s/20200103.nc: cannot be read as NetCDF" in told
     assert "1 bad file was skipped, and the rest is done (exit status 3)" in told
     assert (verb == "check") != any(path.name.startswith("out") for path in tmp_path.iterdir())
+
+
+def test_a_file_that_is_dated_years_away_is_skipped(files: Path, tmp_path: Path) -> None:
+    stray = files / "20200103.nc"
+    with xr.open_dataset(stray) as dataset:
+        loaded = dataset.load()
+    loaded.assign_coords(time=[pd.Timestamp("2219-01-03")]).to_netcdf(stray)
+    with pytest.raises(InputError, match="no image for more than"):
+        open_cube(files)
+    cube = open_cube(files, skip_bad=True)
+    assert cube.sizes["time"] == len(DAYS)
+    (line,) = cube.attrs["skipped"]
+    assert line.startswith(f"{stray}: 2219-01-03 is more than ")
+    prepare(sorted(files.glob("2020010[12].nc")), tmp_path / "cube.zarr")
+    for skipped in (stray, [stray, files / "20200104.nc"], files):
+        if skipped == stray:
+            with pytest.raises(InputError, match=r"2219-01-03 is more than"):
+                prepare(skipped, tmp_path / "cube.zarr", skip_bad=True)
+        else:
+            assert len(prepare(skipped, tmp_path / "cube.zarr", skip_bad=True).skipped) == 1
+    xr.testing.assert_equal(open_cube(tmp_path / "cube.zarr"), cube)
+
+
+def test_files_before_the_first_day_of_a_store_are_skipped(files: Path, tmp_path: Path) -> None:
+    prepare(sorted(files.glob("2020010[3-6].nc")), tmp_path / "cube.zarr")
+    done = prepare(files, tmp_path / "cube.zarr", skip_bad=True)
+    assert [Path(line.partition(":")[0]).name for line in done.skipped] == ["20200101.nc", "20200102.nc"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -50,6 +51,10 @@ def agreeing(
             parts.append(one)
         elif wrong is not None:
             bad.append(wrong)
+    if skip_bad:
+        stray = _stray(parts)
+        parts = [part for part in parts if part.path not in stray]
+        bad += stray.values()
     raise_all(([] if skip_bad and parts else bad) + faults_of_days(parts))
     warn_of_skipped(bad)
     return parts, bad
@@ -79,6 +84,21 @@ def faults_of_days(parts: Sequence[Part]) -> list[str]:
         for before, after in gaps_of_years(np.array(list(homes), "datetime64[D]"))
     ]
     return several + twice + apart
+
+
+def _stray(parts: Sequence[Part]) -> dict[Path, str]:
+    """Return the files that are dated years away from most days, each with what is wrong with it."""
+    days = np.unique(np.concatenate([part.days for part in parts])) if parts else np.empty(0, "datetime64[D]")
+    gaps = gaps_of_years(days)
+    if not gaps:
+        return {}
+    periods = np.split(days, np.searchsorted(days, [after for _, after in gaps]))
+    first, last = max(periods, key=len)[[0, -1]]
+    return {
+        part.path: f"{part.path}: {day} is more than {LONGEST_GAP} days from the other images; check its date"
+        for part in parts
+        for day in part.days[(part.days < first) | (part.days > last)][:1]
+    }
 
 
 def warn_of_skipped(bad: Sequence[str]) -> None:

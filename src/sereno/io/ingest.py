@@ -88,7 +88,10 @@ def prepare_store(paths: Paths, path: Path, recipe: Recipe, how: How, *, progres
             recipe.regridding(parts[0])  # a grid that cannot be is refused before any image is read
             if store is not None:
                 store.require_settings(recipe.settings(parts[0]))
-                raise_all(_out_of_reach(parts, store))
+                beyond = _out_of_reach(parts, store)
+                parts = [part for part in parts if part.path not in beyond]
+                raise_all([] if how.skip_bad and parts else list(beyond.values()))
+                scanned = Scanned(parts, scanned.stamps, [*scanned.skipped, *beyond.values()])
             notes = list(dict.fromkeys(note for part in parts for note in part.notes))
             looks = check_values(parts, _looking(scanned, recipe, how), may_be_empty=store is not None)
             if store is None:
@@ -102,24 +105,24 @@ def prepare_store(paths: Paths, path: Path, recipe: Recipe, how: How, *, progres
     return Prepared(path, written, inserted, notes + plan.notes, [*scanned.skipped, *bad])
 
 
-def _out_of_reach(parts: list[Part], store: Store) -> list[str]:
-    """List the files that lie before a store's first day, or years after its last."""
+def _out_of_reach(parts: list[Part], store: Store) -> dict[Path, str]:
+    """Return the files that lie before a store's first day, or years after its last, with what is wrong with each."""
     first, last = store.first_day, store.day_at(store.prepared.size - 1)
-    early = [
-        f"{part.path}: {part.days.min()} is before the first day of {store.path}, {first}, and a store only grows "
-        "forward; leave the file out, or prepare all files into a new store"
+    wrong = {
+        part.path: f"{part.path}: {part.days.min()} is before the first day of {store.path}, {first}, and a store "
+        "only grows forward; leave the file out, or prepare all files into a new store"
         for part in parts
         if part.days.min() < first
-    ]
-    later = [(part.days[part.days > last].min(), part) for part in parts if (part.days > last).any()]
-    day, nearest = min(later, key=lambda found: found[0], default=(last, None))
-    if nearest is None or (day - last).astype(int) <= LONGEST_GAP:
-        return early
-    return [
-        *early,
-        f"{nearest.path}: {day} is more than {LONGEST_GAP} days after the last day of {store.path}, {last}; check "
-        "its date, or prepare it into a new store",
-    ]
+    }
+    later = [day for part in parts for day in part.days[part.days > last]]
+    if later and (min(later) - last).astype(int) > LONGEST_GAP:
+        wrong |= {
+            part.path: f"{part.path}: {part.days.max()} is more than {LONGEST_GAP} days after the last day of "
+            f"{store.path}, {last}; check its date, or prepare it into a new store"
+            for part in parts
+            if part.days.max() > last
+        }
+    return wrong
 
 
 def _looking(scanned: Scanned, recipe: Recipe, how: How) -> Callable[[Part, int], np.ndarray]:
