@@ -15,7 +15,7 @@ from sereno.cube import field_name, field_of, select_period, span, validate
 from sereno.distributions import distributions
 from sereno.errors import InputError
 from sereno.gaps import gap_statistics
-from sereno.io.atomic import require_place, write_dataset
+from sereno.io.atomic import clear_litter, require_place, write_dataset
 from sereno.io.climatology import describe_climatology
 from sereno.io.ingest import How, Prepared, prepare_store
 from sereno.io.locking import output_lock
@@ -87,6 +87,7 @@ def prepare(
         if grid is not None or climatology is not None:
             raise InputError(f"{output}: a grid or a climatology needs a Zarr store; name it {output.stem}.zarr")
         with output_lock(output):
+            clear_litter(output)
             cube = open_cube(paths, variable=variable, water=water, quality_level=quality_level, skip_bad=skip_bad)
             write_cube(cube, output, progress=progress)
         told = (cube.attrs[name] for name in ("inserted_days", "notes", "skipped"))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sereno.cli.options import app
+from sereno.cli.progress import sole_writer
 from sereno.errors import InputError
 from sereno.methods import TRAINED_METHODS
 
@@ -35,5 +36,7 @@ def export(
 
     if model is not None and str(model) in TRAINED_METHODS and not model.exists():
         raise InputError(f"{model}: give the folder of a model, or leave it out for the network of the package")
-    difference = export_network(None if model is None else load(model), output, kind=kind.value)
+    network = None if model is None else load(model)
+    with sole_writer(output):
+        difference = export_network(network, output, kind=kind.value)
     typer.echo(f"wrote {output}: differs from PyTorch by {difference:.1e} at most")

@@ -26,7 +26,7 @@ from sereno.cli.options import (
     tell,
     tell_skipped,
 )
-from sereno.cli.progress import can_go_on, shown_progress
+from sereno.cli.progress import can_go_on, shown_progress, sole_writer
 from sereno.errors import InputError
 
 
@@ -116,7 +116,6 @@ def describe(
     """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
     from sereno import preparation
     from sereno.io.atomic import refuse_folder
-    from sereno.io.locking import output_lock
     from sereno.report.exploration import save_description
     from sereno.report.tables import show_description
 
@@ -126,7 +125,7 @@ def describe(
     refuse_folder(output)
     require_periods({"--days": days, "climatology.period": run.climatology.period})
     cube = open_input(inputs, run.variable, run.water, run.quality_level, skip_bad=skip_bad)
-    with shown_progress() as progress, output_lock(output):
+    with shown_progress() as progress, sole_writer(output):
         description = preparation.describe(cube, run, days=days, progress=progress)
         paths = save_description(description, output, progress=progress)
     show_description(description)
@@ -158,7 +157,6 @@ def climatology(
     """Make the daily climatology of a long record."""
     from sereno.config import configure
     from sereno.io.atomic import require_place
-    from sereno.io.locking import output_lock
     from sereno.preparation import make_climatology
 
     require_other_place(inputs, output)
@@ -167,7 +165,7 @@ def climatology(
     config = configure("climatology", climatology={key: value for key, value in told.items() if value is not None})
     require_periods({"--period": config.climatology.period})
     require_place(output)
-    with shown_progress() as progress, output_lock(output):
+    with shown_progress() as progress, sole_writer(output):
         cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
         made = make_climatology(cube, output, config.climatology, progress=progress)
     if "comment" in made.attrs:
@@ -199,7 +197,6 @@ def tiles(
 ) -> None:
     """Write training tiles as `.npz` files in the reference method's layout; `fit` can train on them."""
     from sereno.config import parse_config
-    from sereno.io.locking import output_lock
     from sereno.networks import export_tiles
 
     model = {"method": "convlstm", "windows": "tiles", "tile": size, "overlap": overlap, "window": window}
@@ -208,7 +205,7 @@ def tiles(
     values = {"model": model, "climatology": table, "seed": seed or 0} | ({} if days is None else {"train": days})
     run = parse_config(values, origin="options")
     require_periods({"--days": days})
-    with shown_progress() as progress, output_lock(output):
+    with shown_progress() as progress, sole_writer(output):
         made, scale = export_tiles(open_input(inputs, variable, water, quality), run, output, progress=progress)
     typer.echo(f"wrote {output}: {made[0]} tiles of {' × '.join(map(str, made[1:]))}, max_std_seq {scale:.4f}")
     if made[2:] != size:

@@ -34,7 +34,7 @@ from sereno.cli.options import (
     require_place_for_model,
     with_members,
 )
-from sereno.cli.progress import can_go_on, holds_files, making_way, shown_progress
+from sereno.cli.progress import can_go_on, holds_files, making_way, shown_progress, sole_writer
 from sereno.errors import InputError
 from sereno.files import require_regular
 from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
@@ -133,14 +133,15 @@ def fit(
     if cube is not None:
         caution(cube, run)
     model: Model | BareNetwork
-    with shown_progress() as progress, can_go_on(checkpoints, "with --resume"), making_way(checkpoints):
-        if cube is None:
-            model = networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
-        else:
-            model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
-    if tasks.rank() > 0:
-        return
-    workflow.save(model, output)
+    with sole_writer(output):
+        with shown_progress() as progress, can_go_on(checkpoints, "with --resume"), making_way(checkpoints):
+            if cube is None:
+                model = networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
+            else:
+                model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
+        if tasks.rank() > 0:
+            return
+        workflow.save(model, output)
     if isinstance(model, workflow.Model):
         typer.echo(f"wrote {output}: {model.name} fitted on {model.description.training_period}")
     else:
@@ -176,7 +177,9 @@ def import_keras(
         require_regular(climatology)
     known = None if climatology is None else str(climatology.resolve())
     network = networks.import_keras(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
-    typer.echo(f"wrote {workflow.save(network, output)}: a bare network from {network.origin}; {BARE}")
+    with sole_writer(output):
+        workflow.save(network, output)
+    typer.echo(f"wrote {output}: a bare network from {network.origin}; {BARE}")
     if scale is None:
         note("without --max-std-seq anomalies are divided by their standard deviation on the input it is used on")
     if known is None:

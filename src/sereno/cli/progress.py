@@ -23,6 +23,27 @@ stage = ""
 
 
 @contextmanager
+def sole_writer(output: Path) -> Iterator[None]:
+    """Be the only run that writes an output, and clear what killed runs left of it; of many tasks the first does so.
+
+    Raises
+    ------
+    InputError
+        If another run is at work there.
+    """
+    from sereno.io.atomic import clear_litter
+    from sereno.io.locking import output_lock
+
+    if tasks.rank() > 0:
+        yield
+        return
+    with output_lock(output) as lock:
+        clear_litter(output)
+        yield
+        lock.require()
+
+
+@contextmanager
 def can_go_on(place: Path, how: str) -> Iterator[None]:
     """Tell who stops the work in a folder, once it holds something, how to go on there."""
     try:
