@@ -106,7 +106,11 @@ def sbatch_words(line: str) -> list[str]:
     """After `_get_argument` of SLURM's sbatch/opt.c."""
     words, word, quote, escaped, begun = list[str](), "", "", False, False
     for letter in line:
-        if escaped:
+        if not quote and letter in " \t\v\f\r":  # a backslash before it does not help
+            if begun:
+                words.append(word)
+            word, begun, escaped = "", False, False
+        elif escaped:
             word, escaped = word + letter, False
         elif letter == "\\":
             escaped, begun = True, True
@@ -116,10 +120,6 @@ def sbatch_words(line: str) -> list[str]:
             break
         elif letter in "\"'":
             quote, begun = letter, True
-        elif letter in " \t\v\f\r":
-            if begun:
-                words.append(word)
-            word, begun = "", False
         else:
             word, begun = word + letter, True
     assert not quote

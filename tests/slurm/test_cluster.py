@@ -154,3 +154,25 @@ def test_a_shared_fill_is_that_of_one_job(cluster: Path, cube: Path, tmp_path: P
     wait(path)
     with xr.open_dataset(tmp_path / "shared.nc") as shared, xr.open_dataset(tmp_path / "alone.nc") as serial:
         xr.testing.assert_equal(shared, serial)
+
+
+def test_names_with_spaces_quotes_and_signs_reach_the_job_as_they_are(
+    cluster: Path, cube: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a 'b' \"c\" 50%j #1 $(touch PWNED) ü"
+    folder.mkdir()
+    run = folder / "run.toml"
+    output = "'clim $HOME.nc'"
+    comment = "options = ['--comment=a #b \"c\" --hold']"
+    run.write_text(f'[slurm]\n{comment}\n[[slurm.jobs]]\nrun = "climatology {cube} -o {output}"\n')
+    number = submit(run)["1-climatology"]
+    wait(run)
+    names = {"run.toml", "run.slurm", "clim $HOME.nc"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert {path.name for path in (folder / "run.slurm").iterdir()} == {
+        "1-climatology.sbatch",
+        f"1-climatology-{number}.log",
+        "jobs.json",
+    }
+    shown = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True, check=True).stdout
+    assert 'Comment=a #b "c" --hold' in shown

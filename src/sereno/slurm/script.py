@@ -21,8 +21,8 @@ exit "$status"
 """
 
 
-_SPECIAL, _ESCAPED = re.compile(r"[\s#\"'\\]"), r"\\\g<0>"
-"""What `sbatch` does not take for itself in a directive unless a backslash stands before it."""
+_SPECIAL = re.compile(r"[\s#\"'\\]")
+"""What `sbatch` does not take for itself in a directive unless it is quoted."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -113,8 +113,17 @@ def _head(own: SlurmConfig, name: str, place: Place, *, training: bool = False, 
     if training:
         lines += ["--requeue", f"--signal=USR1@{own.notice}"]
     lines += own.options
-    directives = "".join(f"#SBATCH {_SPECIAL.sub(_ESCAPED, line)}\n" for line in lines)
+    directives = "".join(f"#SBATCH {_directive(line)}\n" for line in lines)
     return f"#!/bin/bash\n{directives}\nset -euo pipefail\n{_environment(own)}\n"
+
+
+def _directive(option: str) -> str:
+    """Return an option as `sbatch` reads it from a script: quotes as in a shell, but no backslash before a space."""
+    name, equals, value = option.partition("=")
+    if not _SPECIAL.search(option):
+        return option
+    quoted = re.sub(r"[\"\\]", r"\\\g<0>", value if equals else name)
+    return f'{name}="{quoted}"' if equals else f'"{quoted}"'
 
 
 def _environment(own: SlurmConfig) -> str:
