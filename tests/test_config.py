@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic import TypeAdapter
 
 from sereno.config import (
     REFERENCE_NETWORKS,
@@ -283,3 +284,72 @@ def test_a_reference_network_stands_for_its_settings(name: str) -> None:
     assert (config.model.layers, config.model.kernel, config.model.dilation) == (layers, kernel, dilation)
     assert (config.model.hidden, config.model.head) == (8, 64)
     assert parse_config({"model": {"method": name, "kernel": 7}}).model.kernel == 7
+
+
+def bounds(schema: dict[str, Any], path: str = "") -> list[tuple[str, bool]]:
+    """Return each number of a schema, and whether it has bounds either way."""
+    if schema.get("type") in ("integer", "number"):
+        low = {"minimum", "exclusiveMinimum"} & schema.keys()
+        return [(path, bool((low and "maximum" in schema) or {"minimum", "exclusiveMaximum"} <= schema.keys()))]
+    parts: list[tuple[str, bool]] = []
+    for name, part in schema.items():
+        inside = part if isinstance(part, list) else [part]
+        for each in inside:
+            if isinstance(each, dict):
+                parts += bounds(each, f"{path}/{name}")
+    return parts
+
+
+def test_every_number_has_bounds() -> None:
+    numbers = bounds(TypeAdapter(RunConfig).json_schema())
+    assert len(numbers) > 60
+    assert [path for path, bounded in numbers if not bounded] == []
+
+
+WRONG = [
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    -1e300,
+    1e300,
+    10**400,
+    -1,
+    [],
+    [[1]],
+    {},
+    {"a": {"b": 1}},
+    "\x00",
+    None,
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_value_of_any_setting_is_more_than_an_input_error(method: str) -> None:
+    whole = as_mapping(parse_config({"model": {"method": method}, **EVERYTHING}))
+    for table, key in [(None, k) for k in whole] + [(t, k) for t in ("model", "climatology") for k in whole[t]]:
+        for value in WRONG:
+            values = json.loads(json.dumps(whole))
+            (values if table is None else values[table])[key] = value
+            try:
+                to_toml(parse_config(values, origin="run.toml"))
+            except InputError as error:
+                told = str(error)
+            else:
+                continue
+            assert len(told) < 2000
+            assert all(part in told for part in ("run.toml", key if table is None else table))
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "1" * 5000, "{a=" * 3000, "inf", "nan", "-1e400", "[1]\n[model]"])
+def test_an_override_is_read_or_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"--set|hidden"):
+        parse_config(override({"model": {"method": "convlstm"}}, [f"model.hidden={text}"]), origin="options")
+
+
+@pytest.mark.parametrize(
+    "content", [b"a=" + b"[" * 5000, b"a=" + b"1" * 5000, b"a" * 2**21, b"[[model]]\n" * 3, b"model=[1]\n", b"\x00"]
+)
+def test_a_run_file_of_any_content_is_an_input_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "run.toml").write_bytes(content)
+    with pytest.raises(InputError, match=r"run\.toml"):
+        parse_config(read_config(tmp_path / "run.toml"), origin="run.toml")

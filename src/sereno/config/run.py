@@ -18,6 +18,10 @@ from sereno.files import read_bounded
 
 LONGEST = 2**20
 """Bytes of a run file at most."""
+SHOWN = 80
+"""Characters of a value that a message shows."""
+MOST_FAULTS = 20
+"""Faults that a message lists."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -36,11 +40,11 @@ class ClimatologyConfig:
     """Days, an odd number, of the moving average that follows the window."""
     period: str | None = None
     """Base period A:B within the training period; the whole training period where not given."""
-    neighbours: float = Field(default=2.0, gt=0)
+    neighbours: float = Field(default=2.0, gt=0, le=1000)
     """Standard deviation, in cells, of the neighbourhood that a poorly observed pixel leans on."""
-    strength: float = Field(default=20.0, gt=0)
+    strength: float = Field(default=20.0, gt=0, le=1e9)
     """How many observations the neighbourhood counts for."""
-    recent_days: int = Field(default=15, ge=0)
+    recent_days: int = Field(default=15, ge=0, le=366)
     """Half-width, in days, of the recent mean of the basin that is added to the climatology; 0 leaves it out."""
     file: str | None = None
     """Read the climatology from this file (dims `time`, `dayofyear` or `month`) instead of fitting it."""
@@ -68,11 +72,11 @@ class RunConfig:
     """Training period as A:B, both days included; the whole record where not given."""
     valid: str | None = None
     """Validation period as A:B; must keep a window's distance from `train`."""
-    calibration_days: int = Field(default=80, ge=8)
+    calibration_days: int = Field(default=80, ge=8, le=100_000)
     """Days, at most, reconstructed from a part of their observations to calibrate the standard deviation."""
-    max_minutes: float | None = Field(default=None, gt=0)
+    max_minutes: float | None = Field(default=None, gt=0, le=10_000_000)
     """Stop training after so many minutes with the best weights so far."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Seed of everything random."""
 
 
@@ -91,14 +95,18 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> Ru
     # Where a run is computed is no part of what it is: `sereno.slurm` reads that table.
     values = {key: value for key, value in values.items() if key != "slurm"}
     model = values.get("model")
-    if isinstance(model, dict) and model.get("method") in REFERENCE_NETWORKS:
-        network = {"method": "convlstm", **REFERENCE_NETWORKS[model["method"]]}
+    if isinstance(model, dict) and isinstance(name := model.get("method"), str) and name in REFERENCE_NETWORKS:
+        network = {"method": "convlstm", **REFERENCE_NETWORKS[name]}
         values = values | {"model": network | {key: value for key, value in model.items() if key != "method"}}
     try:
         return _ADAPTER.validate_python(values)
     except ValidationError as error:
-        faults = "\n".join(f"  {_fault(dict(item))}" for item in error.errors())
-        raise InputError(f"{origin}:\n{faults}") from None
+        faults = [f"  {_fault(dict(item))}" for item in error.errors()]
+        if len(faults) > MOST_FAULTS:
+            faults[MOST_FAULTS:] = [f"  and {len(faults) - MOST_FAULTS} more"]
+        raise InputError("\n".join([f"{origin}:", *faults])) from None
+    except Exception as error:
+        raise InputError(f"{origin}: {reason_of(error)}; see docs/usage.md for what a run file holds") from error
 
 
 def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
@@ -128,17 +136,19 @@ def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
-            raise InputError(f"--set {assignment}: write it as key=value, for example model.hidden=64")
+            raise InputError(f"--set {_cut(assignment)}: write it as key=value, for example model.hidden=64")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
+        except Exception as error:  # too many brackets, too many digits
+            raise InputError(f"--set {_cut(assignment)}: {reason_of(error)}") from error
         *parents, last = path.strip().split(".")
         node = merged
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise InputError(f"--set {assignment}: {parent!r} is a value, not a table")
+                raise InputError(f"--set {_cut(assignment)}: {parent!r} is a value, not a table")
         node[last] = value
     return merged
 
@@ -156,7 +166,7 @@ def to_toml(config: RunConfig) -> str:
 
 def _fault(error: dict[str, Any]) -> str:
     """Tell one validation error in a line: the path, what is wrong, what was probably meant."""
-    location = [str(part) for part in error["loc"]]
+    location = [_cut(str(part)) for part in error["loc"]]
     # Below "model" pydantic names the method that it read the table as.
     owner = location[:2] if location[0] == "model" else location[:1]
     path = ".".join([location[0], *location[len(owner) :]])
@@ -167,15 +177,24 @@ def _fault(error: dict[str, Any]) -> str:
         meant = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"{path}: unknown key; {meant}"
     if kind == "union_tag_invalid":
-        return f"model.method: unknown method {given['method']!r}; choose one of {', '.join(_names())}"
+        return f"model.method: unknown method {shortened(given['method'])}; choose one of {', '.join(_names())}"
     if kind == "union_tag_not_found" or (kind == "missing" and path == "model"):
         return f"model.method: name the method, one of {', '.join(_names())}"
     if kind in ("dataclass_type", "model_attributes_type"):
-        return f"{path}: must be a table of settings (got {given!r})"
+        return f"{path}: must be a table of settings (got {shortened(given)})"
     message = error["msg"].removeprefix("Value error, ")
     if kind == "tuple_type":
         message = "must be a list, such as [64, 64]"
-    return f"{path}: {message}" if isinstance(given, dict) else f"{path}: {message} (got {given!r})"
+    return f"{path}: {message}" if isinstance(given, dict) else f"{path}: {message} (got {shortened(given)})"
+
+
+def shortened(value: object) -> str:
+    """Return a value as a message may show it."""
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _names() -> list[str]:
