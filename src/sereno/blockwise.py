@@ -23,6 +23,7 @@ from sereno.io.filled import FilledStore
 from sereno.io.level4 import Product
 from sereno.io.parallel import compute, worker_pool
 from sereno.io.scheduler import compute_at
+from sereno.io.tally import Tally, tally_of
 from sereno.io.write import write_days
 from sereno.methods import Progress
 from sereno.nets.memory import return_memory, trim_memory
@@ -73,18 +74,21 @@ def fill(job: Job, store: FilledStore, model: Model, workers: int | str, progres
 
     with _watched(store, job.days.size, progress):
         if isinstance(workers, str):
-            compute_at(workers, _fill_here, lambda threads: parts(PARTS_A_THREAD * threads))
+            tallies = compute_at(workers, _fill_here, lambda threads: parts(PARTS_A_THREAD * threads))
         else:
             jobs = parts(workers)
             with worker_pool(len(jobs)) as pool:
-                compute(_fill_here, jobs, pool=pool)
+                tallies = compute(_fill_here, jobs, pool=pool)
+    own = tally_of(job.cube)
+    for tally in tallies:
+        own.merge(tally)
     progress("fill", 1.0)
 
 
-def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, model: Model | None = None) -> None:
+def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, model: Model | None = None) -> Tally:
     """Fill the days of a job in this process, a block of days at a time; `done` is told how many.
 
-    Without a model, that of the store is loaded.
+    Without a model, that of the store is loaded. What was made missing in the images that were read is returned.
     """
     return_memory()
     store = FilledStore.open(job.store)
@@ -114,6 +118,7 @@ def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, mode
         threads = ThreadPoolExecutor(_threads(job.cube, blocks[0], model))
         with threadpool_limits(1, user_api="blas"), threads as pool:  # no further threads in each
             compute(fill_block, blocks, pool=pool, done=done)
+    return tally_of(job.cube)
 
 
 def _write(

@@ -24,6 +24,7 @@ from sereno.io.read import open_cube
 from sereno.io.recipe import Recipe
 from sereno.io.static import climatology_table
 from sereno.io.store import write_cube
+from sereno.io.tally import tally_of
 from sereno.methods import Progress, silent
 from sereno.regrid import parse_step
 
@@ -90,8 +91,8 @@ def prepare(
             clear_litter(output)
             cube = open_cube(paths, variable=variable, water=water, quality_level=quality_level, skip_bad=skip_bad)
             write_cube(cube, output, progress=progress)
-        told = (cube.attrs[name] for name in ("inserted_days", "notes", "skipped"))
-        return Prepared(output, cube.sizes["time"], *told)
+        inserted, notes, skipped = (cube.attrs[name] for name in ("inserted_days", "notes", "skipped"))
+        return Prepared(output, cube.sizes["time"], inserted, [*notes, *tally_of(cube).notes()], skipped)
     if output.suffix != ".zarr":
         raise InputError(f"{output}: the name must end in .nc or .zarr")
     recipe = Recipe(

@@ -39,11 +39,16 @@ def check(
     skip_bad: SkipBad = False,
 ) -> None:
     """List every problem of the input at once, and a summary: grid, period, missing days, coverage."""
-    from sereno.report.tables import show_summary
+    from sereno.io.part import raise_all
+    from sereno.io.tally import Tally
+    from sereno.report.tables import show_summary, summary_of
 
-    cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
-    show_summary(cube)
-    leave_with(cube.attrs["skipped"])
+    bad: list[str] = []  # of images too, to be told all at once
+    cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad, tally=Tally(bad))
+    rows = summary_of(cube)
+    raise_all([] if skip_bad else sorted(bad))
+    show_summary(rows, cube)
+    leave_with(bad)
 
 
 @app.command(epilog="Example: `sereno prepare l3s/ -o cube.zarr --water L4.nc --grid 1/24 --climatology clim.nc`")

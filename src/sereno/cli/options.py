@@ -17,11 +17,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sereno.config import RunConfig
+    from sereno.io.tally import Tally
     from sereno.networks import BareNetwork
     from sereno.workflow import Model
 
 SKIPPED = 3
 """Exit status of a verb that left out bad files."""
+
+
+_tallies: list[Tally] = []
+"""Of the inputs of the verb that runs: what was taken as missing in images that were read."""
 
 
 class Verbs(typer.core.TyperGroup):
@@ -30,6 +35,15 @@ class Verbs(typer.core.TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
         """Read the options before the verb."""
         return super().parse_args(ctx, without_debug(args))
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run the verb, and print what of its input was taken as missing."""
+        try:
+            return super().invoke(ctx)
+        finally:
+            for tally in _tallies:
+                tell(tally.notes(), [])
+            _tallies.clear()
 
 
 def without_debug(words: list[str]) -> list[str]:
@@ -78,15 +92,23 @@ SkipBad = Annotated[
 
 
 def open_input(
-    inputs: list[str], variable: str | None, water: str | None, quality: int | None, *, skip_bad: bool = False
+    inputs: list[str],
+    variable: str | None,
+    water: str | None,
+    quality: int | None,
+    *,
+    skip_bad: bool = False,
+    tally: Tally | None = None,
 ) -> xr.Dataset:
-    """Open the input as a cube, and print what had to be assumed."""
+    """Open the input as a cube, and print what had to be assumed; `tally` as `open_cube` takes it."""
     from sereno.io.read import open_cube
+    from sereno.io.tally import tally_of
 
     level = {} if quality is None else {"quality_level": quality}
-    cube = open_cube(inputs, variable=variable, water=water, skip_bad=skip_bad, **level)
+    cube = open_cube(inputs, variable=variable, water=water, skip_bad=skip_bad, tally=tally, **level)
     tell(cube.attrs["notes"], cube.attrs["inserted_days"])
     tell_skipped(cube.attrs["skipped"])
+    _tallies.append(tally_of(cube))
     return cube
 
 

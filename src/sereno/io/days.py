@@ -16,6 +16,7 @@ from sereno.io.recipe import Recipe
 from sereno.io.scan import DAMAGED
 from sereno.io.sources import Stamp, checksum_of
 from sereno.io.store import Store
+from sereno.io.tally import Tally
 
 
 class Days(NamedTuple):
@@ -32,20 +33,22 @@ class Days(NamedTuple):
 class Done(NamedTuple):
     """What became of a task: a checksum of each day's maps and, where they were compared, whether the store has them.
 
-    Where something was wrong with the file, `problem` says what, and there are no checksums.
+    Where something was wrong with the file, `problem` says what, and there are no checksums. The `tally` counts what
+    was made missing in the images.
     """
 
     task: Days
     checksums: Sequence[int] = ()
     same: Sequence[bool] = ()
     problem: str | None = None
+    tally: Tally | None = None
 
 
 def write_days(task: Days) -> Done:
     """Write days of a file into the store, and read them back."""
-    store = Store.open(task.store)
+    store, tally = Store.open(task.store), Tally()
     try:
-        maps = _maps(task, store)
+        maps = _maps(task, store, tally)
     except InputError as error:
         return Done(task, problem=str(error))
     with file_edge(task.store, "run the same again to go on"):
@@ -56,14 +59,14 @@ def write_days(task: Days) -> Done:
     wrong = [store.day_at(target) for target, a, b in zip(task.targets, checksums, stored, strict=True) if a != b]
     if wrong:
         raise InputError(f"{task.store}: {wrong[0]} is not on the disk as it was written; is the disk sound?")
-    return Done(task, checksums)
+    return Done(task, checksums, tally=tally)
 
 
 def compare_days(task: Days) -> Done:
     """Make the maps of days that the store has, and tell whether it has the same."""
     store = Store.open(task.store)
     try:
-        maps = _maps(task, store)
+        maps = _maps(task, store, Tally())
     except InputError as error:
         return Done(task, problem=str(error))
     checksums = [checksum_of(maps, number) for number in range(len(task.targets))]
@@ -79,7 +82,7 @@ def stored_checksums(task: tuple[Path, Sequence[int]]) -> list[int]:
 
 
 def read_images(
-    file: Path, stamp: Stamp, recipe: Recipe, days: slice, names: Iterable[str] | None = None
+    file: Path, stamp: Stamp, recipe: Recipe, days: slice, names: Iterable[str] | None = None, *, tally: Tally
 ) -> tuple[Part, dict[str, np.ndarray]]:
     """Read images of a file, by the names of their variables; of the field alone where none are given.
 
@@ -90,14 +93,14 @@ def read_images(
     """
     try:
         with file_edge(file, DAMAGED):
-            part = recipe.read(file)
+            part = recipe.read(file, tally)
             images = {name: part.images[name][days, :, :] for name in sorted(names or [part.name])}
             return part.close(), images
     finally:  # says more than what a reader makes of a file that changes
         stamp.require(file)
 
 
-def _maps(task: Days, store: Store) -> dict[str, np.ndarray]:
+def _maps(task: Days, store: Store, tally: Tally) -> dict[str, np.ndarray]:
     """Return all daily maps of a task on the store's grid, (day, lat, lon) each.
 
     Raises
@@ -106,13 +109,11 @@ def _maps(task: Days, store: Store) -> dict[str, np.ndarray]:
         If the file is damaged, or is not the one any more that was looked at first.
     """
     days = slice(task.places[0], task.places[-1] + 1)
-    part, images = read_images(task.file, task.stamp, task.recipe, days, store.names)
+    part, images = read_images(task.file, task.stamp, task.recipe, days, store.names, tally=tally)
     maps = task.recipe.maps(images, part.name, store.input_grid)
     if task.recipe.step is not None:  # the coarse coast cuts off observed cells
         maps = {name: np.where(store.grid.water, values, np.float32(np.nan)) for name, values in maps.items()}
     field = maps[part.name]
-    if np.isinf(field).any():
-        raise InputError(f"{task.file}: {part.attrs['variable']} has infinite values; correct or remove the file")
     state = np.where(np.isfinite(field), OBSERVED, MISSING)
     maps["state"] = np.where(store.grid.water, state, LAND).astype("int8")
     if task.recipe.climatology is not None:

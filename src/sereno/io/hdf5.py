@@ -24,10 +24,28 @@ from xarray.core import indexing
 from sereno.errors import InputError
 from sereno.locks import HDF5
 
-__all__ = ["HDF5", "Signature", "load_netcdf", "open_netcdf", "reading", "write_netcdf"]
+__all__ = ["HDF5", "ChangedError", "Signature", "load_netcdf", "open_netcdf", "reading", "write_netcdf"]
 
+INVALID = "invalid "
+"""Before the name of an attribute that cannot be used for what it is meant for."""
+_TEXTS = (
+    "units",
+    "standard_name",
+    "long_name",
+    "axis",
+    "calendar",
+    "coordinates",
+    "flag_meanings",
+    "bounds",
+    "positive",
+)
+_NUMBERS = ("scale_factor", "add_offset", "_FillValue", "missing_value")
 _AT_ONCE = 2**20
 """Values of a variable of one dimension that is read with the header, at most."""
+
+
+class ChangedError(InputError):
+    """A file is not the one any more that it was when it was opened."""
 
 
 class Signature(NamedTuple):
@@ -45,13 +63,13 @@ class Signature(NamedTuple):
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
     def require(self, path: Path) -> None:
-        """Raise an InputError if a file is not the one that it was."""
+        """Raise a ChangedError if a file is not the one that it was."""
         try:
             now = Signature.of(path)
         except OSError:
             now = None
         if now != self:
-            raise InputError(f"{path}: changed while it was read; run again when it is whole")
+            raise ChangedError(f"{path}: changed while it was read; run again when it is whole")
 
 
 @contextmanager
@@ -65,7 +83,7 @@ def reading(path: Path, signature: Signature | None = None) -> Iterator[netCDF4.
 
     Raises
     ------
-    InputError
+    ChangedError
         If the file changes, or has changed.
     """
     with HDF5:
@@ -154,7 +172,7 @@ class _Header(AbstractDataStore):
             data = indexing.LazilyIndexedArray(
                 StoredVariable(path, self.signature, variable.name, variable.shape, dtype)
             )
-        attrs = {name: variable.getncattr(name) for name in variable.ncattrs()}
+        attrs = _attributes(variable)
         sizes = variable.chunking()
         chunks = dict(zip(variable.dimensions, sizes, strict=True)) if isinstance(sizes, list) else {}
         return xr.Variable(variable.dimensions, data, attrs, {"preferred_chunks": chunks} if chunks else {})
@@ -208,3 +226,18 @@ class StoredVariable(BackendArray):
         """Read values as they are stored."""
         with reading(self.path, self.signature) as file:
             return np.asarray(file.variables[self.name][key])
+
+
+def _attributes(variable: netCDF4.Variable[Any]) -> dict[str, Any]:
+    """Return the attributes of a variable, such that no malformed one keeps it from being unpacked."""
+    attrs = {name: variable.getncattr(name) for name in variable.ncattrs()}
+    for name in _TEXTS:
+        if name in attrs and not isinstance(attrs[name], str):
+            attrs[name] = " ".join(map(str, np.atleast_1d(attrs[name])))
+    if variable.dtype is str or variable.dtype.kind not in "iuf":
+        return attrs
+    for name in _NUMBERS:
+        array = np.asarray(attrs.get(name, 0))
+        if array.dtype.kind not in "iuf" or array.size == 0 or (array.size > 1 and name != "missing_value"):
+            attrs[f"{INVALID}{name}"] = attrs.pop(name)
+    return attrs

@@ -1,8 +1,9 @@
-"""A variable of a file as an array of images, read block by block."""
+"""A variable of a file as an array of images, read block by block, and judged where it is read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ import xarray as xr
 from dask.base import tokenize
 
 from sereno.cube import days_per_block
+from sereno.errors import InputError
 from sereno.io import lexicon
+from sereno.io.hdf5 import ChangedError
+from sereno.io.judging import ZERO_CELSIUS, Standard, WrongImageError
 from sereno.io.opening import damaged
+from sereno.io.tally import Tally
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,37 +28,84 @@ class Images:
     path: Path
     dataset: xr.Dataset
     name: str
+    days: np.ndarray
+    """Of each image its day, datetime64[D]."""
     dims: tuple[str, ...]
     """Latitude and longitude, after the time where the variable has one; other dimensions are of size one."""
     order: tuple[slice | np.ndarray, slice | np.ndarray]
     """Rows and columns that make the coordinates ascend."""
     shape: tuple[int, int, int]
-    offset: float = 0.0
+    standard: Standard
+    """What the values must meet; what does not is missing."""
+    tally: Tally
+    """Counts what was made missing."""
     quality_level: int | None = None
     dtype = np.dtype("float32")
     ndim = 3
 
     def __getitem__(self, key: tuple[Any, Any, Any]) -> np.ndarray:
-        """Read days; InputError if the file is damaged there."""
+        """Read days; InputError if the file is damaged there, or an image is none of the sea."""
         days, rows, columns = key
-        timed = len(self.dims) == self.ndim
-        part = self.dataset.isel({self.dims[0]: days} if timed else {})
-        try:
-            data = part[self.name].load()
-            good = None if self.quality_level is None else lexicon.good_quality(part, self.quality_level)
-            data = data if good is None else data.where(good)
-        except (OSError, RuntimeError) as error:
-            raise damaged(self.path, error) from None
-        data = data.squeeze([dim for dim in data.dims if dim not in self.dims])
-        values = data.transpose(*(dim for dim in self.dims if dim in data.dims)).values
-        values = values.astype(self.dtype) + self.dtype.type(self.offset)
-        values = values[..., self.order[0], :][..., self.order[1]]
-        return np.asarray((values if timed else values[None][days])[..., rows, columns])
+        places = np.arange(self.shape[0])[days]
+        images = self._whole(days, places) if places.ndim else self._whole(places[None], places[None])[0]
+        return np.asarray(images[..., rows, columns])
 
     def lazy(self) -> da.Array:
         """Return a dask array of blocks of days."""
         chunks = (days_per_block(self.shape[1] * self.shape[2]), *self.shape[1:])
-        told = (self.path.resolve(), self.path.stat().st_mtime_ns, self.name, self.offset, self.quality_level)
+        told = (self.path.resolve(), self.path.stat().st_mtime_ns, self.name, self.standard, self.quality_level)
         name, meta = f"images-{tokenize(told)}", np.empty((0, 0, 0), self.dtype)
         array: da.Array = da.from_array(self, chunks, name=name, fancy=False, meta=meta)
         return array
+
+    @cached_property
+    def _variables(self) -> xr.Dataset:
+        """What is read for an image: the variable and what tells its quality, without coordinates."""
+        quality = [] if self.quality_level is None else [n for n in lexicon.QUALITY_NAMES if n in self.dataset]
+        return self.dataset[[self.name, *quality]].reset_coords(drop=True)
+
+    def _whole(self, days: slice | np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Return whole images, judged, (day, lat, lon); empty ones in place of those that are to be skipped."""
+        try:
+            images = self._read(days)[:, self.order[0], :][:, :, self.order[1]]
+        except InputError as error:
+            if isinstance(error, ChangedError) or not self.tally.skip(error):
+                raise
+            return np.full((places.size, *self.shape[1:]), np.nan, self.dtype)
+        for image, place in zip(images, places.tolist(), strict=True):
+            try:
+                dropped = self.standard.judge(image)
+            except WrongImageError as error:
+                wrong = self._wrong(place, error.median)
+                if not self.tally.skip(wrong):
+                    raise wrong from None
+                image[:] = np.nan
+            else:
+                self.tally.add(self.name, self.path, place, dropped)
+        return images
+
+    def _read(self, days: slice | np.ndarray) -> np.ndarray:
+        """Read whole images, float32 (day, lat, lon), rows and columns as in the file."""
+        timed = len(self.dims) == self.ndim
+        part = self._variables.isel({self.dims[0]: days} if timed else {})
+        try:
+            data = part[self.name].load()
+            good = None if self.quality_level is None else lexicon.good_quality(part, self.quality_level)
+            data = data if good is None else data.where(good)
+        except InputError:
+            raise
+        except Exception as error:
+            raise damaged(self.path, error) from error
+        data = data.squeeze([dim for dim in data.dims if dim not in self.dims])
+        values = data.transpose(*(dim for dim in self.dims if dim in data.dims)).values
+        with np.errstate(over="ignore", invalid="ignore"):
+            images = values.astype(self.dtype) + self.dtype.type(self.standard.offset)
+        return images if timed else images[None][days]
+
+    def _wrong(self, place: int, median: float) -> InputError:
+        """Return the error of an image that is none of the sea."""
+        return InputError(
+            f"{self.path}: {self.name} has a median of {median - ZERO_CELSIUS:.1f} °C ({median:.1f} K) on "
+            f"{self.days[place]} by the units given, which no sea has; check the units of the variable (Fahrenheit?) "
+            "and its packing (scale_factor, add_offset)"
+        )

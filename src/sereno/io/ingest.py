@@ -30,6 +30,7 @@ from sereno.io.scan import Scanned, count_seen, counter, first_part, scan
 from sereno.io.sources import Sources, name_of
 from sereno.io.static import read_climatology
 from sereno.io.store import DONE, NOT_YET, WITHOUT_FILE, Grid, Store, store_violations
+from sereno.io.tally import Tally
 from sereno.methods import Progress
 
 _BAND_BYTES = 1e8
@@ -99,10 +100,11 @@ def prepare_store(paths: Paths, path: Path, recipe: Recipe, how: How, *, progres
                 notes += assumed
             plan = plan_days(store, scanned, recipe, refresh=how.refresh, pool=pool, progress=progress)
             last = max(part.days.max() for part in parts)
-            prepared, written, bad = _fill(store, plan, recipe, how, pool, progress, last=last)
+            tally = Tally()
+            prepared, written, bad = _fill(store, plan, recipe, how, pool, tally, progress, last=last)
         lock.require()
     inserted = [str(store.day_at(int(place))) for place in np.flatnonzero(prepared == WITHOUT_FILE)]
-    return Prepared(path, written, inserted, notes + plan.notes, [*scanned.skipped, *bad])
+    return Prepared(path, written, inserted, [*notes, *plan.notes, *tally.notes()], [*scanned.skipped, *bad])
 
 
 def _out_of_reach(parts: list[Part], store: Store) -> dict[Path, str]:
@@ -130,7 +132,9 @@ def _looking(scanned: Scanned, recipe: Recipe, how: How) -> Callable[[Part, int]
 
     def look(part: Part, index: int) -> np.ndarray:
         try:
-            _, images = read_images(part.path, scanned.stamps[part.path], recipe, slice(index, index + 1))
+            _, images = read_images(
+                part.path, scanned.stamps[part.path], recipe, slice(index, index + 1), tally=Tally()
+            )
         except InputError:
             if not how.skip_bad:
                 raise
@@ -178,7 +182,15 @@ def _create(
 
 
 def _fill(
-    store: Store, plan: Plan, recipe: Recipe, how: How, pool: Pool, progress: Progress, *, last: np.datetime64
+    store: Store,
+    plan: Plan,
+    recipe: Recipe,
+    how: How,
+    pool: Pool,
+    tally: Tally,
+    progress: Progress,
+    *,
+    last: np.datetime64,
 ) -> tuple[np.ndarray, int, list[str]]:
     """Write the days of a plan, and mark each when it is written.
 
@@ -205,6 +217,7 @@ def _fill(
     count = counter(len(plan.tasks), "write", progress)
 
     def done(result: Done) -> None:
+        tally.merge(result.tally or Tally())
         if result.problem is None:
             prepared[result.task.targets] = DONE
             name = name_of(result.task.file, store.path)

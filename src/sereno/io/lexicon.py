@@ -34,6 +34,7 @@ TEMPERATURE_STANDARD_NAMES = {
     "surface_temperature": "unknown",
 }
 """CF standard names of SST and the kind of SST each means."""
+QUALITY_NAMES = ("quality_level", "qual_sst")
 ERROR_NAMES = ("sses_standard_deviation", "sst_error")
 _LISTED = 20
 _DEGREE = r"(?:°|º|˚|deg(?:ree)?s?)?"

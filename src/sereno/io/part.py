@@ -14,10 +14,13 @@ from sereno.errors import InputError, file_edge
 from sereno.io import lexicon
 from sereno.io.axes import latitudes, longitudes, on_axes
 from sereno.io.dates import days_of, find_time
+from sereno.io.declared import standard_of
 from sereno.io.images import Images
+from sereno.io.judging import PIXEL, ZERO_CELSIUS, Kind, Standard
 from sereno.io.masks import find_water
 from sereno.io.opening import damaged, open_dataset, require_memory_for_map, spacing
 from sereno.io.sides import quality_of, side_variables
+from sereno.io.tally import Tally
 
 _LISTED = 20
 
@@ -68,8 +71,13 @@ class Part:
             raise InputError(f"{self.path}: its grid is not that of {first.path}; give files of one grid")
 
 
-def read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
-    """Bring one file to the schema; it stays open, and of its images nothing is read yet.
+def read_part(path: Path, *, variable: str | None, quality_level: int, tally: Tally | None = None) -> Part:
+    """Bring one file to the schema; of its images nothing is read yet.
+
+    Parameters
+    ----------
+    tally
+        Will count what is made missing when images are read.
 
     Raises
     ------
@@ -77,9 +85,11 @@ def read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
         If the file cannot be used as it is.
     """
     try:
-        return _read_part(path, variable=variable, quality_level=quality_level)
-    except (OSError, RuntimeError) as error:
-        raise damaged(path, error) from None
+        return _read_part(path, variable=variable, quality_level=quality_level, tally=tally or Tally())
+    except InputError:
+        raise
+    except Exception as error:
+        raise damaged(path, error) from error
 
 
 def raise_all(problems: Sequence[str]) -> None:
@@ -94,7 +104,7 @@ def some_of(lines: Sequence[str]) -> list[str]:
     return [*lines[:_LISTED], *[f"… and {more} more"] * (more > 0)]
 
 
-def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
+def _read_part(path: Path, *, variable: str | None, quality_level: int, tally: Tally) -> Part:
     """Recognise the variables, coordinates and days of a file."""
     opened = dataset = open_dataset(path)
     origin = str(path)
@@ -108,10 +118,7 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     values = dataset[name]
     if values.dtype.kind not in "biuf":
         raise InputError(f"{origin}: {name} is of type {values.dtype}, not of numbers; name another with --variable")
-    extra = [str(dim) for dim in values.dims if dim not in (latitude, longitude, time)]
-    wrong = not {latitude, longitude} <= set(values.dims) or any(values.sizes[dim] > 1 for dim in extra)
-    if wrong or values.sizes.get(time, 1) != len(days):
-        raise InputError(f"{origin}: {name} has dimensions {values.dims}; it needs (time, {latitude}, {longitude})")
+    _dims(values, time, (latitude, longitude), len(days), origin)
     lat, rows = latitudes(dataset[latitude].values, origin=origin)
     lon, columns, remarks = longitudes(dataset[longitude].values, origin=origin)
     notes += remarks
@@ -126,18 +133,26 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     notes += remarks
     images = {}
     for target, source in ({field_name: name} | sides).items():
-        offset = 0.0
-        if temperature and not target.endswith("_error"):
-            told = lexicon.kelvin_offset(dataset[source], origin=origin)
-            offset = _guess_offset(dataset[source], time, notes) if told is None else told
+        try:
+            quantity: Kind = "deviation" if target.endswith("_error") else "temperature" if temperature else "other"
+            standard, remarks = _standard(dataset[source], quantity, time, origin)
+            dims = _dims(dataset[source], time, (latitude, longitude), len(days), origin)
+        except InputError as error:
+            if target == field_name:
+                raise
+            notes.append(f"{error}; {source} was left out")
+            continue
+        notes += remarks
         images[target] = Images(
             path,
             dataset,
             source,
-            dims=(*((time,) if time in dataset[source].dims else ()), latitude, longitude),
+            days,
+            dims=dims,
             order=(rows, columns),
             shape=(len(days), lat.size, lon.size),
-            offset=offset,
+            standard=standard,
+            tally=tally,
             quality_level=level if target == field_name else None,
         )
     units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
@@ -151,14 +166,38 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int) -> Part:
     return Part(path, field_name, days, lat, lon, attrs, frozenset(images), images, notes, about)
 
 
+def _dims(values: xr.DataArray, time: str | None, space: tuple[str, str], days: int, origin: str) -> tuple[str, ...]:
+    """Return the dimensions of a variable that has images of these days; all others are of size one."""
+    extra = [str(dim) for dim in values.dims if dim not in (*space, time)]
+    wrong = not set(space) <= set(values.dims) or any(values.sizes[dim] > 1 for dim in extra)
+    if wrong or values.sizes.get(time, 1) != days:
+        raise InputError(
+            f"{origin}: {values.name} has dimensions {values.dims}; it needs (time, {space[0]}, {space[1]})"
+        )
+    return (time, *space) if time is not None and time in values.dims else space
+
+
+def _standard(values: xr.DataArray, quantity: Kind, time: str | None, origin: str) -> tuple[Standard, list[str]]:
+    """Return what the values of a variable must meet, and what had to be assumed."""
+    notes: list[str] = []
+    offset = lexicon.kelvin_offset(values, origin=origin) if quantity == "temperature" else 0.0
+    if offset is None:
+        offset = _guess_offset(values, time, notes)
+    standard, remarks = standard_of(values, quantity, offset=offset, origin=origin)
+    return standard, notes + remarks
+
+
 def _guess_offset(values: xr.DataArray, time: str | None, notes: list[str]) -> float:
     """Tell °C from K by the first image of a temperature without units, and note it."""
     images = range(values.sizes[time]) if time in values.dims else [None]
     for index in images:
         image = (values if index is None else values.isel({time: index})).values
-        if np.isfinite(image).any():
-            kelvin = bool(np.nanmedian(image) > 200)
-            scale = "kelvin" if kelvin else "degree_Celsius"
+        celsius, kelvin = (
+            np.count_nonzero((image > low - shift) & (image < high - shift))
+            for low, high, shift in ((*PIXEL, ZERO_CELSIUS), (*PIXEL, 0.0))
+        )
+        if celsius or kelvin:
+            scale = "kelvin" if kelvin > celsius else "degree_Celsius"
             notes.append(f"{values.name} has no units: read as {scale} by its values")
-            return 0.0 if kelvin else 273.15
+            return 0.0 if kelvin > celsius else ZERO_CELSIUS
     return 0.0

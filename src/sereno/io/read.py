@@ -18,11 +18,10 @@ from sereno.errors import InputError
 from sereno.io.agreement import agreeing
 from sereno.io.masks import compare
 from sereno.io.opening import Paths, expand
-from sereno.io.part import Part, read_part
+from sereno.io.part import Part, raise_all, read_part
+from sereno.io.tally import Tally
 from sereno.io.water import read_water
 
-PLAUSIBLE = (270.0, 309.5)
-"""Bounds, in kelvin, within which the median of an image of sea surface temperature must lie."""
 SEEN = "pixels ever observed"
 """Where water comes from that no mask tells of."""
 _LOOKS = 8
@@ -36,6 +35,7 @@ def open_cube(
     water: str | os.PathLike[str] | None = None,
     quality_level: int = 4,
     skip_bad: bool = False,
+    tally: Tally | None = None,
 ) -> xr.Dataset:
     """Open daily images as a cube, lazily.
 
@@ -52,13 +52,19 @@ def open_cube(
         Lowest GHRSST quality level (0 to 5) that counts as an observation.
     skip_bad
         Leave out files that cannot be used, with a warning, so that their days are empty. Else they are an error.
+    tally
+        Counts the values of images that are no observations and were made missing, when the images are read. Where
+        its ``skipped`` is a list, an image that cannot be used becomes an empty one and a line there. Where not
+        given, the cube has one of its own (`sereno.io.tally.tally_of`), that skips bad images as `skip_bad` says.
 
     Returns
     -------
     xr.Dataset
         A valid cube (see `sereno.cube`). SST is in kelvin and named ``sst``; another field keeps its name and unit.
         ``attrs`` tell where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days``, ``notes``
-        (what had to be assumed) and ``skipped`` (what is wrong with each file that was left out).
+        (what had to be assumed) and ``skipped`` (what is wrong with each file that was left out; the list grows when
+        an image that is read later is bad). Values that are no observations are missing; `sereno.io.tally.tally_of`
+        tells how many were found so far, and why.
 
     Raises
     ------
@@ -76,11 +82,16 @@ def open_cube(
     >>> dict(cube.sizes)
     {'time': 3, 'lat': 24, 'lon': 32}
     """
-    parts, skipped = _read_parts(expand(paths), variable=variable, quality_level=quality_level, skip_bad=skip_bad)
+    tally = tally or Tally([] if skip_bad else None)
+    found = _read_parts(expand(paths), variable=variable, quality_level=quality_level, tally=tally)
+    parts, skipped = agreeing(found, skip_bad=skip_bad)
+    if tally.skipped is not None:
+        tally.skipped += skipped
+        skipped = tally.skipped  # to which those are added that show when images are read
     first = parts[0]
     cube, inserted = _in_order(parts)
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
-    looks = check_values(parts, lambda part, index: part.images[part.name][index, :, :])
+    looks = check_values(parts, lambda part, index: part.images[part.name][index, :, :], tally)
     mask, water_from, assumed = water_of(first, water, looks, lambda: field_of(cube).notnull().sum("time").values)
     notes += assumed
     cube["water"] = (("lat", "lon"), mask)
@@ -89,17 +100,15 @@ def open_cube(
     return validate(cube)
 
 
-def _read_parts(
-    files: list[Path], *, variable: str | None, quality_level: int, skip_bad: bool
-) -> tuple[list[Part], list[str]]:
-    """Bring every file to the schema; see `sereno.io.agreement.agreeing`."""
+def _read_parts(files: list[Path], *, variable: str | None, quality_level: int, tally: Tally) -> list[Part | str]:
+    """Bring every file to the schema; of one that cannot be used, tell what is wrong with it."""
     found: list[Part | str] = []
     for path in files:
         try:
-            found.append(read_part(path, variable=variable, quality_level=quality_level))
+            found.append(read_part(path, variable=variable, quality_level=quality_level, tally=tally))
         except InputError as error:
             found.append(str(error))
-    return agreeing(found, skip_bad=skip_bad)
+    return found
 
 
 def _in_order(parts: list[Part]) -> tuple[xr.Dataset, list[str]]:
@@ -171,15 +180,27 @@ def water_of(
 
 
 def check_values(
-    parts: Sequence[Part], image_of: Callable[[Part, int], np.ndarray], *, may_be_empty: bool = False
+    parts: Sequence[Part],
+    image_of: Callable[[Part, int], np.ndarray],
+    tally: Tally | None = None,
+    *,
+    may_be_empty: bool = False,
 ) -> Looks:
-    """Look at a few images, spread over the record; `image_of` reads the image of a file by its place there.
+    """Look at a few images, spread over the record.
+
+    Parameters
+    ----------
+    image_of
+        Reads the image of a file by its place there.
+    tally
+        What the images are counted in, where bad ones are read as empty.
+    may_be_empty
+        Whether all may be empty.
 
     Raises
     ------
     InputError
-        If every image is empty, unless they may be, or the median of a temperature is no sea's, as it shows where a
-        unit is wrong.
+        If every image is empty, unless they may be, or one is none of the sea, as it shows where a unit is wrong.
     """
     images = [(part, index) for part in parts for index in range(len(part.days))]
     spread_out = np.unique(np.linspace(0, len(images) - 1, _LOOKS).astype(int))
@@ -192,22 +213,13 @@ def check_values(
         seen, looked = seen + np.isfinite(image), looked + 1
         if np.isfinite(image).any():
             found += 1
-            if part.attrs["units"] == "kelvin":
-                _require_plausible(float(np.nanmedian(image)), part, part.days[index])
         if (place == spread_out[-1] and found) or found >= _LOOKS:
             break
     if not found and not may_be_empty:
+        raise_all([] if tally is None else tally.skipped or [])
         first = parts[0]
         raise InputError(
             f"{first.path}: {first.attrs['variable']} holds no observation at all; check the variable and the "
             "quality level"
         )
     return Looks(seen, looked)
-
-
-def _require_plausible(median: float, part: Part, day: np.datetime64) -> None:
-    if not PLAUSIBLE[0] <= median <= PLAUSIBLE[1]:
-        raise InputError(
-            f"{part.path}: {part.attrs['variable']} has a median of {median - 273.15:.1f} °C ({median:.1f} K) on "
-            f"{day} by the units given, which no sea has; check the units of the variable (Fahrenheit?)"
-        )

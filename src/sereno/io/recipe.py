@@ -12,6 +12,7 @@ import numpy as np
 
 from sereno.io.part import Part, read_part
 from sereno.io.store import Grid
+from sereno.io.tally import Tally
 from sereno.regrid import Regridding, regridding
 
 
@@ -27,9 +28,9 @@ class Recipe:
     min_observations: int = 1
     climatology: Path | None = None
 
-    def read(self, file: Path) -> Part:
-        """Bring a file to the schema; it stays open."""
-        return read_part(file, variable=self.variable, quality_level=self.quality_level)
+    def read(self, file: Path, tally: Tally | None = None) -> Part:
+        """Bring a file to the schema; the tally will count what is made missing in its images."""
+        return read_part(file, variable=self.variable, quality_level=self.quality_level, tally=tally)
 
     def settings(self, first: Part) -> dict[str, Any]:
         """Return all that the values of a store depend on besides its files, by the names of the options."""

@@ -11,26 +11,29 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from dask.base import compute
 from rich.console import Console
 from rich.table import Table
 
-from sereno.clouds import coverage
 from sereno.cube import field_of, span
 from sereno.grid import cell_size
+from sereno.io.part import some_of
+from sereno.io.tally import tally_of
 
 Row = tuple[str, str, str, Any, str]
 """Quantity, statistic, where on its axis, value, units."""
 
 
-def show_summary(cube: xr.Dataset) -> None:
-    """Print what an input holds: variable, grid, period, missing days, coverage, range."""
-    field, seen = field_of(cube), coverage(cube)
+def summary_of(cube: xr.Dataset) -> dict[str, str]:
+    """Read all of an input, and tell what it holds: variable, grid, period, missing days, coverage, range."""
+    field = field_of(cube)
+    seen, low, high = _read_all(cube)
     height, width = cell_size(cube)
     lat, lon = cube["lat"].values, cube["lon"].values
     days, empty = cube.sizes["time"], int((seen == 0).sum())
-    low, middle, high = _quantiles(field)
+    middle = _median(field)
     units = field.attrs.get("units", "")
-    rows = {
+    return {
         "variable": f"{cube.attrs['variable']} ({units}{', ' + kind if (kind := cube.attrs['sst_type']) else ''})",
         "grid": f"{lat.size} × {lon.size} (lat × lon), "
         f"{lat[0]:.3f} to {lat[-1]:.3f} N, {lon[0]:.3f} to {lon[-1]:.3f} E",
@@ -42,8 +45,16 @@ def show_summary(cube: xr.Dataset) -> None:
         f"{100 * float(seen.min()):.1f} to {100 * float(seen.max()):.1f} % a day",
         "values": f"{low:.2f} to {high:.2f}, median {middle:.2f} {units}",
     }
+
+
+def show_summary(rows: dict[str, str], cube: xr.Dataset) -> None:
+    """Print a summary, and what was taken as missing, by file and reason."""
     _show_rows(rows)
-    Console().print("no problem found")
+    missing = [f"{path}: {line}" for path, lines in tally_of(cube).by_file().items() for line in lines]
+    for line in some_of(missing):
+        Console().print(f"taken as missing: {line}", soft_wrap=True, highlight=False)
+    if not missing:
+        Console().print("no problem found")
 
 
 def show_description(description: xr.Dataset) -> None:
@@ -165,7 +176,21 @@ def _show_rows(rows: dict[str, str]) -> None:
     Console().print(table, soft_wrap=True)
 
 
-def _quantiles(field: xr.DataArray) -> tuple[float, float, float]:
-    """Return minimum, median and maximum of up to two dozen images spread over the record."""
-    values = field.isel(time=slice(None, None, max(1, field.sizes["time"] // 24))).values
-    return float(np.nanmin(values)), float(np.nanmedian(values)), float(np.nanmax(values))
+def _read_all(cube: xr.Dataset) -> tuple[xr.DataArray, float, float]:
+    """Read every image, and all that goes with it, once.
+
+    Returns
+    -------
+    tuple
+        The share of water observed on each day, the lowest and the highest value.
+    """
+    field = field_of(cube)
+    seen = (field.notnull() & cube["water"]).sum(("lat", "lon"))
+    others = [cube[name].notnull().any() for name in cube.data_vars if name not in (field.name, "water")]
+    seen, low, high, *_ = compute(seen, field.min(), field.max(), *others)
+    return seen / cube["water"].sum(), float(low), float(high)
+
+
+def _median(field: xr.DataArray) -> float:
+    """Return the median of up to two dozen images spread over the record."""
+    return float(np.nanmedian(field.isel(time=slice(None, None, max(1, field.sizes["time"] // 24))).values))
