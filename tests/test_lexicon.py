@@ -13,7 +13,7 @@ from sereno.filling import fill_to
 from sereno.io.lexicon import is_difference, is_temperature, kelvin_offset
 from sereno.io.read import open_cube
 from sereno.preparation import prepare
-from sereno.workflow import fit
+from sereno.workflow import fill, fit
 
 RNG = np.random.default_rng(0)
 
@@ -113,3 +113,15 @@ def test_an_anomaly_stays_one_from_the_file_to_the_analysis(
         assert written[field].attrs["units_metadata"] == "temperature: difference"
         assert written[field].attrs["long_name"] == "sst anomaly"
         assert abs(float(written[field].mean())) < 1
+
+
+def test_a_concentration_is_never_filled_below_zero(tmp_path: Path) -> None:
+    dataset = xr.open_dataset(anomalies(tmp_path / "a.nc", "x", "1")).load()
+    dataset.close()
+    values = np.exp(2 * dataset["x"].values)  # as skewed as chlorophyll
+    attrs = {"units": "mg m-3", "standard_name": "mass_concentration_of_chlorophyll_a_in_sea_water"}
+    dataset.drop_vars("x").assign(CHL=(("time", "lat", "lon"), values, attrs)).to_netcdf(tmp_path / "chl.nc")
+    cube = open_cube(tmp_path / "chl.nc", variable="CHL")
+    free = cube.assign(CHL=cube["CHL"].assign_attrs(units="1", standard_name="unknown"))
+    lowest, unbounded = (float(fill(one, fit(one, "linear"))["mean"].min()) for one in (cube, free))
+    assert unbounded < 0 <= lowest

@@ -82,6 +82,14 @@ def description(cube: xr.Dataset) -> dict[str, str]:
     return {"units": str(attrs.get("units", ""))} | {name: attrs[name] for name in DESCRIPTION if name in attrs}
 
 
+def is_never_negative(cube: xr.Dataset) -> bool:
+    """Tell a field that cannot be below zero, such as a concentration, by its standard name or unit."""
+    attrs = field_of(cube).attrs
+    named = re.search("concentration|coefficient|fraction|salinity", str(attrs.get("standard_name", "")))
+    of_mass = re.fullmatch(r"[mu]?g ?(/|\^?)?m ?(\^|\*\*)?-?3", str(attrs.get("units", "")))
+    return bool(named or of_mass) and not str(attrs.get("units", "")).startswith("log")
+
+
 def days_per_block(cells: int) -> int:
     """Return how many days of a map of `cells` cells are worked on at once."""
     return max(1, BLOCK_CELLS // cells)

@@ -11,7 +11,7 @@ import xarray as xr
 
 from sereno.climatology import Climatology, fit_climatology
 from sereno.config import RunConfig
-from sereno.cube import DIMS, description, field_of
+from sereno.cube import DIMS, description, field_of, is_never_negative
 from sereno.methods import Progress, Reconstructor, State, method_class, silent
 from sereno.reconstruct.calibration import REACH, Calibration
 from sereno.reconstruct.observation_error import ObservationError
@@ -129,6 +129,8 @@ class AnomalyReconstructor:
         baseline = self.climatology.baseline(cube, days).where(cube["water"])
         baseline = baseline.chunk(analysis.chunksizes).astype("float32").transpose(*DIMS)
         mean = (analysis["mean"] + baseline).astype("float32")
+        if is_never_negative(cube):
+            mean = mean.clip(min=0)
         units = {"units": field_of(cube).attrs.get("units", "")}
         named = {"mean": mean, "std": std, "climatology": baseline}
         analysis = analysis.assign({name: values.assign_attrs(units) for name, values in named.items()})
