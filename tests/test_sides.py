@@ -71,6 +71,7 @@ def test_an_error_in_percent_is_no_error_of_a_concentration(tmp_path: Path) -> N
 
 
 ODD: dict[str, Callable[[Dataset], Any]] = {
+    "scale_factor": lambda file: file["sst"].setncattr("scale_factor", "one"),
     "coordinates": lambda file: file["sst"].setncattr("coordinates", 5),
     "standard_name": lambda file: file["sst"].setncattr("standard_name", np.array([1, 2])),
     "units": lambda file: file["sst"].setncattr("units", np.array([1.0, 2.0])),
