@@ -78,7 +78,7 @@ def prepare(
     """Bring daily L3 files to one analysis-ready cube; run again, go on, or take in new days."""
     from sereno import preparation
 
-    require_other_place(inputs, output)
+    require_other_place(inputs, output, water, climatology)
     if resample not in (None, "mean", "nearest"):
         raise InputError(f"--resample {resample}: choose mean or nearest")
     with shown_progress() as progress, can_go_on(output, "again"):
@@ -126,7 +126,7 @@ def describe(
 
     told = {"variable": variable, "water": water, "quality_level": quality}
     run = configuration(None if config else "climatology", config, settings or [], told)
-    require_other_place(inputs, output)
+    require_other_place(inputs, output, run.water, run.climatology.file)
     refuse_folder(output)
     require_periods({"--days": days, "climatology.period": run.climatology.period})
     cube = open_input(inputs, run.variable, run.water, run.quality_level, skip_bad=skip_bad)
@@ -164,7 +164,7 @@ def climatology(
     from sereno.io.atomic import require_place
     from sereno.preparation import make_climatology
 
-    require_other_place(inputs, output)
+    require_other_place(inputs, output, water)
     told = {"kind": method, "harmonics": harmonics, "window": window, "smoothing": smoothing}
     told["period"] = None if period is None else ":".join(period)
     config = configure("climatology", climatology={key: value for key, value in told.items() if value is not None})
@@ -209,6 +209,7 @@ def tiles(
     table = {"recent_days": 0} | ({} if climatology is None else {"file": climatology})
     values = {"model": model, "climatology": table, "seed": seed or 0} | ({} if days is None else {"train": days})
     run = parse_config(values, origin="options")
+    require_other_place(inputs, output, water, climatology)
     require_periods({"--days": days})
     with shown_progress() as progress, sole_writer(output):
         made, scale = export_tiles(open_input(inputs, variable, water, quality), run, output, progress=progress)

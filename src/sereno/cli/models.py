@@ -121,6 +121,7 @@ def fit(
     told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
     told |= {"variable": variable, "water": water, "quality_level": quality}
     run = with_members(configuration(method, config, settings or [], told), members)
+    require_other_place(inputs, output, run.water, run.climatology.file)
     require_place_for_model(output)
     require_periods({"--train": run.train, "--valid": run.valid, "climatology.period": run.climatology.period})
     checkpoints = output.with_name(output.name + ".training")
@@ -172,6 +173,7 @@ def import_keras(
     from sereno import networks, workflow
     from sereno.io.tiles import read_scale
 
+    require_other_place([str(path)], output, climatology)
     require_place_for_model(output)
     if climatology is not None and not climatology.is_dir():
         require_regular(climatology)
@@ -231,7 +233,7 @@ def fill(
     from sereno.io.write import require_place_for_analysis
 
     part, at_work = None if shard is None else shard_of(shard), workers_of(workers)
-    require_other_place(inputs, output)
+    require_other_place(inputs, output, water, method)
     require_place_for_analysis(output)
     require_periods({"--days": days})
     named = model_or_name(method)
@@ -308,6 +310,7 @@ def evaluate(
 
     require_periods({"--days": days, "--train": train})
     require_protocol(protocol)
+    require_other_place(inputs, output, water, *methods)
     refuse_folder(output)
     chosen: dict[str, Model | BareNetwork | RunConfig] = {}
     for text in methods:

@@ -223,12 +223,11 @@ def require_periods(periods: dict[str, str | None]) -> None:
             raise InputError(f"{name}: {error}") from None
 
 
-def require_other_place(inputs: list[str], output: Path) -> None:
-    """Refuse to write over the input, or into its folder."""
-    from sereno.io.opening import expand
+def require_other_place(inputs: list[str], output: Path, *others: str | Path | None) -> None:
+    """Refuse to write over what is read, or to where it would be read; `others` may be names of methods."""
+    from sereno.io.places import require_apart
 
-    if output.exists() and output.resolve() in {path.resolve() for path in (*map(Path, inputs), *expand(inputs))}:
-        raise InputError(f"-o {output}: it is the input, which would be lost or mixed up; choose another name")
+    require_apart(inputs, output, [other for other in others if other is not None and Path(other).exists()])
 
 
 def require_place_for_model(output: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +42,8 @@ def expand(paths: Paths) -> list[Path]:
 
 
 def _expand(path: Path) -> list[Path]:
-    if path.is_dir() and not _is_zarr(path):
-        inside = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and not p.name.startswith("."))
-        inside = [p for p in inside if not p.is_dir()]
+    if path.is_dir() and not is_zarr(path):
+        inside = sorted(_inside(path))
         if not inside:
             raise InputError(f"{path}: the folder holds no NetCDF file ({', '.join(_SUFFIXES)})")
         return inside
@@ -56,6 +55,14 @@ def _expand(path: Path) -> list[Path]:
             raise InputError(f"{path}: no file matches")
         return matches
     raise missing(path, "no such file or folder")
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """Find the NetCDF files in a folder and the folders within, but not in stores or what is hidden."""
+    for place, folders, files in os.walk(folder):
+        within = Path(place)
+        folders[:] = [name for name in folders if not name.startswith(".") and not is_zarr(within / name)]
+        yield from (within / name for name in files if Path(name).suffix in _SUFFIXES and not name.startswith("."))
 
 
 def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Dataset:
@@ -73,7 +80,7 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
         If it is not there or cannot be read, or is a store whose preparation was interrupted.
     """
     try:
-        if _is_zarr(path):
+        if is_zarr(path):
             place = path.absolute()
             dataset = xr.open_dataset(place, decode_times=False, chunks=chunks, cache=False, engine="zarr")
         else:
@@ -91,11 +98,11 @@ def damaged(path: Path, error: Exception) -> InputError:
     """Return the error of a file that cannot be read."""
     if is_of_the_system(error):
         return at_file(error, path, "")
-    known = None if _is_zarr(path) else known_beginning(path)
+    known = None if is_zarr(path) else known_beginning(path)
     if known is not None:
         return InputError(f"{path}: cannot be read as NetCDF, {known}")
     return InputError(
-        f"{path}: cannot be read as {'Zarr' if _is_zarr(path) else 'NetCDF'}, truncated or damaged? "
+        f"{path}: cannot be read as {'Zarr' if is_zarr(path) else 'NetCDF'}, truncated or damaged? "
         f"Copy or download it again ({reason_of(error)})"
     )
 
@@ -114,5 +121,6 @@ def spacing(values: np.ndarray) -> float:
     return float(np.median(np.diff(values)))
 
 
-def _is_zarr(path: Path) -> bool:
+def is_zarr(path: Path) -> bool:
+    """Tell whether a path is a Zarr store."""
     return path.is_dir() and (path.suffix == ".zarr" or any((path / n).exists() for n in ("zarr.json", ".zgroup")))
