@@ -13,6 +13,7 @@ from sereno.io.flags import kind_of
 from sereno.io.masks import find_water
 from sereno.io.read import open_cube
 from sereno.io.water import read_water
+from sereno.report.tables import summary_of
 
 LAT, LON = 40 + 0.5 * np.arange(4), 5 + 0.5 * np.arange(6)
 DAYS = pd.date_range("2020-01-01", periods=4)
@@ -215,6 +216,7 @@ def test_few_observations_on_the_land_of_a_mask_are_dropped_and_counted(tmp_path
     dropped, total = int(field[:, 0, 0].notnull().sum()), int(field.notnull().sum())
     assert dropped > 0
     assert [note for note in cube.attrs["notes"] if f"a.nc: {dropped} of {total} observations" in note]
+    assert summary_of(cube)["dropped"] == f"{dropped} observations on what the mask calls land"
 
 
 def test_an_unusable_mask_falls_back_on_the_pixels_seen_with_a_note(tmp_path: Path) -> None:

@@ -27,12 +27,13 @@ Row = tuple[str, str, str, Any, str]
 def summary_of(cube: xr.Dataset) -> dict[str, str]:
     """Read all of an input, and tell what it holds: variable, grid, period, missing days, coverage, range."""
     field = field_of(cube)
-    seen, low, high = _read_all(cube)
+    seen, on_land, low, high = _read_all(cube)
     height, width = cell_size(cube)
     lat, lon = cube["lat"].values, cube["lon"].values
     days, empty = cube.sizes["time"], int((seen == 0).sum())
     middle = _median(field)
     units = field.attrs.get("units", "")
+    dropped = {"dropped": f"{on_land} observations on what the mask calls land"} if on_land else {}
     return {
         "variable": f"{cube.attrs['variable']} ({units}{', ' + kind if (kind := cube.attrs['sst_type']) else ''})",
         "grid": f"{lat.size} × {lon.size} (lat × lon), "
@@ -44,7 +45,7 @@ def summary_of(cube: xr.Dataset) -> dict[str, str]:
         "coverage": f"{100 * float(seen.mean()):.1f} % of the water on average, "
         f"{100 * float(seen.min()):.1f} to {100 * float(seen.max()):.1f} % a day",
         "values": f"{low:.2f} to {high:.2f}, median {middle:.2f} {units}",
-    }
+    } | dropped
 
 
 def show_summary(rows: dict[str, str], cube: xr.Dataset) -> None:
@@ -176,19 +177,21 @@ def _show_rows(rows: dict[str, str]) -> None:
     Console().print(table, soft_wrap=True)
 
 
-def _read_all(cube: xr.Dataset) -> tuple[xr.DataArray, float, float]:
+def _read_all(cube: xr.Dataset) -> tuple[xr.DataArray, int, float, float]:
     """Read every image, and all that goes with it, once.
 
     Returns
     -------
     tuple
-        The share of water observed on each day, the lowest and the highest value.
+        The share of water observed on each day, the number of observations on land, the lowest and the highest value
+        on water.
     """
     field = field_of(cube)
-    seen = (field.notnull() & cube["water"]).sum(("lat", "lon"))
+    observed, of_water = field.notnull(), field.where(cube["water"])
+    seen = of_water.notnull().sum(("lat", "lon"))
     others = [cube[name].notnull().any() for name in cube.data_vars if name not in (field.name, "water")]
-    seen, low, high, *_ = compute(seen, field.min(), field.max(), *others)
-    return seen / cube["water"].sum(), float(low), float(high)
+    seen, total, low, high, *_ = compute(seen, observed.sum(), of_water.min(), of_water.max(), *others)
+    return seen / cube["water"].sum(), int(total - seen.sum()), float(low), float(high)
 
 
 def _median(field: xr.DataArray) -> float:
