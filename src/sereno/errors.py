@@ -96,6 +96,12 @@ def _own_system_reason(error: BaseException) -> str | None:
     return None
 
 
+def out_of_resources(error: BaseException) -> bool:
+    """Tell whether memory, file handles or processes ran out, which says nothing of the file that was read."""
+    lacking = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ESTALE)
+    return system_reason(error) in {_OF_THE_SYSTEM[number] for number in lacking}
+
+
 @contextmanager
 def file_edge(subject: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     """Turn any exception within the block into one `InputError` that names a file and the remedy.

@@ -27,6 +27,8 @@ SKIPPED = 3
 
 _tallies: list[Tally] = []
 """Of the inputs of the verb that runs: what was taken as missing in images that were read."""
+_told: set[str] = set()
+"""What the verb that runs has told of files that were left out."""
 
 
 class Verbs(typer.core.TyperGroup):
@@ -44,6 +46,7 @@ class Verbs(typer.core.TyperGroup):
             for tally in _tallies:
                 tell(tally.notes(), [])
             _tallies.clear()
+            _told.clear()
 
 
 def without_debug(words: list[str]) -> list[str]:
@@ -125,13 +128,16 @@ def tell_skipped(skipped: list[str]) -> None:
     """Print what is wrong with files that were left out."""
     from sereno.io.part import some_of
 
+    new = [line for line in skipped if line not in _told]
+    _told.update(new)
     if tasks.rank() == 0:
-        for line in some_of(skipped):
+        for line in some_of(new):
             typer.secho(one_line(f"warning: skipped {line}"), fg="yellow", err=True)
 
 
 def leave_with(skipped: list[str]) -> None:
     """End with exit status 3 if files were left out, and say how many; call it at the end of a verb."""
+    tell_skipped(skipped)
     if skipped:
         what = "1 bad file was" if len(skipped) == 1 else f"{len(skipped)} bad files were"
         typer.secho(f"{what} skipped, and the rest is done (exit status {SKIPPED})", fg="yellow", err=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from sereno.climatology import leap_day_of_year
 from sereno.cube import LAND, MISSING, OBSERVED
-from sereno.errors import InputError, file_edge
+from sereno.errors import InputError, file_edge, out_of_resources
 from sereno.io.part import Part
 from sereno.io.recipe import Recipe
 from sereno.io.scan import DAMAGED
@@ -50,6 +50,8 @@ def write_days(task: Days) -> Done:
     try:
         maps = _maps(task, store, tally)
     except InputError as error:
+        if out_of_resources(error):
+            raise
         return Done(task, problem=str(error))
     with file_edge(task.store, "run the same again to go on"):
         for number, target in enumerate(task.targets):

@@ -13,7 +13,7 @@ import xarray as xr
 from dask.base import tokenize
 
 from sereno.cube import days_per_block
-from sereno.errors import InputError
+from sereno.errors import InputError, out_of_resources
 from sereno.io import lexicon
 from sereno.io.hdf5 import ChangedError
 from sereno.io.judging import ZERO_CELSIUS, Standard, WrongImageError
@@ -69,9 +69,12 @@ class Images:
         try:
             images = self._read(days)[:, self.order[0], :][:, :, self.order[1]]
         except InputError as error:
-            if isinstance(error, ChangedError) or not self.tally.skip(error):
+            if not self._is_bad(error):
                 raise
-            return np.full((places.size, *self.shape[1:]), np.nan, self.dtype)
+            if places.size > 1:  # one bad image does not make its neighbours bad
+                return np.concatenate([self._whole(place, place) for place in places[:, None]])
+            self.tally.skip(error)
+            return np.full((1, *self.shape[1:]), np.nan, self.dtype)
         for image, place in zip(images, places.tolist(), strict=True):
             try:
                 dropped = self.standard.judge(image)
@@ -101,6 +104,10 @@ class Images:
         with np.errstate(over="ignore", invalid="ignore"):
             images = values.astype(self.dtype) + self.dtype.type(self.standard.offset)
         return images if timed else images[None][days]
+
+    def _is_bad(self, error: InputError) -> bool:
+        """Tell whether an image is to be skipped: of a bad file, not of one that changes or cannot be read now."""
+        return self.tally.skipped is not None and not isinstance(error, ChangedError) and not out_of_resources(error)
 
     def _wrong(self, place: int, median: float) -> InputError:
         """Return the error of an image that is none of the sea."""

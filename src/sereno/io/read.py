@@ -14,7 +14,7 @@ import xarray as xr
 
 from sereno.coast import land_mask
 from sereno.cube import days_per_block, field_of, make_cube, validate
-from sereno.errors import InputError
+from sereno.errors import InputError, out_of_resources
 from sereno.io.agreement import agreeing
 from sereno.io.masks import compare
 from sereno.io.opening import Paths, expand
@@ -107,6 +107,8 @@ def _read_parts(files: list[Path], *, variable: str | None, quality_level: int, 
         try:
             found.append(read_part(path, variable=variable, quality_level=quality_level, tally=tally))
         except InputError as error:
+            if out_of_resources(error):
+                raise
             found.append(str(error))
     return found
 

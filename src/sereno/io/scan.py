@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 from sereno.cube import days_per_block
-from sereno.errors import InputError, file_edge
+from sereno.errors import InputError, file_edge, out_of_resources
 from sereno.io.agreement import agreeing
 from sereno.io.parallel import Pool, compute
 from sereno.io.part import Part, raise_all
@@ -161,6 +161,8 @@ def _look(task: _Look) -> list[tuple[Part | str, Stamp]]:
                 part = replace(part, lat=part.lat[:0], lon=part.lon[:0])
             found.append((part, stamp))
         except InputError as error:
+            if out_of_resources(error):
+                raise
             found.append((str(error), stamp))
     return found
 

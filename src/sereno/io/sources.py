@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import zarr
 
-from sereno.errors import InputError
 from sereno.io.growing import new_array
+from sereno.io.hdf5 import ChangedError
 
 UNKNOWN = 0
 """A checksum that no maps have."""
@@ -55,7 +55,7 @@ class Stamp(NamedTuple):
         except FileNotFoundError:
             same = False
         if not same:
-            raise InputError(f"{path}: changed while it was read; run the same again when it is complete")
+            raise ChangedError(f"{path}: changed while it was read; run the same again when it is complete")
 
 
 @dataclass(eq=False)
