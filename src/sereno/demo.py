@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sereno import stopping
 from sereno.clouds import coverage
 from sereno.config import RunConfig, parse_config
 from sereno.cube import select_period
+from sereno.errors import InputError
 from sereno.evaluation import evaluate
+from sereno.io.atomic import atomic_text
 from sereno.io.read import open_cube
 from sereno.io.write import write_analysis
 from sereno.methods import Progress, labelled, silent
@@ -42,6 +47,10 @@ SMALL_CONVLSTM = {
 }
 CONVLSTM_MINUTES = 1.5
 PACKAGED_UNET = {"method": "unet", "weights": "packaged", "tuning_steps": 8}
+MARK = "DEMO.txt"
+"""What tells the folder of a demonstration from any other."""
+OWN = {"l3s", "cube.zarr", "models"}
+"""Folders in it that another run does not go on with."""
 CALIBRATION_DAYS = 16
 """The network of the package is tuned, and every method calibrated, at a fifth of the usual cost."""
 
@@ -67,8 +76,18 @@ def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
     Returns
     -------
     Demo
+
+    Raises
+    ------
+    InputError
+        If the folder holds other files, or its parent is missing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with _emptied(folder):
+        return _run(folder, seed, progress)
+
+
+def _run(folder: Path, seed: int, progress: Progress) -> Demo:
+    """Run the whole job in an empty folder."""
     write_l3s(TwinSeaConfig(**SEA, seed=seed), folder, progress=progress)  # type: ignore[arg-type]
     prepared = prepare(folder / "l3s", folder / "cube.zarr", water=folder / "mask.nc", progress=progress)
     cube = open_cube(prepared.path)
@@ -90,6 +109,26 @@ def run(folder: Path, *, seed: int = 0, progress: Progress = silent) -> Demo:
     figures = _draw(folder, select_period(known, FILLED), analysis)
     figures += save_score_figures(scored, folder, progress=progress)
     return Demo(scored.scores, [*written, *tables, *figures, report])
+
+
+@contextmanager
+def _emptied(folder: Path) -> Iterator[None]:
+    """Make the folder, or clear that of an earlier demonstration; what an ended one made of it is removed again."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise InputError(f"-o {folder}: it holds other files already; choose another name")
+    made_here = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    before = {path.name for path in folder.iterdir()} - OWN
+    try:
+        for name in OWN:
+            stopping.remove(folder / name)
+        atomic_text(folder / MARK, "Made by sereno demo, which replaces it when it is run here again.\n")
+        yield
+    except BaseException:
+        for path in [folder] if made_here else [*folder.iterdir()]:
+            if path.name not in before:
+                stopping.remove(path)
+        raise
 
 
 def _configurations(seed: int) -> dict[str, RunConfig]:

@@ -48,7 +48,31 @@ class Stop:
         if self.number:
             return
         self.number, self._since = number, time.monotonic()
-        raise KeyboardInterrupt
+        if _Off.now:
+            _Off.waiting = True
+        else:
+            raise KeyboardInterrupt
+
+
+class _Off:
+    """Whether the main thread must not be disturbed now, and whether a signal waits for its end."""
+
+    now = waiting = False
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put the end that a signal asks for off until the block is done; for a few renames that belong together."""
+    if _Off.now or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _Off.now, _Off.waiting = True, False
+    try:
+        yield
+    finally:
+        _Off.now = False
+        if _Off.waiting:
+            raise KeyboardInterrupt
 
 
 def end_at_once(status: int) -> NoReturn:

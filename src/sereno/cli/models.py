@@ -301,7 +301,7 @@ def evaluate(
     from sereno import evaluation
     from sereno.clouds import require_protocol
     from sereno.config import RunConfig, configure_at_once
-    from sereno.io.atomic import refuse_folder
+    from sereno.io.atomic import atomic_files, refuse_folder
     from sereno.io.withheld import read_withheld
     from sereno.report.page import save_report
     from sereno.report.score_figures import save_score_figures
@@ -326,8 +326,9 @@ def evaluate(
         yardstick_of(relative_to, list(chosen), {})
     index = None if withheld is None else read_withheld(withheld)
     tell_packaged(chosen.values())
+    require_other_place(inputs, output)
     cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
-    with shown_progress() as progress:
+    with sole_writer(output), shown_progress() as progress:
         result = evaluation.evaluate(
             cube,
             chosen,
@@ -341,13 +342,14 @@ def evaluate(
             nrt=nrt,
             progress=progress,
         )
-    paths = save_scores(result, output)  # before the figures, which are worth less
+        with atomic_files(output) as folder:
+            paths = save_scores(result, folder)
+            command = shlex.join(["sereno", *sys.argv[1:]])
+            paths.append(save_report(result, folder, command=command, progress=progress))
+            paths += save_score_figures(result, folder, progress=progress)
     show_scores(result.scores)
-    with shown_progress() as progress:
-        paths.append(save_report(result, output, command=shlex.join(["sereno", *sys.argv[1:]]), progress=progress))
-        paths += save_score_figures(result, output, progress=progress)
     for path in paths:
-        typer.echo(f"wrote {path}")
+        typer.echo(f"wrote {output / path.name}")
     leave_with(cube.attrs["skipped"])
 
 
@@ -360,9 +362,11 @@ def demo(
 ) -> None:
     """Run the whole job on a small sea made for it: files, cube, fit, scores, L4 file, figures."""
     from sereno.demo import run
+    from sereno.io.atomic import refuse_folder
     from sereno.report.score_tables import show_scores
 
-    with shown_progress() as progress:
+    refuse_folder(output)
+    with sole_writer(output), shown_progress() as progress:
         result = run(output, seed=seed or 0, progress=progress)
     show_scores(result.scores)
     for path in result.paths:

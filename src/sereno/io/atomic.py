@@ -6,9 +6,11 @@ that fails or is interrupted leaves the old file as it was and no fragment behin
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
+import shutil
 from collections.abc import Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -20,7 +22,7 @@ import xarray as xr
 
 from sereno import stopping
 from sereno.cores import cores
-from sereno.errors import InputError
+from sereno.errors import InputError, at_file
 from sereno.io.guard import require_whole
 from sereno.io.hdf5 import write_netcdf
 from sereno.methods import Progress, silent
@@ -30,6 +32,9 @@ CHUNK_SIDE = 1024
 """Cells of a stored chunk along latitude and longitude at most; a chunk holds no more than its square."""
 
 _ZARR_MARKERS = (".zgroup", "zarr.json")
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_LEAST_FREE = 2**20
+"""Bytes free on a disk that counts as full."""
 
 
 @contextmanager
@@ -61,6 +66,7 @@ def atomic_path(path: str | Path, *, replaces: tuple[str, ...] = ()) -> Iterator
     _refuse(target, replaces)
     with _unfinished(target) as temporary:
         yield temporary
+        _require_content(temporary, target)
         put_in_place(temporary, target)
 
 
@@ -112,9 +118,13 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
     with _unfinished(target) as temporary:
         temporary.mkdir()
         yield temporary
-        target.mkdir(exist_ok=True)
-        for path in sorted(temporary.iterdir()):
-            os.replace(path, target / path.name)
+        made = sorted(temporary.iterdir())
+        for path in made:
+            _require_content(path, target / path.name)
+        with stopping.undisturbed():  # all or none of them
+            target.mkdir(exist_ok=True)
+            for path in made:
+                os.replace(path, target / path.name)
 
 
 @contextmanager
@@ -124,9 +134,30 @@ def _unfinished(target: Path) -> Iterator[Path]:
     stopping.UNFINISHED.add(temporary)
     try:
         yield temporary
+    except (OSError, RuntimeError) as error:
+        if _is_of_writing(error, temporary):
+            raise at_file(error, target, "choose another place") from error
+        if shutil.disk_usage(target.parent).free < _LEAST_FREE:  # which NetCDF does not tell
+            raise at_file(OSError(errno.ENOSPC, str(error)), target, "") from error
+        raise
     finally:  # after Ctrl-C too
         stopping.remove(temporary)
         stopping.UNFINISHED.discard(temporary)
+
+
+def _is_of_writing(error: Exception, temporary: Path) -> bool:
+    """Tell whether an error came of writing under a temporary name."""
+    if not isinstance(error, OSError):
+        return False
+    file = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    return error.errno in _OF_WRITING or file.startswith(str(temporary))
+
+
+def _require_content(written: Path, target: Path) -> None:
+    """Refuse to put something in its place that is not there, or holds nothing."""
+    there = any(written.iterdir()) if written.is_dir() else written.exists() and written.stat().st_size > 0
+    if not there:
+        raise InputError(f"{target}: nothing was written, though no error was reported; is the disk in order?")
 
 
 def clear_litter(*targets: Path) -> None:
