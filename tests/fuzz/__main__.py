@@ -57,17 +57,19 @@ def main() -> int:
 
 
 def table(results: list[Result], seed: int) -> str:
-    """Return a table by family of change: cases, how they ended, what was wrong."""
+    """Return a table by family of change, or by how processes were disturbed: how cases ended, what was wrong."""
     rows: dict[str, list[Result]] = {}
     for result in results:
         for family in result.families or ["none"]:
             rows.setdefault(family, []).append(result)
-    lines = [f"{len(results)} inputs, seed {seed}", "", "| change | inputs | accepted | refused | failed |",
-             "| --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    inputs = any(result.layout for result in results)
+    columns = ["inputs", "accepted", "refused", "failed"] if inputs else ["cases", "failed"]
+    lines = [f"Seed {seed}", "", f"| change | {' | '.join(columns)} |", f"| --- |{' ---: |' * len(columns)}"]
     for name, found in [*sorted(rows.items()), ("all", results)]:
         codes = Counter(result.code for result in found)
         failed = sum(bool(result.failures) for result in found)
-        lines.append(f"| {name} | {len(found)} | {codes[0]} | {codes[2]} | {failed} |")
+        ended = [codes[0] + codes[3], codes[2]] if inputs else []
+        lines.append(f"| {name} | {' | '.join(map(str, [len(found), *ended, failed]))} |")
     kinds = Counter(failure.kind for result in results for failure in result.failures)
     lines += ["", *(f"- {kind}: {count}" for kind, count in kinds.most_common())]
     return "\n".join(lines) + "\n"
