@@ -93,7 +93,8 @@ def draw(seed: int, number: int, profile: str = "all") -> Case:
 def _changed(inputs: Inputs, rng: np.random.Generator) -> tuple[list[str], Expect]:
     """Make one change to the inputs, or two, or none, in the order of their families."""
     count = int(rng.choice([0, 1, 2], p=[0.04, 0.8, 0.16]))
-    families = sorted(rng.choice(len(FAMILIES), count, replace=False))
+    chances = np.array([3.0 if family == "models" else 1.0 for family in FAMILIES])  # only some layouts have a model
+    families = sorted(rng.choice(len(FAMILIES), count, replace=False, p=chances / chances.sum()))
     changes, expect = [], Expect.SAME
     for family in (FAMILIES[index] for index in families):
         name = str(rng.choice(list(CHANGES[family])))

@@ -86,7 +86,7 @@ class Runner:
 
     def _without_change(self, case: Case) -> Maps | None:
         """Return what the command writes for the inputs without the change; made once for each."""
-        if case.verb not in ("fill", "prepare", "model"):
+        if case.verb not in ("fill", "model"):
             return None
         plain = untouched(case)
         key = f"{plain.sea} {plain.inputs.layout} {' '.join(plain.command)}"

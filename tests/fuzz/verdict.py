@@ -124,7 +124,7 @@ def _output(case: Case, outcome: Outcome, root: Path, same: Maps | None) -> list
     if verb in ("fill", "model"):
         return _analysis(case, read_maps(output), same)
     if verb == "prepare":
-        return _cube(case, read_maps(output), outcome, same)
+        return _cube(case, read_maps(output), outcome)
     if verb == "climatology":
         return _climatology(case, output)
     if verb == "describe":
@@ -239,7 +239,7 @@ def _like(maps: Maps, same: Maps | None, expect: Expect) -> list[Failure]:
     return []
 
 
-def _cube(case: Case, maps: Maps, outcome: Outcome, same: Maps | None) -> list[Failure]:
+def _cube(case: Case, maps: Maps, outcome: Outcome) -> list[Failure]:
     """A prepared store holds what netCDF4 reads, to the last count."""
     truth = case.inputs.truth
     low, high = PLAUSIBLE[truth.units]
@@ -267,7 +267,7 @@ def _cube(case: Case, maps: Maps, outcome: Outcome, same: Maps | None) -> list[F
         found.append(Failure("wrong values", f"{invented} values where nothing was observed"))
     if lost and (case.expect < Expect.EITHER or "note:" not in outcome.err):
         found.append(Failure("silent loss", f"{lost} of {np.isfinite(wanted).sum()} observations"))
-    return [*found, *_like(maps, same, case.expect)]
+    return found
 
 
 def _check(case: Case, text: str) -> list[Failure]:
