@@ -104,9 +104,10 @@ class Disturbed:
             alone = bool(rng.random() < 0.5)
             moment = rng.uniform(0.02, 1.0) * reference.seconds
             title += f", {how} after {moment:.2f} s"
+            before = tree(root)
             outcome = _ended(start(TASKS[task], root, memory=None), SIGNALS[how], moment, alone)
             if how != "kill":
-                found += _after_signal(outcome, root)
+                found += _after_signal(outcome, tree(root) - before)
         again = run(TASKS[task], root, memory=None)
         return title, [*found, *self.compare(task, root, again)]
 
@@ -177,7 +178,7 @@ def _ended(running: Running, number: int, moment: float, alone: bool) -> Outcome
     return running.wait()
 
 
-def _after_signal(outcome: Outcome, root: Path) -> list[Failure]:
+def _after_signal(outcome: Outcome, new: set[str]) -> list[Failure]:
     if outcome.code == HUNG:
         return [Failure("hang", "after a signal")]
     found = []
@@ -185,7 +186,7 @@ def _after_signal(outcome: Outcome, root: Path) -> list[Failure]:
         found.append(Failure("exit code", f"{outcome.code} after a signal: {outcome.err.strip()[-300:]}"))
     if NOISE.search(outcome.err):
         found.append(Failure("traceback", outcome.err.strip()[-300:]))
-    litter = [name for name in tree(root) if ".part" in Path(name).suffixes or name.endswith(".lock")]
+    litter = [name for name in new if ".part" in Path(name).suffixes or name.endswith(".lock")]
     if litter and outcome.code > 0:
         found.append(Failure("litter", ", ".join(sorted(litter)[:5])))
     return found

@@ -111,6 +111,8 @@ def read_only(rng: np.random.Generator) -> Prepare:
 
 WAYS = (few_handles, little_memory, small_files, no_output, full_output, broken_pipe, ascii_streams,
         no_temporary_folder, no_working_folder, read_only)  # fmt: skip
+RESUMED = ("fill", "prepare")
+"""Verbs that may leave what they go on with when they are run again."""
 SILENT = ("no_output", "full_output", "broken_pipe")
 """Ways in which an error cannot be told, or need not be."""
 
@@ -151,9 +153,9 @@ def _verdict(places: Disturbed, task: str, root: Path, outcome: Outcome, *, sile
     if len(errors) != 1 and not silent:
         found.append(Failure("not one error", outcome.err.strip()[-300:]))
     left = sorted(name for name in tree(root) if name != "in" and not name.startswith("in/"))
-    if left and not silent:
+    if left and TASKS[task][0] not in RESUMED:
         found.append(Failure("litter", ", ".join(left[:5])))
-    return found
+    return [*found, *places.compare(task, root, run(TASKS[task], root, memory=None))]
 
 
 def _on_full_disk(places: Disturbed, task: str, root: Path, kilobytes: int) -> Outcome:

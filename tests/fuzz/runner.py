@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -99,17 +100,17 @@ class Runner:
         return self._same[key]
 
 
-def fit_models(folder: Path) -> None:
+def fit_models(folder: Path, kinds: set[str]) -> None:
     """Fit the models that cases tamper with, on a longer record of the same sea, unless they are there."""
     root = folder / FITTED
-    if root.exists():
-        return
-    root.mkdir(parents=True)
-    call(lambda: write(ostia(0, count=24), root), root.with_name("models.log"))
-    for kind, arguments in KINDS.items():
-        outcome = run(["fit", "in", "-o", kind, *arguments], root)
-        if outcome.code:
-            raise RuntimeError(f"no model to tamper with: {outcome.err}")
+    if kinds and not root.exists():
+        root.mkdir(parents=True)
+        call(lambda: write(ostia(0, count=24), root), root.with_name("models.log"))
+    for kind in sorted(kinds):
+        if not (root / kind).exists():
+            outcome = run(["fit", "in", "-o", kind, *KINDS[kind]], root)
+            if outcome.code:
+                raise RuntimeError(f"no model to tamper with: {outcome.err}")
 
 
 @dataclass
@@ -156,13 +157,16 @@ def warm() -> None:
     import sereno.report.tables
     import sereno.workflow  # noqa: F401
 
+    gc.freeze()
+
 
 def run_all(numbers: Iterable[int], runner: Runner | Disturber, jobs: int) -> list[Result]:
     """Run cases in `jobs` processes, which share them out."""
     numbers = list(numbers)
     runner.folder.mkdir(parents=True, exist_ok=True)
     if isinstance(runner, Runner):
-        fit_models(runner.folder)
+        drawn = (draw(runner.seed, number, runner.profile) for number in numbers)
+        fit_models(runner.folder, {case.inputs.model for case in drawn} - {None})
     pids, files = [], []
     for job in range(jobs):
         file = runner.folder / f"results-{job}.jsonl"

@@ -102,6 +102,8 @@ class Inputs:
     """Words besides the files' names by which an error may name its input."""
     output: str | None = None
     """Where the output goes, where a change decides it."""
+    model: str | None = None
+    """Kind of the model that is filled with, if one is."""
     bad: set[int] = field(default_factory=set)
     """Files that ``--skip-bad`` must leave out."""
 

@@ -43,6 +43,7 @@ def _tamper(
         raise NotApplicableError
     kind = str(rng.choice(list(KINDS), p=[0.4, 0.3, 0.3]))
     inputs.after.append(partial(_place, kind=kind, change=change, digests=digests))
+    inputs.model = kind
     inputs.verbs = ("model",)
     inputs.names.append("model")
 
