@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,3 +105,19 @@ def test_a_file_that_changes_after_it_was_opened_is_named(changing: Path, what: 
         path.unlink()
     with pytest.raises(InputError, match=f"^{path}: changed while it was read"):
         cube["sst"].load()
+
+
+def test_a_huge_map_in_a_file_that_holds_nothing_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "huge.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size, units in (("time", 1, "days since 2019-01-01"), ("lat", 9000, "degrees_north")):
+            file.createDimension(name, size)
+            file.createVariable(name, "f8", (name,), zlib=True)
+            file[name].units, file[name][:] = units, np.linspace(0, 80, size)
+        file.createDimension("lon", 9000)
+        file.createVariable("lon", "f8", ("lon",), zlib=True)
+        file["lon"].units, file["lon"][:] = "degrees_east", np.linspace(0, 80, 9000)
+        file.createVariable("sst", "f4", ("time", "lat", "lon"), zlib=True, chunksizes=(1, 500, 500))
+        file["sst"].units, file["sst"][0, :5, :5] = "kelvin", 290
+    with pytest.raises(InputError, match=f"^{path}: sst has 81,000,000 cells a map, of which a file of"):
+        open_cube(path)

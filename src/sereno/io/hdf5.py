@@ -103,7 +103,9 @@ def reading(path: Path, signature: Signature | None = None) -> Iterator[netCDF4.
 
 def open_netcdf(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Dataset:
     """Open a file lazily, values unpacked, times as they are; see `sereno.io.opening.open_dataset`."""
-    opened: xr.Dataset = xr.open_dataset(path, engine=_Entrypoint, decode_times=False, chunks=chunks, cache=False)
+    if chunks is None:
+        return _Entrypoint().open_dataset(path)
+    opened: xr.Dataset = xr.open_dataset(path, engine=_Entrypoint, chunks=chunks, cache=False)
     return opened
 
 
@@ -138,17 +140,16 @@ def write_netcdf(
 class _Entrypoint(BackendEntrypoint):
     """What xarray opens a file with."""
 
-    open_dataset_parameters = ("filename_or_obj", "drop_variables", "decode_times")
+    open_dataset_parameters = ("filename_or_obj", "drop_variables")
 
-    def open_dataset(  # type: ignore[override]  # of the decoders only one is ours to choose
+    def open_dataset(  # type: ignore[override]  # the decoders are not to be chosen
         self,
         filename_or_obj: Path,
         *,
         drop_variables: Any = None,  # noqa: ANN401
-        decode_times: Any = None,  # noqa: ANN401
     ) -> xr.Dataset:
         store = _Header(Path(filename_or_obj))
-        return StoreBackendEntrypoint().open_dataset(store, decode_times=decode_times, drop_variables=drop_variables)
+        return StoreBackendEntrypoint().open_dataset(store, decode_times=False, drop_variables=drop_variables)
 
 
 class _Header(AbstractDataStore):

@@ -21,6 +21,7 @@ import numpy as np
 
 from sereno.errors import InputError
 from sereno.files import require_regular
+from sereno.io.hdf5 import HDF5
 from sereno.io.keras_layers import CHANNELS, Architecture, KerasLayer, RecurrentActivation, read_architecture
 
 _WEIGHTS = {
@@ -129,16 +130,21 @@ def _open(path: Path) -> Iterator[_Saved]:
             document = _parse(_member(archive, "config.json", path), path)
             version = str(_parse(_member(archive, "metadata.json", path), path).get("keras_version", "3"))
             content = _member(archive, "model.weights.h5", path)
-        with h5py.File(io.BytesIO(content)) as file:
+        with HDF5, h5py.File(io.BytesIO(content)) as file:
             yield _Saved(document, version, file, "archive")
-    elif h5py.is_hdf5(path):
-        with h5py.File(path) as file:
+    elif _is_hdf5(path):
+        with HDF5, h5py.File(path) as file:
             if "model_config" not in file.attrs or "model_weights" not in file:
                 raise InputError(f"{path}: holds no model, at most its weights; {_SAVE_WHOLE}")
             version = _text(file.attrs.get("keras_version", "2"))
             yield _Saved(_parse(file.attrs["model_config"], path), version, file["model_weights"], "legacy")
     else:
         raise InputError(f"{path}: neither a .keras archive nor HDF5, or cut short; copy it again, or {_SAVE_WHOLE}")
+
+
+def _is_hdf5(path: Path) -> bool:
+    with HDF5:
+        return bool(h5py.is_hdf5(path))
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:

@@ -19,6 +19,8 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 STATUS, UNFINISHED = "preparation", "unfinished"
 """Attribute of a store that is filled piece by piece, and its value from the first change to the last."""
 _SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".hdf5")
+_HUGE, _TIGHTEST = 2**26, 2000
+"""Cells of a map beyond which it must have content; bytes that compression makes one of, at most (1032 of zlib)."""
 _BYTES_A_CELL = 12
 """Of a map in memory: its values, a copy of them, and what is compared."""
 
@@ -113,6 +115,18 @@ def require_memory_for_map(path: Path, cells: int) -> None:
         raise InputError(
             f"{path}: one map has {cells:,} cells and takes about {_BYTES_A_CELL * cells / 2**30:.0f} GiB; "
             f"this machine has {memory() / 2**30:.0f} GiB; cut out a region (ncks -d), or use a larger machine"
+        )
+
+
+def require_content(path: Path, values: xr.DataArray, cells: int) -> None:
+    """Refuse a huge map of which a file can hold almost nothing, before memory is taken for it."""
+    if cells <= _HUGE or path.is_dir():
+        return
+    stored, held = values.size * np.dtype(values.encoding.get("dtype", values.dtype)).itemsize, path.stat().st_size
+    if stored > _TIGHTEST * held:
+        raise InputError(
+            f"{path}: {values.name} has {cells:,} cells a map, of which a file of {held:,} bytes can hold almost "
+            "nothing; was it ever written, or cut short? Download it again"
         )
 
 

@@ -18,7 +18,7 @@ from sereno.io.declared import standard_of
 from sereno.io.images import Images
 from sereno.io.judging import PIXEL, ZERO_CELSIUS, Kind, Standard
 from sereno.io.masks import find_water
-from sereno.io.opening import damaged, open_dataset, require_memory_for_map, spacing
+from sereno.io.opening import damaged, open_dataset, require_content, require_memory_for_map, spacing
 from sereno.io.sides import quality_of, side_variables
 from sereno.io.tally import Tally
 
@@ -123,6 +123,7 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int, tally: T
     lon, columns, remarks = longitudes(dataset[longitude].values, origin=origin)
     notes += remarks
     require_memory_for_map(path, lat.size * lon.size)
+    require_content(path, values, lat.size * lon.size)
 
     temperature, difference = lexicon.is_temperature(values), lexicon.is_difference(values)
     field_name = "sst" if temperature else f"{name}_anomaly" if difference and name == "sst" else name

@@ -27,11 +27,10 @@ Row = tuple[str, str, str, Any, str]
 def summary_of(cube: xr.Dataset) -> dict[str, str]:
     """Read all of an input, and tell what it holds: variable, grid, period, missing days, coverage, range."""
     field = field_of(cube)
-    seen, on_land, low, high = _read_all(cube)
+    seen, on_land, (low, middle, high) = _read_all(cube)
     height, width = cell_size(cube)
     lat, lon = cube["lat"].values, cube["lon"].values
     days, empty = cube.sizes["time"], int((seen == 0).sum())
-    middle = _median(field)
     units = field.attrs.get("units", "")
     dropped = {"dropped": f"{on_land} observations on what the mask calls land"} if on_land else {}
     return {
@@ -177,23 +176,20 @@ def _show_rows(rows: dict[str, str]) -> None:
     Console().print(table, soft_wrap=True)
 
 
-def _read_all(cube: xr.Dataset) -> tuple[xr.DataArray, int, float, float]:
+def _read_all(cube: xr.Dataset) -> tuple[xr.DataArray, int, tuple[float, float, float]]:
     """Read every image, and all that goes with it, once.
 
     Returns
     -------
     tuple
-        The share of water observed on each day, the number of observations on land, the lowest and the highest value
-        on water.
+        The share of water observed on each day; the number of observations on land; of those on water the lowest
+        value, the median of up to two dozen images spread over the record, and the highest value.
     """
     field = field_of(cube)
     observed, of_water = field.notnull(), field.where(cube["water"])
     seen = of_water.notnull().sum(("lat", "lon"))
+    some = of_water.isel(time=slice(None, None, max(1, field.sizes["time"] // 24)))
     others = [cube[name].notnull().any() for name in cube.data_vars if name not in (field.name, "water")]
-    seen, total, low, high, *_ = compute(seen, observed.sum(), of_water.min(), of_water.max(), *others)
-    return seen / cube["water"].sum(), int(total - seen.sum()), float(low), float(high)
-
-
-def _median(field: xr.DataArray) -> float:
-    """Return the median of up to two dozen images spread over the record."""
-    return float(np.nanmedian(field.isel(time=slice(None, None, max(1, field.sizes["time"] // 24))).values))
+    seen, total, some, low, high, *_ = compute(seen, observed.sum(), some, of_water.min(), of_water.max(), *others)
+    range_of = (float(low), float(np.nanmedian(some)), float(high))
+    return seen / cube["water"].sum(), int(total - seen.sum()), range_of
