@@ -38,7 +38,7 @@ from sereno.io.locking import OutputLock, output_lock
 from sereno.io.write import require_place_for_analysis, write_analysis
 from sereno.methods import Progress, silent
 from sereno.networks import BareNetwork
-from sereno.standing import is_done_already
+from sereno.standing import is_done_already, others_than
 from sereno.updating import Update, require_context, update_store, with_water_of
 from sereno.workflow import Model
 
@@ -121,7 +121,8 @@ def fill_to(
         Take in days that have come or changed since, fill again those within the method's reach of one, and leave all
         others untouched.
     overwrite
-        Replace what stands at the output; a store or file that is there stays until the new one is whole.
+        Replace what stands at the output; a store or file that is there stays until the new one is whole. Of a
+        folder, days that are not asked for stay if they were filled with the same settings.
 
     Raises
     ------
@@ -270,7 +271,7 @@ def _finish(store: FilledStore, ask: Request, model: Model, found: Update | None
         analysis = store.analysis(field_name(ask.cube))
         write_analysis(analysis, ask.output, product=recorded, packed=ask.packed, progress=progress)
     elif is_folder(ask.output):
-        DailyFolder(ask.output).deliver(replace=ask.overwrite)
+        DailyFolder(ask.output).deliver(instead_of=others_than(store.settings, ask.output) if ask.overwrite else ())
     if (ask.output.suffix == ".zarr" or ask.update) and store.unfinished:
         store.clear()
         store.finish()

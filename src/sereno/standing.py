@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ def is_done_already(ask: Request, settings: dict[str, str], images: Images) -> b
         _require_same(ask, [ask.output], ask.wanted, settings, images)
         return True
     return not store_of(ask.output).exists() and _days_are_done(ask, settings, images)
+
+
+def others_than(settings: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Return the analyses in a folder that were not filled with these settings, whatever their days."""
+    fixed = {key: value for key, value in settings.items() if key not in MOVING}
+    files = [path for paths in DailyFolder(folder).of_days().values() for path in paths]
+    return [path for path in files if (record := _record_of(path)) is None or differences(record["settings"], fixed)]
 
 
 def _days_are_done(ask: Request, settings: dict[str, str], images: Images) -> bool:

@@ -178,9 +178,13 @@ def test_days_after_those_of_a_folder_are_added_and_none_of_another_kind(
     next(path.iterdir()).unlink()
     assert fill_to(cube, model, path, days=SHORT).made
     assert len(list(path.iterdir())) == 4
-    fill_to(cube, "persistence", path, days=SHORT, overwrite=True)
-    assert all("-persistence-" in file.name for file in path.iterdir())
+    before = stamps(path)
+    fill_to(cube, model, path, days="2019-01-13:2019-01-13", overwrite=True)
+    assert len({name for name, stamp in stamps(path).items() if before.get(name) != stamp}) == 1
     assert len(list(path.iterdir())) == 4
+    fill_to(cube, "persistence", path, days="2019-01-12:2019-01-13", overwrite=True)
+    assert [file.name[:8] for file in sorted(path.glob("*-persistence-*"))] == ["20190112", "20190113"]
+    assert len(list(path.iterdir())) == 2
 
 
 def test_a_file_of_something_else_is_not_replaced_unless_asked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,18 +44,17 @@ class DailyFolder:
                 found.setdefault(np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:8]}", "D"), []).append(path)
         return found
 
-    def deliver(self, *, replace: bool) -> None:
-        """Move the files that wait into the folder; `replace` removes those of the same days by other methods."""
+    def deliver(self, *, instead_of: Sequence[Path] = ()) -> None:
+        """Move the files that wait into the folder, and then remove those that they take the place of."""
         if not self.folder.exists() and self.waiting.exists():
             os.rename(self.waiting, self.folder)
             return
-        before = self.of_days()
-        for day, paths in DailyFolder(self.waiting).of_days().items():
-            for path in paths:
-                os.replace(path, self.folder / path.name)
-            for other in before.get(day, []):
-                if replace and other.name not in {path.name for path in paths}:
-                    other.unlink(missing_ok=True)
+        names = {path.name for path in sorted(self.waiting.glob("*.nc"))}
+        for name in sorted(names):
+            os.replace(self.waiting / name, self.folder / name)
+        for path in instead_of:
+            if path.name not in names:
+                path.unlink(missing_ok=True)
         self.discard()
 
 
