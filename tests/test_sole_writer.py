@@ -1,5 +1,6 @@
 """Every verb that writes is the only one at its output, and clears what killed runs left of it."""
 
+import resource
 import sys
 from pathlib import Path
 
@@ -44,3 +45,24 @@ def test_who_comes_second_is_refused_and_who_is_alone_leaves_nothing_of_killed_r
     Path(f".{output}.0123abcd.part").write_bytes(b"left by a killed run")
     assert code() == 0, capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"cube.nc", output.name}
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "fit"])
+def test_where_the_disk_takes_no_more_the_output_is_named_and_nothing_half_written_stays(
+    tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_cube(twin_sea(TwinSeaConfig(days=6, shape=(16, 16))), "cube.nc")
+    monkeypatch.setattr(sys, "argv", ["sereno", *VERBS[verb].split()])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, limits[1]))
+    try:
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    *_, line = capsys.readouterr().err.splitlines()
+    assert caught.value.code == 2, line
+    assert line.startswith("error: ")
+    assert line.removeprefix("error: ").removeprefix(f"{tmp_path}/").startswith("out")
+    assert {path.name for path in tmp_path.iterdir()} <= {"cube.nc", "out.zarr"}

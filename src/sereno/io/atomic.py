@@ -22,7 +22,7 @@ import xarray as xr
 
 from sereno import stopping
 from sereno.cores import cores
-from sereno.errors import InputError, at_file
+from sereno.errors import InputError, at_file, reason_of
 from sereno.io.guard import require_whole
 from sereno.io.hdf5 import write_netcdf
 from sereno.methods import Progress, silent
@@ -134,11 +134,17 @@ def _unfinished(target: Path) -> Iterator[Path]:
     stopping.UNFINISHED.add(temporary)
     try:
         yield temporary
+    except InputError as error:
+        if str(temporary) in str(error):  # nobody looks for a name that is gone
+            raise InputError(str(error).replace(str(temporary), str(target))) from error
+        raise
     except (OSError, RuntimeError) as error:
         if _is_of_writing(error, temporary):
             raise at_file(error, target, "choose another place") from error
         if shutil.disk_usage(target.parent).free < _LEAST_FREE:  # which NetCDF does not tell
             raise at_file(OSError(errno.ENOSPC, str(error)), target, "") from error
+        if "NetCDF" in str(error):  # a limit or a failing disk, which it does not tell either
+            raise InputError(f"{target}: cannot be written; is the disk failing? ({reason_of(error)})") from error
         raise
     finally:  # after Ctrl-C too
         stopping.remove(temporary)
