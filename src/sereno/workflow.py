@@ -13,11 +13,11 @@ from sereno.climatology import DAYS_PER_YEAR, HARMONIC_YEARS
 from sereno.clouds import visible_part
 from sereno.config import RunConfig, as_mapping, configure, configure_at_once, parse_config, to_toml
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
 from sereno.io.level4 import Product, SstType
 from sereno.io.static import climatology_table
-from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, silent
+from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, method_class, silent
 from sereno.networks import BareNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 
@@ -235,16 +235,26 @@ def load(folder: str | Path) -> Model | BareNetwork:
     InputError
         If the folder is not a model, or a damaged one.
     """
-    state, description = load_model(folder)
-    config = parse_config(description.config, origin=f"{folder}: configuration of the model")
-    try:
+
+    def configuration(description: ModelDescription) -> RunConfig:
+        return parse_config(description.config, origin=f"{folder}: configuration of the model")
+
+    def weights(description: ModelDescription) -> dict[str, tuple[int, ...]]:
+        model = configuration(description).model
+        if model.method != description.method:
+            raise InputError(f"{folder}: damaged, it is of {description.method}, its configuration of {model.method}")
+        networks: Any = method_class(model.method)
+        return dict(networks.weights(model)) if model.method in TRAINED_METHODS else {}
+
+    state, description = load_model(folder, weights=weights)
+    config = configuration(description)
+    with file_edge(folder, "it is damaged, or lacks something this version needs; fit it anew"):
         if _BARE in state.values:
-            weights = replace(state, values=state.values[_BARE])
-            return BareNetwork(config, weights, description.weights_from, description.weights_period)
+            network: Any = method_class(config.model.method)
+            trained = replace(state, values=state.values[_BARE])
+            network.portable(config.model, trained)  # refused now, if it must be
+            return BareNetwork(config, trained, description.weights_from, description.weights_period)
         return Model(AnomalyReconstructor.from_state(config, state), description)
-    except (KeyError, TypeError, RuntimeError) as error:  # the last from weights of another shape
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{folder}: the model lacks something this version needs ({reason}); fit it anew") from None
 
 
 def _later(cube: xr.Dataset, needed: int) -> str:

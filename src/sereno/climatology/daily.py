@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import dask.array as da
 import numpy as np
@@ -17,6 +18,7 @@ from sereno.climatology.window import mean_terms, regression_table, window_table
 from sereno.config import ClimatologyConfig
 from sereno.cube import DIMS, days_per_block, field_name, field_of, parse_period, select_period, span
 from sereno.errors import InputError
+from sereno.saved import LARGEST, LEAST, whole
 
 TREND_YEARS = 5.0
 """Shortest record, in years, that a trend is fitted to."""
@@ -48,6 +50,30 @@ class Climatology:
     trend: bool = False
     recent_days: int = 0
     base_period: str | None = None
+
+    @classmethod
+    def from_saved(cls, fields: xr.Dataset, values: Mapping[str, Any]) -> Self:
+        """Rebuild from saved fields and values.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If one is missing, has other dims or a value that cannot be.
+        """
+        # Earlier models tell neither the recent mean nor the base period.
+        values = {"recent_days": 0, "base_period": None, **values}
+        harmonics, trend, period = whole(values, "harmonics", 0, 6), values["trend"], values["base_period"]
+        if type(trend) is not bool:
+            raise ValueError(f"trend is {trend!r}, it must be true or false")
+        if period is not None:
+            parse_period(period)
+        centre = "table" if "table" in fields else "coefficients"
+        if {str(name) for name in fields} != {centre, "std"}:
+            raise ValueError(f"the climatology has the fields {', '.join(map(str, fields))}, not {centre} and std")
+        first = {"table": ("dayofyear", 366), "coefficients": ("term", 1 + 2 * harmonics + trend)}
+        _require_map(fields, centre, first)
+        _require_map(fields, "std", {})
+        return cls(fields, harmonics, trend, whole(values, "recent_days", 0, 366), period)
 
     def at(self, time: xr.DataArray) -> xr.DataArray:
         """Return the climatology without the recent mean at `time`, float32 (time, lat, lon), lazily unless short."""
@@ -106,6 +132,20 @@ class Climatology:
         if (error := cube.get(f"{field_name(cube)}_error")) is not None:
             anomaly_cube["anomaly_error"] = error.astype("float32").transpose(*DIMS)
         return anomaly_cube.assign_coords(lat=cube["lat"], lon=cube["lon"])
+
+
+def _require_map(fields: xr.Dataset, name: str, first: Mapping[str, tuple[str, int]]) -> None:
+    """Raise a ValueError for a saved map of other dims, or with a value that cannot be."""
+    dims = dict([first[name]]) if name in first else {}
+    wanted = dims | {dim: fields[dim].size for dim in ("lat", "lon")}
+    if dict(fields[name].sizes) != wanted or fields[name].dtype.kind != "f":
+        raise ValueError(f"{name} is {fields[name].dtype} {dict(fields[name].sizes)}, it must be real {wanted}")
+    values = fields[name].values
+    right = (values >= (LEAST if name == "std" else -LARGEST)) & (values <= LARGEST)
+    if name == "table":  # which may have no values on land
+        right |= np.isnan(values).all(axis=fields[name].dims.index("dayofyear"), keepdims=True)
+    if not right.all():
+        raise ValueError(f"the climatology's {name} has {(~right).sum()} values that are missing or cannot be")
 
 
 def fit_climatology(cube: xr.Dataset, config: ClimatologyConfig, *, table: xr.DataArray | None = None) -> Climatology:

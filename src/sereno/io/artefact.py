@@ -9,33 +9,38 @@ import dataclasses
 import hashlib
 import json
 import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import xarray as xr
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
-from sereno.cube import field_name, field_of, span
-from sereno.errors import InputError
+from sereno.cube import field_name, field_of, parse_period, span
+from sereno.errors import InputError, file_edge
 from sereno.grid import KM_PER_DEGREE
 from sereno.io.atomic import atomic_path, write_dataset
-from sereno.io.hdf5 import load_netcdf
+from sereno.io.model_files import REMEDY, digest, read_fields, read_json, read_tensors, require_whole
 from sereno.methods import State
 
 FORMAT_VERSION = 1
 PACKAGED = "the package of sereno: trained on simulated seas, on no day that was measured"
 """What weights that come with the package were trained on, as `ModelDescription.weights_from`."""
+Weights = Callable[["ModelDescription"], Mapping[str, tuple[int, ...]]]
+"""Tells of a description the shapes of its tensors."""
 SPACING_TOLERANCE = 0.1
 """Relative difference of grid spacing beyond which a model does not fit a cube."""
 
 _DESCRIPTION, _WEIGHTS, _FIELDS = "model.json", "weights.safetensors", "fields.nc"
 
+_Spacing = Annotated[float, Field(ge=0, le=50_000)]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, config=ConfigDict(allow_inf_nan=False))
 class ModelDescription:
     """What a saved model says of itself: how it was made and what it may be used on.
 
@@ -72,18 +77,27 @@ class ModelDescription:
     config: dict[str, Any]
     field: str
     units: str
-    spacing_degrees: tuple[float, float]
-    spacing_km: tuple[float, float]
+    spacing_degrees: tuple[_Spacing, _Spacing]
+    spacing_km: tuple[_Spacing, _Spacing]
     training_period: str
-    time_step_days: float = 1.0
+    time_step_days: float = Field(default=1.0, gt=0, le=3660)
     seed: int = 0
     scores: dict[str, Any] = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     grid_bound: bool = False
-    lat: tuple[float, ...] = ()
-    lon: tuple[float, ...] = ()
+    lat: tuple[Annotated[float, Field(ge=-90.5, le=90.5)], ...] = ()
+    lon: tuple[Annotated[float, Field(ge=-720, le=720)], ...] = ()
     weights_from: str = ""
     weights_period: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse axes that do not ascend, a grid without cells, and periods that are none."""
+        for axis in ("lat", "lon"):
+            cells = getattr(self, axis)
+            if (self.grid_bound and not cells) or (np.diff(cells) <= 0).any():
+                raise ValueError(f"{axis} must ascend, and a model that is bound to its grid has some")
+        for period in filter(None, (self.training_period, self.weights_period)):
+            parse_period(period)
 
     @classmethod
     def of(
@@ -168,15 +182,21 @@ def save_model(model_dir: str | Path, state: State, description: ModelDescriptio
             "format": FORMAT_VERSION,
             **dataclasses.asdict(description),
             "values": state.values,
-            "files": {path.name: _digest(path) for path in sorted(folder.iterdir())},
+            "files": {path.name: digest(path) for path in sorted(folder.iterdir())},
         }
         text = json.dumps(document, indent=1, default=lambda value: value.tolist())  # NumPy scalars and arrays
         (folder / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")
     return Path(model_dir)
 
 
-def load_model(model_dir: str | Path) -> tuple[State, ModelDescription]:
-    """Load a saved model, after checking that each of its files is whole.
+def load_model(model_dir: str | Path, *, weights: Weights | None = None) -> tuple[State, ModelDescription]:
+    """Load a saved model, after checking that each of its files is whole and no larger than it has to be.
+
+    Parameters
+    ----------
+    weights
+        Tells of a description the shapes of the tensors that there must be; any others may only be short tables.
+        Where it is not given, the model may hold any.
 
     Returns
     -------
@@ -188,23 +208,14 @@ def load_model(model_dir: str | Path) -> tuple[State, ModelDescription]:
         If the model is missing, damaged, or of a newer format.
     """
     folder = Path(model_dir)
-    document = _read_document(folder)
-    try:
-        values, files = document.pop("values"), document.pop("files")
-        description = _ADAPTER.validate_python(document)
-    except KeyError as error:
-        raise InputError(f"{folder / _DESCRIPTION}: damaged, {error.args[0]!r} is missing; {_REMEDY}") from None
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise InputError(f"{folder / _DESCRIPTION}: damaged ({faults}); {_REMEDY}") from None
-    for name, digest in files.items():
-        path = folder / name
-        if not path.is_file():
-            raise InputError(f"{path}: missing from the model; {_REMEDY}")
-        if _digest(path) != digest:
-            raise InputError(f"{path}: truncated or damaged, its checksum is not the recorded one; {_REMEDY}")
-    tensors = load_file(folder / _WEIGHTS) if _WEIGHTS in files else {}
-    fields = load_netcdf(folder / _FIELDS).drop_encoding() if _FIELDS in files else None
+    with file_edge(f"{folder / _DESCRIPTION}: damaged", REMEDY):
+        description, values, files = _parsed(_read_document(folder))
+        wanted = None if weights is None else weights(description)
+    for name, recorded in files.items():
+        require_whole(folder / name, recorded)
+    tensors = read_tensors(folder / _WEIGHTS, wanted) if _WEIGHTS in files else {}
+    grid = {"lat": description.lat, "lon": description.lon} if description.grid_bound else {}
+    fields = read_fields(folder / _FIELDS, grid) if _FIELDS in files else None
     return State(values, tensors, fields), description
 
 
@@ -246,31 +257,34 @@ def check_fits(description: ModelDescription, cube: xr.Dataset) -> None:
         raise InputError(f"the model ({description.method}) does not fit the input:\n{listed}\nfit a model on it")
 
 
-_REMEDY = "copy the model again or fit it anew"
-
-
 def _read_document(folder: Path) -> dict[str, Any]:
     """Read ``model.json`` and check its format."""
     path = folder / _DESCRIPTION
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(
-            f"{folder}: no model there ({_DESCRIPTION} is missing); give a folder made by `fit`"
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: damaged, not valid JSON ({error}); {_REMEDY}") from None
+    if not path.exists():
+        raise InputError(f"{folder}: no model there ({_DESCRIPTION} is missing); give a folder made by `fit`")
+    document = read_json(path)
     number = document.pop("format", None) if isinstance(document, dict) else None
-    if not isinstance(number, int):
-        raise InputError(f"{path}: damaged, it states no format; {_REMEDY}")
+    if type(number) is not int or number < 1:
+        raise InputError(f"{path}: damaged, it states no format; {REMEDY}")
     if number > FORMAT_VERSION:
         raise InputError(f"{path}: format {number} is newer than this sereno reads ({FORMAT_VERSION}); update sereno")
     return dict(document)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _parsed(document: dict[str, Any]) -> tuple[ModelDescription, dict[str, Any], dict[str, Any]]:
+    """Return description, values and files; a ValueError for what cannot be."""
+    if absent := {"values", "files"} - document.keys():
+        raise ValueError(f"{sorted(absent)[0]!r} is missing")
+    values, files = document.pop("values"), document.pop("files")
+    if not isinstance(values, dict) or not isinstance(files, dict):
+        raise ValueError("values and files must be tables")
+    if other := files.keys() - {_WEIGHTS, _FIELDS}:
+        raise ValueError(f"it names the file {sorted(other)[0]!r:.60}, and no model has such a one")
+    try:
+        return _ADAPTER.validate_python(document), values, files
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])):.80}: {fault['msg']:.80}" for fault in error.errors()]
+        raise ValueError("; ".join(faults[:3])) from None
 
 
 def _units(cube: xr.Dataset) -> str:

@@ -16,6 +16,7 @@ from sereno.methods import Progress, Reconstructor, State, method_class, silent
 from sereno.reconstruct.calibration import REACH, Calibration
 from sereno.reconstruct.observation_error import ObservationError
 from sereno.reconstruct.residuals import collect
+from sereno.saved import number
 
 _PREFIX = "climatology_"
 _SMALL_BYTES = 2**31
@@ -166,15 +167,16 @@ class AnomalyReconstructor:
     @classmethod
     def from_state(cls, config: RunConfig, state: State) -> Self:
         """Rebuild from a saved state."""
-        assert state.fields is not None
+        if state.fields is None:
+            raise ValueError("its climatology is missing")
         mine = [name for name in state.fields if str(name).startswith(_PREFIX)]
         fields = state.fields[mine].rename({name: str(name).removeprefix(_PREFIX) for name in mine})
-        climatology = Climatology(fields, **state.values["climatology"])
+        climatology = Climatology.from_saved(fields, state.values["climatology"])
         rest = state.fields.drop_vars(mine)
         inner = State(state.values["method"], state.tensors, rest if rest.data_vars else None)
         fitted = method_class(config.model.method).from_state(config.model, inner)
         calibration = Calibration.from_values(state.values.get("calibration", {}))  # earlier models have none
-        return cls(config, climatology, fitted, state.values["noise_variance"], calibration)
+        return cls(config, climatology, fitted, number(state.values, "noise_variance", 0), calibration)
 
 
 def _in_memory(cube: xr.Dataset, most: int = _SMALL_BYTES) -> xr.Dataset:

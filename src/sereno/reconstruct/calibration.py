@@ -8,7 +8,7 @@ powers of how lively the sea has been of late (`sereno.reconstruct.conditions`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import product
 from typing import Any, Self
@@ -18,9 +18,20 @@ import xarray as xr
 
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.conditions import WINDOW, conditions, liveliness
-from sereno.reconstruct.factors import COVER_EDGES, COVERS, LAG_EDGES, LAGS, Factors, Withheld, observed_factor
+from sereno.reconstruct.factors import (
+    COVER_EDGES,
+    COVERS,
+    LAG_EDGES,
+    LAGS,
+    LARGEST,
+    SMALLEST,
+    Factors,
+    Withheld,
+    observed_factor,
+)
 from sereno.reconstruct.observation_error import ObservationError
 from sereno.reconstruct.residuals import Residuals
+from sereno.saved import number, numbers
 
 REACH = WINDOW // 2
 """Days either side that bear on the calibration of a day."""
@@ -30,6 +41,7 @@ LIVELY_SPAN = 120
 """Days that a record must span for the powers to be told; below, they are 0."""
 TRIED_PIXELS = 40_000
 """Pixels that the powers are chosen on, about."""
+_LARGEST_LOGARITHM, _LARGEST_TYPICAL = 100.0, 1e6
 LEAST_TYPICAL = 0.01
 """Bound of what is typical of liveliness, in climatological variances."""
 
@@ -90,8 +102,22 @@ class Calibration:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild from what `dataclasses.asdict` made of one, lists in place of tuples; without any, it is none."""
-        known: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        return cls(**known)
+        given: dict[str, Any] = asdict(cls()) | dict(values)
+        if other := sorted(given.keys() - asdict(cls()).keys()):
+            raise ValueError(f"calibration: {other[0]} is unknown")
+        count = len(given["stated"])
+        stated = numbers(given, "stated", -_LARGEST_LOGARITHM, _LARGEST_LOGARITHM)
+        if (np.diff(stated) < 0).any():
+            raise ValueError("calibration: stated must ascend")
+        lengths = {"by_lag": LAGS, "by_since": LAGS, "by_cover": COVERS, "by_stated": count}
+        factors = {name: numbers(given, name, SMALLEST, LARGEST, length=length) for name, length in lengths.items()}
+        return cls(
+            **factors,
+            stated=stated,
+            exponents=numbers(given, "exponents", 0, 1, length=2),
+            typical=numbers(given, "typical", LEAST_TYPICAL, _LARGEST_TYPICAL, length=2),
+            noise_variance=number(given, "noise_variance", 0),
+        )
 
     def std(self, anomalies: xr.Dataset, analysis: xr.Dataset) -> xr.DataArray:
         """Return the calibrated standard deviation of an analysis, (time, lat, lon), lazily, in its own chunks."""

@@ -17,6 +17,7 @@ from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.corrections import fill_gaps, stages_reach, tiles
 from sereno.reconstruct.nearest import images_noise, of_withheld
 from sereno.reconstruct.spread import SUPPORT_REACH, ObservedPixels, Spread, support
+from sereno.saved import LARGEST, LEAST, number
 
 TIME_SCALES = (0.7, 1.0, 1.5, 2.5, 4.0)
 """Candidate e-folding times, in days."""
@@ -87,14 +88,14 @@ class Interpolation:
     def state(self) -> State:
         """Return the scales and the spread."""
         values = {"time_scale": self.time_scale, "space_scale": self.space_scale, "observed": asdict(self.observed)}
-        return State(values, {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance})
+        return State(values, self.spread.tensors())
 
     @classmethod
     def from_state(cls, config: InterpolationConfig, state: State) -> Self:
         """Rebuild from saved scales and spread."""
-        spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
-        time, space, observed = (state.values[name] for name in ("time_scale", "space_scale", "observed"))
-        return cls(config, time, space, spread, ObservedPixels(**observed))
+        spread = Spread.from_tensors(state.tensors)
+        time, space = (number(state.values, name, LEAST, LARGEST) for name in ("time_scale", "space_scale"))
+        return cls(config, time, space, spread, ObservedPixels.from_values(state.values["observed"]))
 
 
 def _inner(values: np.ndarray, window: int) -> np.ndarray:

@@ -60,14 +60,14 @@ class Linear:
 
     def state(self) -> State:
         """Return the spread."""
-        tensors = {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance}
+        tensors = self.spread.tensors()
         return State({"observed": asdict(self.observed)}, tensors)
 
     @classmethod
     def from_state(cls, config: LinearConfig, state: State) -> Self:
         """Rebuild from a saved spread."""
-        spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
-        return cls(config, spread, ObservedPixels(**state.values["observed"]))
+        spread = Spread.from_tensors(state.tensors)
+        return cls(config, spread, ObservedPixels.from_values(state.values["observed"]))
 
 
 def between(values: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray]:

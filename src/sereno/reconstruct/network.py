@@ -21,15 +21,16 @@ from sereno.nets.exchange import Input, Portable
 from sereno.nets.memory import kept_memory
 from sereno.nets.precision import device, filling_precision
 from sereno.nets.thesis import CHANNELS, ThesisNetwork
+from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
+from sereno.reconstruct.spread import SPREAD, ObservedPixels, Spread, noise_variance, support
+from sereno.saved import LARGEST, LEAST, number
 from sereno.tiling import Tile, blend, plan
 from sereno.trained import TrainedNetwork
 from sereno.windows import Drawn, Samples, Windows
 
 CALIBRATION_WINDOWS = 64
 """Windows, about, that the spread is learned from."""
-_SPREAD = "spread."
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ class ConvLSTMReconstructor:
             assert learned.validation is not None
             windows = learned.validation
         else:
-            learned = _learned(trained)
+            learned = _learned(config, trained)
             learned = learned._replace(scale=learned.scale or Archive.of(cube).spread()[0] or 1.0)
             windows = Drawn(
                 Archive.of(cube if valid is None else valid), config, seed, CALIBRATION_WINDOWS, fixed=True
@@ -163,22 +164,26 @@ class ConvLSTMReconstructor:
     def state(self) -> State:
         """Return the weights, the normalisation, the spread and the history of the losses."""
         tensors = _tensors(self.network.state_dict())
-        tensors |= {f"{_SPREAD}knots": self.spread.knots, f"{_SPREAD}variance": self.spread.variance}
+        tensors |= self.spread.tensors()
         values = {"scale": self.scale, "observed": asdict(self.observed), "history": self.history}
         return State(values, tensors)
 
     @classmethod
     def from_state(cls, config: ConvLSTM, state: State) -> Self:
         """Rebuild the method from its state."""
-        learned = _learned(state)
-        spread = Spread(state.tensors[f"{_SPREAD}knots"], state.tensors[f"{_SPREAD}variance"])
-        observed = ObservedPixels(**state.values["observed"])
+        learned = _learned(config, state, LEAST)
+        spread, observed = Spread.from_tensors(state.tensors), ObservedPixels.from_values(state.values["observed"])
         return cls(config, _network(config, learned.weights), learned.scale, spread, observed, learned.history)
+
+    @staticmethod
+    def weights(config: ConvLSTM) -> Shapes:
+        """Return the shapes of the network's weights, by the names under which a state holds them."""
+        return shapes_of(lambda: ThesisNetwork(config))
 
     @staticmethod
     def portable(config: ConvLSTM, state: State) -> Portable:
         """Return the network for other programs: normalised maps in, the central day's normalised anomaly out."""
-        learned = _learned(state)
+        learned = _learned(config, state)
         maps = Input("maps", ("batch", config.window, CHANNELS, "lat", "lon"))
         about = {"channels": str(CHANNELS), "scale": str(learned.scale), "mask": config.mask}
         return Portable(_network(config, learned.weights).cpu(), (maps,), ("anomaly",), about)
@@ -204,10 +209,11 @@ def _tensors(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(tensor.cpu().numpy()) for name, tensor in weights.items()}
 
 
-def _learned(state: State) -> TrainedNetwork:
-    """Return what a state remembers of the training."""
-    weights = {name: torch.from_numpy(array) for name, array in state.tensors.items() if not name.startswith(_SPREAD)}
-    return TrainedNetwork(weights, state.values["scale"], state.values["history"])
+def _learned(config: ConvLSTM, state: State, least: float = 0.0) -> TrainedNetwork:
+    """Return what a state remembers of the training; its scale is 0 where it is not known."""
+    arrays = {name: array for name, array in state.tensors.items() if not name.startswith(SPREAD)}
+    weights = checked(arrays, shapes_of(lambda: ThesisNetwork(config)))
+    return TrainedNetwork(weights, number(state.values, "scale", least, LARGEST), state.values["history"])
 
 
 def _network(config: ConvLSTM, weights: dict[str, Tensor]) -> ThesisNetwork:

@@ -14,6 +14,7 @@ from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.nearest import draw, images_noise, nearest, of_withheld, spread_by_lag, std_by_lag
 from sereno.reconstruct.spread import ObservedPixels, Spread
+from sereno.saved import array
 
 
 @dataclass(frozen=True)
@@ -73,18 +74,14 @@ class Persistence:
 
     def state(self) -> State:
         """Return damping and spread."""
-        tensors = {
-            "damping": self.damping,
-            "spread.knots": self.spread.knots,
-            "spread.variance": self.spread.variance,
-        }
-        return State({"observed": asdict(self.observed)}, tensors)
+        return State({"observed": asdict(self.observed)}, {"damping": self.damping, **self.spread.tensors()})
 
     @classmethod
     def from_state(cls, config: PersistenceConfig, state: State) -> Self:
         """Rebuild from saved damping and spread."""
-        spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
-        return cls(config, state.tensors["damping"], spread, ObservedPixels(**state.values["observed"]))
+        spread = Spread.from_tensors(state.tensors)
+        damping = array(state.tensors, "damping", 0, 1, length=config.window // 2 + 1)
+        return cls(config, damping, spread, ObservedPixels.from_values(state.values["observed"]))
 
 
 def fit_damping(withheld: np.ndarray, last: np.ndarray, lag: np.ndarray, half: int) -> np.ndarray:

@@ -7,13 +7,15 @@ and made monotone by isotonic regression.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from scipy.ndimage import correlate1d, gaussian_filter
 from scipy.optimize import isotonic_regression
+
+from sereno.saved import LARGEST, LEAST, array, number
 
 TIME_SCALE = 3.0
 """e-folding time, in days, of an observation's contribution to support."""
@@ -23,6 +25,10 @@ SUPPORT_REACH = 15
 """Cells from which away they are counted."""
 SMALLEST_STD = 0.02
 """Floor of the relative standard deviation: no analysis is surer than this share of the climatological spread."""
+LARGEST_VARIANCE = 1e4
+"""Bound of a saved relative variance."""
+SPREAD = "spread."
+"""How the names of its tensors begin."""
 _BIN_SAMPLES = 64
 _BINS = 24
 
@@ -91,6 +97,18 @@ class Spread:
         falling = isotonic_regression(mean, weights=weight, increasing=False).x
         return cls(knots, np.maximum(falling, SMALLEST_STD**2))
 
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild from what `tensors` returned."""
+        knots = array(tensors, f"{SPREAD}knots", 0, LARGEST)
+        if (np.diff(knots) < 0).any():
+            raise ValueError(f"{SPREAD}knots must ascend")
+        return cls(knots, array(tensors, f"{SPREAD}variance", LEAST, LARGEST_VARIANCE, length=knots.size))
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return what is saved of it."""
+        return {f"{SPREAD}knots": self.knots, f"{SPREAD}variance": self.variance}
+
     def std(self, support: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Return the standard deviation of the error, float32, for cells of given support and local scale."""
         relative = np.sqrt(np.interp(support, self.knots, self.variance))
@@ -118,6 +136,11 @@ class ObservedPixels:
         square = float(np.mean(departure.astype(np.float64) ** 2)) if departure.size else 0.0
         gain = max(0.0, 1 - noise_variance / square) if square > 0 else 0.0
         return cls(float(np.sqrt(noise_variance)), gain)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild from what `dataclasses.asdict` made of one."""
+        return cls(number(values, "noise_std", 0), number(values, "gain", 0, 1))
 
     def weigh(self, mean: np.ndarray, std: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Draw an analysis towards `values`, NaN where missing; all of one shape.

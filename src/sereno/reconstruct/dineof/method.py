@@ -14,6 +14,7 @@ from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.dineof.fitting import choose_modes, confidence, learn_uncertainty, matrices
 from sereno.reconstruct.dineof.segments import Solver, reach
 from sereno.reconstruct.spread import ObservedPixels, Spread, support
+from sereno.saved import iso_day, whole
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,11 @@ class Dineof:
     def state(self) -> State:
         """Return the number of modes, the origin of the segments and the spread."""
         values = {"modes": self.modes, "origin": str(self.origin), "observed": asdict(self.observed)}
-        return State(values, {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance})
+        return State(values, self.spread.tensors())
 
     @classmethod
     def from_state(cls, config: DINEOF, state: State) -> Self:
         """Rebuild from saved modes and spread."""
-        spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
-        values = state.values
-        return cls(
-            config, values["modes"], np.datetime64(values["origin"]), spread, ObservedPixels(**values["observed"])
-        )
+        spread = Spread.from_tensors(state.tensors)
+        values, observed = state.values, ObservedPixels.from_values(state.values["observed"])
+        return cls(config, whole(values, "modes", 1, 10_000), iso_day(values, "origin"), spread, observed)

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 import torch
 
+from sereno.saved import number
+
 Parameter = Any
 """A number, or a tensor that carries a gradient while parameters are tuned."""
 
@@ -70,11 +72,8 @@ class Covariance:
     def from_values(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild from what `values` returned."""
         family = values["family"]
-        return cls(
-            family,
-            tuple(values["scales"][name] for name in SCALES[family]),
-            **{name: values[name] for name in _COMMON},
-        )
+        scales = tuple(number(values["scales"], name, *_LIMITS.get(name, _LIMIT)) for name in SCALES[family])
+        return cls(family, scales, **{name: number(values, name, *_LIMITS.get(name, _LIMIT)) for name in _COMMON})
 
     def vector(self) -> torch.Tensor:
         """Return all parameters as unbounded numbers for an optimiser: logarithms, and logits of shares."""
@@ -142,6 +141,16 @@ SCALES: dict[str, tuple[str, ...]] = {
 """Names of the parameters of each family: share is w or a, power is c, time_power is b."""
 FURTHEST, FAINT = 500.0, 0.03
 _COMMON = ("amplitude", "noise", "correlated_noise", "noise_length")
+_LIMIT = (1e-2, 1e5)
+_LIMITS = {
+    "share": (1e-6, 1 - 1e-6),
+    "power": (1e-2, 10.0),
+    "time_power": (1e-2, 10.0),
+    "amplitude": (1e-3, 1e3),
+    "noise": (1e-9, 1e9),
+    "correlated_noise": (0.0, 1e9),
+}
+"""Bounds of what is read from a saved model: of the parameters by name, and of all others."""
 _RANGES = {
     "length": (3.0, 400.0),
     "time": (0.3, 60.0),

@@ -23,6 +23,7 @@ from sereno.reconstruct.oi.pyramid import build
 from sereno.reconstruct.oi.tuning import Withheld, gather, tune
 from sereno.reconstruct.oi.walk import Batch, analyse_day, batches, known_everywhere
 from sereno.reconstruct.spread import SMALLEST_STD, Spread
+from sereno.saved import LARGEST, LEAST, optional
 
 TUNING_NEIGHBOURS, TUNING_TARGETS = 48, (400, 1000)
 """Neighbours of each withheld observation that parameters are tuned on, and how many of these in each round: the
@@ -133,13 +134,14 @@ class OptimalInterpolation:
     def state(self) -> State:
         """Return the covariance and the spread."""
         values = {"covariance": self.covariance.values(), "typical_error": self.typical_error}
-        return State(values, {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance})
+        return State(values, self.spread.tensors())
 
     @classmethod
     def from_state(cls, config: OptimalInterpolationConfig, state: State) -> Self:
         """Rebuild from saved parameters."""
-        spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
-        return cls(config, Covariance.from_values(state.values["covariance"]), spread, state.values["typical_error"])
+        spread = Spread.from_tensors(state.tensors)
+        covariance = Covariance.from_values(state.values["covariance"])
+        return cls(config, covariance, spread, optional(state.values, "typical_error", LEAST, LARGEST))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sereno.nets.gridded import Grid, Term, resolved
+from sereno.saved import number, numbers
 
 NARROWEST = 12.0
 """Width in km of the narrowest term before tuning; of 1.2 cells where these are larger."""
@@ -23,6 +24,15 @@ SHARED_ERROR = (0.1, 100.0)
 """Standard deviation, in climatological ones, and width in km of an error shared by a day, before tuning."""
 FORGOTTEN = 0.35
 """Correlation with the target day below which a term's observations may be taken in blocks that do not resolve it."""
+SAVED = {
+    "variances": (1e-9, 1e4),
+    "widths": (1e-3, 1e5),
+    "times": (1e-3, 1e5),
+    "noise": (1e-9, 1e9),
+    "shared_error": (1e-9, 1e4),
+    "error_width": (1e-3, 1e5),
+}
+"""Bounds of what is read from a saved model."""
 BLOCKS = (2, 4)
 """Cells of these blocks."""
 
@@ -61,8 +71,12 @@ class GriddedCovariance:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild from `vars` of one, as JSON holds it."""
-        variances, widths, times = (tuple(values[name]) for name in ("variances", "widths", "times"))
-        return cls(variances, widths, times, values["noise"], values["shared_error"], values["error_width"])
+        count = len(values["variances"])
+        variances, widths, times = (
+            numbers(values, name, *SAVED[name], length=count) for name in ("variances", "widths", "times")
+        )
+        errors = (number(values, name, *SAVED[name]) for name in ("noise", "shared_error", "error_width"))
+        return cls(variances, widths, times, *errors)
 
     def logarithms(self) -> Tensor:
         """Return all parameters as unbounded numbers, float32 (3 terms + 3,)."""

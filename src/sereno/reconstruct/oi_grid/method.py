@@ -24,6 +24,7 @@ from sereno.reconstruct.oi_grid.explained import explained
 from sereno.reconstruct.oi_grid.tuning import measure
 from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, Run, runs
 from sereno.reconstruct.spread import SMALLEST_STD, Spread
+from sereno.saved import LARGEST, LEAST, optional
 
 CALIBRATION_SAMPLES, CALIBRATION_SIDE, CALIBRATION_TARGETS = 24, 128, 400
 """Windows that the spread is learned from, cells along a side, and withheld observations of each; at most."""
@@ -120,14 +121,14 @@ class GriddedInterpolation:
     def state(self) -> State:
         """Return the covariance and the spread."""
         values = {"covariance": asdict(self.covariance), "typical_error": self.typical_error}
-        return State(values, {"spread.knots": self.spread.knots, "spread.variance": self.spread.variance})
+        return State(values, self.spread.tensors())
 
     @classmethod
     def from_state(cls, config: GriddedInterpolationConfig, state: State) -> Self:
         """Rebuild from saved parameters."""
-        spread = Spread(state.tensors["spread.knots"], state.tensors["spread.variance"])
+        spread = Spread.from_tensors(state.tensors)
         covariance = GriddedCovariance.from_values(state.values["covariance"])
-        return cls(config, covariance, spread, state.values["typical_error"])
+        return cls(config, covariance, spread, optional(state.values, "typical_error", LEAST, LARGEST))
 
     @torch.no_grad()
     def _analyse(

@@ -11,8 +11,12 @@ import torch
 
 from sereno.nets.gridded import Solver, Term
 from sereno.reconstruct.observations import relative_variance
+from sereno.reconstruct.oi_grid.covariance import SAVED
 from sereno.reconstruct.oi_grid.windows import Region
+from sereno.saved import number, optional
 
+MOST_TERMS = 64
+"""Terms of a saved first guess at most."""
 CELLS, DAYS = (2.0, 8.0, 24.0), (1.0, 4.0)
 """Distances in cells, and lags, of which the correlation is told."""
 
@@ -84,7 +88,18 @@ class FirstGuess:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
         """Rebuild a first guess from its values."""
-        return cls(tuple(Term(*term) for term in values["terms"]), values["noise"], values["typical_error"])
+        terms = []
+        for variance, width, time, signal in values["terms"]:
+            if type(signal) is not bool:
+                raise ValueError(f"terms: {signal!r} must be true or false")
+            given = {"variances": variance, "widths": width, "times": time}
+            limits = SAVED if signal else SAVED | {"times": (0.0, 0.0)}
+            variance, width, time = (number(given, name, *limits[name]) for name in given)
+            terms.append(Term(variance, width, time, signal))
+        if not 1 <= len([term for term in terms if term.signal]) <= len(terms) <= MOST_TERMS:
+            raise ValueError(f"terms: {len(terms)}, there must be 1 to {MOST_TERMS}, one of them of the signal")
+        noise, typical = number(values, "noise", *SAVED["noise"]), optional(values, "typical_error", *SAVED["noise"])
+        return cls(tuple(terms), noise, typical)
 
     def solver(self, region: Region, days: int) -> Solver:
         """Return the equations for windows of a region."""

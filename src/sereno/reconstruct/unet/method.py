@@ -20,6 +20,7 @@ from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
 from sereno.nets.exchange import Input, Portable, examples
 from sereno.nets.gridded import Solver
 from sereno.nets.precision import filling_precision
+from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.tuning import measure
@@ -173,6 +174,12 @@ class UNetReconstructor:
         return self._engines[kind]
 
     @staticmethod
+    def weights(config: UNet) -> Shapes:
+        """Return the shapes of the weights of all members, by the names under which a state holds them."""
+        one = shapes_of(lambda: corrector(config))
+        return {f"{member}.{name}": shape for member in range(config.members) for name, shape in one.items()}
+
+    @staticmethod
     def portable(config: UNet, state: State | None) -> Portable:
         """Return the networks for other programs, those of the package without a state."""
         networks = [_network(config, packaged(config))] if state is None else _networks(config, state)
@@ -216,11 +223,12 @@ def _inputs(config: UNet) -> tuple[Input, ...]:
 
 def _networks(config: UNet, state: State) -> list[Corrector]:
     """Build the networks of all members from their state."""
-    weights: list[dict[str, Tensor]] = [{} for _ in range(config.members)]
-    for name, array in state.tensors.items():
+    weights = checked(state.tensors, UNetReconstructor.weights(config))
+    parts: list[dict[str, Tensor]] = [{} for _ in range(config.members)]
+    for name, weight in weights.items():
         member, _, part = name.partition(".")
-        weights[int(member)][part] = torch.from_numpy(array)
-    return [_network(config, each) for each in weights]
+        parts[int(member)][part] = weight
+    return [_network(config, each) for each in parts]
 
 
 def _network(config: UNet, weights: dict[str, Tensor]) -> Corrector:
