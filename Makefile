@@ -11,7 +11,7 @@ N ?= 1000
 SEED ?= 1
 FUZZ := PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(SEED) --folder fuzz-failures
 
-.PHONY: help setup demo test test-slurm test-keras fuzz fuzz-kills check bench bench-basin bench-scaling bench-year leaderboard pretrain ablation bench-convlstm reference docs clean
+.PHONY: help setup demo test test-slurm test-keras fuzz fuzz-kills check bench bench-basin stress bench-scaling bench-year leaderboard pretrain ablation bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ ablation: setup   ## Measure what each idea of the network is worth, on the samp
 bench-basin: setup  ## Time the methods on the whole Mediterranean at 1/24°
 	for method in interpolation oi oi-grid unet; do $(BIN)/python benchmarks/cost.py $$method; done
 	$(BIN)/python benchmarks/dineof.py cost
+
+stress: setup       ## Fill daily files into daily files by threads, 120 times, and compare every value: an hour
+	$(BIN)/python benchmarks/stress_daily.py
 
 bench-scaling: setup  ## Time and memory of every stage by days, pixels and workers, into docs/; goes on where it was
 	$(BIN)/python benchmarks/scaling.py

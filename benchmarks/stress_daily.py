@@ -55,8 +55,9 @@ def main() -> None:
         expected = maps_of_store(work / f"{'nrt' if mode == 'nrt' else 'delayed'}.zarr")
         for threads in asked.threads:
             started, failed = time.perf_counter(), 0
-            for _ in range(asked.times):
+            for number in range(asked.times):
                 failed += not ends_well(work, mode, threads, expected)
+                tell(mode, threads, f"run {number + 1} of {asked.times}, {failed} wrong so far")
             wrong += failed
             seconds = (time.perf_counter() - started) / asked.times
             print(
@@ -116,7 +117,7 @@ def nrt_days(cube: xr.Dataset) -> str:
 def ends_well(work: Path, mode: str, threads: int, expected: dict[str, np.ndarray]) -> bool:
     """Fill the folder in a process of its own, and tell whether every value is as it must be."""
     out = work / "out"
-    for path in (out, work / "out.filling.zarr"):
+    for path in (out, work / ".out.filling", work / "out.filling.zarr"):
         shutil.rmtree(path, ignore_errors=True)
     if mode == "update":
         shutil.copytree(work / "begun-out", out)
