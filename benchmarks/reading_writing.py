@@ -3,7 +3,8 @@
 Usage: ``python benchmarks/reading_writing.py [METHOD…] [--days 20] [--work year]``. Sea and models are those of
 `year.py`, in its working folder. The fill is done in this process, within which the calls that read the store of the
 input and write that of the output are timed: *reading* is xarray's from Zarr, *checksums* are those of the images,
-their second reading included, *writing* is that of the maps, laid out and compressed, and of the books.
+their second reading included, *writing* is that of the maps, judged, laid out, compressed and compared with the disk,
+and of the books. `guard.py` times what of it is spent on judging and comparing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from xarray.backends.zarr import ZarrArrayWrapper
 
 import sereno
 from scaling import table
-from sereno import blockwise, filling
+from sereno import filling
+from sereno.io.checksums import Images
 from sereno.io.filled import FilledStore
 from year import fitted, midst, on_cores, sea_in
 
@@ -38,8 +40,9 @@ def main() -> None:
     asked = parser.parse_args()
     clock = Clock()
     ZarrArrayWrapper.__getitem__ = clock.timing("reading", ZarrArrayWrapper.__getitem__)  # type: ignore[method-assign]
-    blockwise.checksums = clock.timing("checksums", blockwise.checksums)
-    for name in ("write", "mark"):
+    for name in ("of", "around"):
+        setattr(Images, name, clock.timing("checksums", getattr(Images, name)))
+    for name in ("write", "mark", "maps_of", "damaged"):
         setattr(FilledStore, name, clock.timing("writing", getattr(FilledStore, name)))
     rows = []
     for method in asked.methods:

@@ -15,6 +15,7 @@ from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.filling import Shard, fill_to
 from sereno.io.filled import FilledStore
+from sereno.io.read import open_cube
 from sereno.workflow import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
@@ -249,3 +250,32 @@ def test_what_a_rotten_model_leaves_does_not_stand_in_the_way_of_the_mended_one(
         with pytest.raises(InputError, match=r"analysis_error: .* are not above 0"):
             fill_to(cube, model, tmp_path / "out.zarr", days=SHORT)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_changes_during_the_run_ends_it_and_the_run_can_be_continued(
+    cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path
+) -> None:
+    files = []
+    for at in range(DAYS):
+        day = cube.isel(time=[at])
+        files.append(tmp_path / "in" / f"{at:02}.nc")
+        files[-1].parent.mkdir(exist_ok=True)
+        day["sst"].assign_attrs(units="kelvin", standard_name="sea_surface_temperature").to_netcdf(files[-1])
+    before = files[20].read_bytes()
+
+    def reissue(stage: str, _fraction: float) -> None:
+        if stage == "fill":
+            files[20].write_bytes(before + b" ")
+
+    def opened() -> xr.Dataset:
+        read = open_cube(files)
+        return read.assign(water=(("lat", "lon"), cube["water"].values))
+
+    path = tmp_path / "out.zarr"
+    with pytest.raises(InputError, match=r"20\.nc: changed while it was read"):
+        fill_to(opened(), model, path, progress=reissue)
+    assert not path.exists() or FilledStore.open(path).unfinished
+    files[20].write_bytes(before)
+    assert fill_to(opened(), model, path).finished
+    with xr.open_zarr(path) as one, xr.open_zarr(whole) as other:
+        xr.testing.assert_allclose(one["analysed_sst"].load(), other["analysed_sst"].load(), atol=0.011, rtol=0)

@@ -290,10 +290,9 @@ def _listed(folder: Path) -> list[Path]:
 
 def _read(file: Path) -> Holder:
     """Read who a holder is; what cannot be read is somebody unknown on another host, who is believed for a time."""
-    try:
+    with suppress(ValueError, TypeError, PermissionError):
         return Holder(**json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, PermissionError):
-        return Holder()
+    return Holder()
 
 
 def _drop(file: Path) -> None:
@@ -333,23 +332,19 @@ def _started(process: int) -> str | None:
         return None if state in "ZX" else rest[18]  # the 22nd of all: clock ticks since the boot
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return None
-    except OSError:
-        pass  # it is another user's
+    except OSError as error:
+        return None if isinstance(error, ProcessLookupError) else ""  # of another user
     return ""
 
 
 def _user() -> str:
-    try:
+    with suppress(KeyError, OSError):  # a container may have no list of users
         return getpass.getuser()
-    except (KeyError, OSError):  # of a container without a list of users
-        return str(os.getuid())
+    return str(os.getuid())
 
 
 def _command() -> str:
     """Return the verb of the command line, or the program that called sereno."""
     program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    if program in ("sereno", "__main__.py") and len(sys.argv) > 1 and sys.argv[1].isidentifier():
-        return f"sereno {sys.argv[1]}"
-    return program
+    is_ours = program in ("sereno", "__main__.py") and len(sys.argv) > 1 and sys.argv[1].isidentifier()
+    return f"sereno {sys.argv[1]}" if is_ours else program
