@@ -107,6 +107,17 @@ def test_a_file_that_changes_after_it_was_opened_is_named(changing: Path, what: 
         cube["sst"].load()
 
 
+def test_variables_of_types_that_no_field_has_are_passed_over(tmp_path: Path, sea: xr.Dataset) -> None:
+    path = write_cube(sea, tmp_path / "a.nc")
+    with netCDF4.Dataset(path, "a") as file:
+        pair = file.createCompoundType(np.dtype([("a", "f4"), ("b", "i4")]), "pair")
+        file.createVariable("pairs", pair, ("time",))
+        file.createVariable("lists", file.createVLType(np.int32, "list"), ("lat",))
+        file.createVariable("names", str, ("lat", "lon"))[0, 0] = "a name"
+        file["sst"].setncatts({"coordinates": 3, "missing_value": "none", "long_name": np.array([1.0, 2.0])})
+    xr.testing.assert_equal(open_cube(path)["sst"], sea["sst"])
+
+
 def test_a_huge_map_in_a_file_that_holds_nothing_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "huge.nc"
     with netCDF4.Dataset(path, "w") as file:

@@ -163,7 +163,7 @@ class _Header(AbstractDataStore):
             self.variables = {
                 name: self._variable(path, variable)
                 for name, variable in file.variables.items()
-                if variable.dtype is str or isinstance(variable.dtype, np.dtype)
+                if variable.dtype is str or isinstance(variable.datatype, np.dtype | netCDF4.EnumType)
             }
 
     def _variable(self, path: Path, variable: netCDF4.Variable[Any]) -> xr.Variable:
