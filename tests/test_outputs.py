@@ -185,3 +185,28 @@ def test_a_disk_that_is_full_without_netcdf_telling_so(tmp_path: Path, monkeypat
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     with pytest.raises(InputError, match=r"out\.nc: no space left"), atomic_path(tmp_path / "out.nc"):
         raise RuntimeError("NetCDF: HDF error")
+
+
+def test_the_name_of_an_output_is_told_where_files_are_written_within_it(tmp_path: Path) -> None:
+    def write() -> None:
+        with atomic_files(tmp_path / "out") as folder, atomic_path(folder / "a.nc"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(InputError, match=rf"{tmp_path / 'out' / 'a.nc'}: no space left"):
+        write()
+
+
+def test_files_are_put_into_a_folder_that_is_a_file_system_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced = os.replace
+
+    def within_one(source: Path, target: Path) -> None:
+        if Path(source).is_relative_to(tmp_path / "disk") != Path(target).is_relative_to(tmp_path / "disk"):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        replaced(source, target)
+
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(os, "replace", within_one)
+    write_two(tmp_path / "disk", "a", "b")
+    assert set(contents(tmp_path)) == {"disk/a.csv", "disk/b.csv"}

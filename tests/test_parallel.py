@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ import pytest
 import xarray as xr
 from dask.multiprocessing import remote_exception
 
+from sereno import stopping
 from sereno.errors import InputError
 from sereno.io import parallel
 from sereno.io.atomic import atomic_path
@@ -111,3 +114,26 @@ def test_workers_that_are_told_to_end_leave_nothing_half_written(tmp_path: Path)
         compute(write_for_ever, [Place(tmp_path)], pool=pool)
     assert stop.code == 143
     assert list(tmp_path.iterdir()) == []
+
+
+def blocked(_number: int) -> list[int]:
+    return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+
+
+def test_signals_to_the_whole_group_are_left_to_the_parent() -> None:
+    with worker_pool(2) as pool:
+        assert compute(blocked, range(2), pool=pool) == [[], []]
+        workers = {process for process, _ in compute(where, range(8), pool=pool)}
+        for process in workers:
+            os.kill(process, signal.SIGINT)
+            os.kill(process, signal.SIGHUP)
+        assert compute(square, range(4), pool=pool) == [0, 1, 4, 9]
+
+
+def test_processes_begin_with_signals_held_back() -> None:
+    code = "import signal; print(sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))))"
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with stopping.held_back_in_children():
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told.strip() == str(sorted(map(int, stopping.SIGNALS)))
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before

@@ -18,6 +18,7 @@ from sereno.cube import select_period
 from sereno.errors import InputError
 from sereno.evaluation import evaluate
 from sereno.io.atomic import atomic_text
+from sereno.io.disk import naming_output
 from sereno.io.read import open_cube
 from sereno.io.write import write_analysis
 from sereno.methods import Progress, labelled, silent
@@ -122,8 +123,9 @@ def _emptied(folder: Path) -> Iterator[None]:
     try:
         for name in OWN:
             stopping.remove(folder / name)
-        atomic_text(folder / MARK, "Made by sereno demo, which replaces it when it is run here again.\n")
-        yield
+        with naming_output(folder, folder):
+            atomic_text(folder / MARK, "Made by sereno demo, which replaces it when it is run here again.\n")
+            yield
     except BaseException:
         for path in [folder] if made_here else [*folder.iterdir()]:
             if path.name not in before:

@@ -92,6 +92,28 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
+def held_back_in_children() -> Iterator[None]:
+    """Have processes that are started meanwhile begin with the signals held back, until they call `let_through`.
+
+    Before that they could but die of them with a traceback, or be missed by those that rely on them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_through() -> None:
+    """Take in what `held_back_in_children` held back."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+@contextmanager
 def heeding_stops() -> Iterator[Stop]:
     """Have SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt meanwhile, so that all clean up as after Ctrl-C.
 

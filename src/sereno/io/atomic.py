@@ -6,11 +6,9 @@ that fails or is interrupted leaves the old file as it was and no fragment behin
 
 from __future__ import annotations
 
-import errno
 import math
 import os
 import re
-import shutil
 from collections.abc import Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -22,7 +20,8 @@ import xarray as xr
 
 from sereno import stopping
 from sereno.cores import cores
-from sereno.errors import InputError, at_file, reason_of
+from sereno.errors import InputError
+from sereno.io.disk import naming_output
 from sereno.io.guard import require_whole
 from sereno.io.hdf5 import write_netcdf
 from sereno.methods import Progress, silent
@@ -32,9 +31,6 @@ CHUNK_SIDE = 1024
 """Cells of a stored chunk along latitude and longitude at most; a chunk holds no more than its square."""
 
 _ZARR_MARKERS = (".zgroup", "zarr.json")
-_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
-_LEAST_FREE = 2**20
-"""Bytes free on a disk that counts as full."""
 
 
 @contextmanager
@@ -115,7 +111,8 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
     """
     target = Path(folder).resolve()
     refuse_folder(target)
-    with _unfinished(target) as temporary:
+    # Within a folder that is there, which may be a file system of its own.
+    with _unfinished(target, target if target.is_dir() else target.parent) as temporary:
         temporary.mkdir()
         yield temporary
         made = sorted(temporary.iterdir())
@@ -128,35 +125,16 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _unfinished(target: Path) -> Iterator[Path]:
-    """Lend a temporary name beside a target; whatever ends the block or the process, nothing stays under it."""
-    temporary = target.with_name(f".{target.name}.{uuid4().hex[:8]}.part")
+def _unfinished(target: Path, folder: Path | None = None) -> Iterator[Path]:
+    """Lend a temporary name, beside a target where no folder is given; nothing stays under it, whatever happens."""
+    temporary = (folder or target.parent) / f".{target.name}.{uuid4().hex[:8]}.part"
     stopping.UNFINISHED.add(temporary)
     try:
-        yield temporary
-    except InputError as error:
-        if str(temporary) in str(error):  # nobody looks for a name that is gone
-            raise InputError(str(error).replace(str(temporary), str(target))) from error
-        raise
-    except (OSError, RuntimeError) as error:
-        if _is_of_writing(error, temporary):
-            raise at_file(error, target, "choose another place") from error
-        if shutil.disk_usage(target.parent).free < _LEAST_FREE:  # which NetCDF does not tell
-            raise at_file(OSError(errno.ENOSPC, str(error)), target, "") from error
-        if "NetCDF" in str(error):  # a limit or a failing disk, which it does not tell either
-            raise InputError(f"{target}: cannot be written; is the disk failing? ({reason_of(error)})") from error
-        raise
+        with naming_output(target, temporary):
+            yield temporary
     finally:  # after Ctrl-C too
         stopping.remove(temporary)
         stopping.UNFINISHED.discard(temporary)
-
-
-def _is_of_writing(error: Exception, temporary: Path) -> bool:
-    """Tell whether an error came of writing under a temporary name."""
-    if not isinstance(error, OSError):
-        return False
-    file = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-    return error.errno in _OF_WRITING or file.startswith(str(temporary))
 
 
 def _require_content(written: Path, target: Path) -> None:

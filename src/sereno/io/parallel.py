@@ -11,6 +11,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar
 
 import dask
@@ -47,6 +49,19 @@ def workers_for(files: int, *, cells: int) -> int:
     return max(1, min(CPU_COUNT, held, busy))
 
 
+class _Process(SpawnProcess):
+    """A process that begins with the signals held back: `_follow_parent` lets them through."""
+
+    def start(self) -> None:
+        """Start it."""
+        with stopping.held_back_in_children():
+            super().start()
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
 @contextmanager
 def worker_pool(workers: int) -> Iterator[Pool]:
     """Lend a pool of processes for `compute`; one worker needs none.
@@ -59,7 +74,9 @@ def worker_pool(workers: int) -> Iterator[Pool]:
     if workers == 1:
         yield None
         return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent)
+    with stopping.held_back_in_children():
+        resource_tracker.ensure_running()  # a process too, which must outlive the others
+    pool = ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_follow_parent)
     try:
         yield pool
     except KeyboardInterrupt:
@@ -110,6 +127,7 @@ def _follow_parent() -> None:
     for number in stopping.SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: stopping.end_at_once(128 + number))
+    stopping.let_through()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
