@@ -14,6 +14,8 @@ WIDEST = 20_000.0
 """Kilometres of a scale in space at most: half of the Earth's circumference."""
 MOST_CHANNELS, MOST_CELLS = 4096, 65_536
 """Channels of a layer, and cells of a tile along either axis, at most."""
+LARGEST_KERNEL, LARGEST_DILATION, MOST_LAYERS = 99, 64, 16
+"""Of the thesis method's networks, at most."""
 MOST_STEPS = 10_000_000
 """Steps of a training, or windows of it, at most."""
 LEAST_ERROR, LARGEST_ERROR = 1e-9, 1e9
@@ -170,13 +172,13 @@ class ConvLSTM:
     """Days in the sequence, an odd number; the target is the central one."""
     hidden: int = Field(default=32, ge=1, le=MOST_CHANNELS)
     """Channels of each ConvLSTM layer."""
-    kernel: int = Field(default=5, ge=1, le=99)
+    kernel: int = Field(default=5, ge=1, le=LARGEST_KERNEL)
     """Side of the ConvLSTM kernels, an odd number of cells."""
-    layers: int = Field(default=2, ge=1, le=16)
+    layers: int = Field(default=2, ge=1, le=MOST_LAYERS)
     """Number of ConvLSTM layers."""
     head: int = Field(default=64, ge=1, le=MOST_CHANNELS)
     """Channels of the first plain convolution."""
-    dilation: int = Field(default=2, ge=1, le=64)
+    dilation: int = Field(default=2, ge=1, le=LARGEST_DILATION)
     """Dilation of the first plain convolution."""
     recurrent_activation: Literal["sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"] = "sigmoid"
     """Activation of the gates; the hard ones are those of old Keras networks."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import h5py
 import numpy as np
 
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge, reason_of
 from sereno.files import require_regular
 from sereno.io.hdf5 import HDF5
 from sereno.io.keras_layers import CHANNELS, Architecture, KerasLayer, RecurrentActivation, read_architecture
@@ -29,6 +28,11 @@ _WEIGHTS = {
     "Conv2D": ("conv2d", "vars", ("kernel", "bias")),
 }
 """Of each class: the stem of its group in a ``.keras`` archive, where in the group its weights are, their order."""
+LEAST_MEMBER, MOST_PACKED = 2**24, 20
+"""Bytes that are unpacked of any member, and bytes unpacked for one of the file: weights hardly pack."""
+LARGEST_WEIGHT = 1e4
+"""Magnitude of a weight at most; those of a trained network are of the order of 1."""
+_ELSEWHERE = object()
 _SAVE_WHOLE = "save the whole model in Keras with model.save('network.keras')"
 
 
@@ -100,14 +104,10 @@ def read_keras(path: str | Path) -> KerasNetwork:
     if path.is_dir():
         raise InputError(f"{path}: a folder (a SavedModel?), not a file; {_SAVE_WHOLE}")
     require_regular(path)
-    try:
-        with _open(path) as saved:
-            version = saved.keras_version
-            architecture = read_architecture(saved.document, keras_version=version, origin=path)
-            tensors = _read_tensors(saved, architecture, path)
-    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: cannot be read, truncated or damaged? Copy it again ({reason})") from None
+    with file_edge(f"{path}: cannot be read", "truncated or damaged? Copy it again"), _open(path) as saved:
+        version = saved.keras_version
+        architecture = read_architecture(saved.document, keras_version=version, origin=path)
+        tensors = _read_tensors(saved, architecture, path)
     return KerasNetwork(
         layers=len(architecture.recurrent),
         hidden=architecture.hidden,
@@ -134,10 +134,11 @@ def _open(path: Path) -> Iterator[_Saved]:
             yield _Saved(document, version, file, "archive")
     elif _is_hdf5(path):
         with HDF5, h5py.File(path) as file:
-            if "model_config" not in file.attrs or "model_weights" not in file:
+            weights = _within(file, "model_weights")
+            if "model_config" not in file.attrs or not isinstance(weights, h5py.Group):
                 raise InputError(f"{path}: holds no model, at most its weights; {_SAVE_WHOLE}")
             version = _text(file.attrs.get("keras_version", "2"))
-            yield _Saved(_parse(file.attrs["model_config"], path), version, file["model_weights"], "legacy")
+            yield _Saved(_parse(file.attrs["model_config"], path), version, weights, "legacy")
     else:
         raise InputError(f"{path}: neither a .keras archive nor HDF5, or cut short; copy it again, or {_SAVE_WHOLE}")
 
@@ -150,14 +151,19 @@ def _is_hdf5(path: Path) -> bool:
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     if name not in archive.namelist():
         raise InputError(f"{path}: {name} is missing from the archive; {_SAVE_WHOLE}")
+    member = archive.getinfo(name)
+    if member.file_size > LEAST_MEMBER + MOST_PACKED * member.compress_size:
+        told = f"{name} has {member.file_size} bytes, packed in {member.compress_size}: no weights pack so well"
+        raise InputError(f"{path}: {told}; {_SAVE_WHOLE}")
     return archive.read(name)
 
 
 def _parse(text: str | bytes, path: Path) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: damaged, its configuration is not JSON ({error}); copy it again") from None
+    except Exception as error:  # thousands of brackets are a RecursionError
+        reason = reason_of(error)
+        raise InputError(f"{path}: damaged, its configuration is not JSON ({reason}); copy it again") from error
     if not isinstance(document, dict):
         raise InputError(f"{path}: damaged, its configuration is not a JSON object; copy it again")
     return document
@@ -177,15 +183,19 @@ def _read_tensors(saved: _Saved, architecture: Architecture, path: Path) -> dict
             "bias": (gates,),
         }
         arrays = _read_layer(saved, layer, shapes, problems)
+        channels = architecture.hidden
+        if problems:
+            continue
         kernel = np.concatenate([arrays["kernel"], arrays["recurrent_kernel"]], axis=2)
         tensors[f"recurrent.{i}.gates.weight"] = _outward(kernel)
         tensors[f"recurrent.{i}.gates.bias"] = arrays["bias"]
-        channels = architecture.hidden
     for i, layer, filters in zip((0, 2), architecture.convolutions, (architecture.head, CHANNELS), strict=True):
         arrays = _read_layer(saved, layer, {"kernel": (3, 3, channels, filters), "bias": (filters,)}, problems)
+        channels = filters
+        if problems:
+            continue
         tensors[f"head.{i}.weight"] = _outward(arrays["kernel"])
         tensors[f"head.{i}.bias"] = arrays["bias"]
-        channels = filters
     if problems:
         listed = "\n".join(f"  {line}" for line in problems)
         raise InputError(f"{path}: its weights do not belong to its layers:\n{listed}\n{_SAVE_WHOLE}")
@@ -200,23 +210,25 @@ def _outward(kernel: np.ndarray) -> np.ndarray:
 def _read_layer(
     saved: _Saved, layer: KerasLayer, shapes: dict[str, tuple[int, ...]], problems: list[str]
 ) -> dict[str, np.ndarray]:
-    """Return the weights of a layer as float32; zeros for a bias it does without and for what is wrong."""
+    """Return the weights of a layer as float32, zeros for a bias it does without, and note what is wrong."""
     find = _in_archive if saved.layout == "archive" else _in_legacy
     found = find(saved.weights, layer)
     arrays = {}
     for role, shape in shapes.items():
-        arrays[role] = np.zeros(shape, dtype=np.float32)
         if role == "bias" and not layer.config.get("use_bias", True):
+            arrays[role] = np.zeros(shape, dtype=np.float32)
             continue
         array = found.get(role)
-        if not isinstance(array, h5py.Dataset):
-            problems.append(f"{layer.name!r}: {role} is missing")
-        elif array.external or array.file.id != saved.weights.file.id:
+        if array is _ELSEWHERE or (isinstance(array, h5py.Dataset) and (array.external or array.is_virtual)):
             problems.append(f"{layer.name!r}: {role} lies in another file")
+        elif not isinstance(array, h5py.Dataset):
+            problems.append(f"{layer.name!r}: {role} is missing")
         elif array.shape != shape or array.dtype.kind != "f":
             problems.append(f"{layer.name!r}: {role} is {array.dtype} {array.shape}, must be float {shape}")
-        elif not np.isfinite(values := array[()].astype(np.float32)).all():
-            problems.append(f"{layer.name!r}: {role} has values that are not finite")
+        elif array.nbytes > MOST_PACKED * array.id.get_storage_size():
+            problems.append(f"{layer.name!r}: {role} was never written")
+        elif not (np.abs(values := array[()].astype(np.float32)) <= LARGEST_WEIGHT).all():
+            problems.append(f"{layer.name!r}: {role} has values that are not finite or beyond {LARGEST_WEIGHT:g}")
         else:
             arrays[role] = values
     return arrays
@@ -225,19 +237,36 @@ def _read_layer(
 def _in_archive(weights: h5py.Group, layer: KerasLayer) -> dict[str, Any]:
     """Return the arrays of a layer in a ``.keras`` archive, where a layer's class and place stand for its name."""
     stem, inside, roles = _WEIGHTS[layer.kind]
-    container = "layers" if "layers" in weights else "_layer_checkpoint_dependencies"  # as Keras 2.12 had it
+    container = (
+        "layers" if _within(weights, "layers") is not None else "_layer_checkpoint_dependencies"
+    )  # as Keras 2.12 had it
     name = f"{stem}_{layer.place}" if layer.place else stem
-    group = weights.get(f"{container}/{name}/{inside}")
-    return {role: group.get(str(i)) for i, role in enumerate(roles)} if isinstance(group, h5py.Group) else {}
+    return {role: _within(weights, f"{container}/{name}/{inside}/{i}") for i, role in enumerate(roles)}
 
 
 def _in_legacy(weights: h5py.Group, layer: KerasLayer) -> dict[str, Any]:
     """Return the arrays of a layer in a legacy file, by the last part of the names that its group lists."""
-    group = weights.get(layer.name)
+    group = _within(weights, layer.name)
     if not isinstance(group, h5py.Group):
         return {}
     names = [_text(name) for name in group.attrs.get("weight_names", [])]
-    return {name.rpartition("/")[2].partition(":")[0]: group.get(name) for name in names}
+    return {name.rpartition("/")[2].partition(":")[0]: _within(group, name) for name in names}
+
+
+def _within(group: h5py.Group, path: str) -> object:
+    """Return what lies at a path of a file, `_ELSEWHERE` where a link leads away, None where nothing does.
+
+    No such link is followed: it could lead to another file, or to a pipe.
+    """
+    found: object = group
+    for name in path.strip("/").split("/"):
+        key = name.encode()
+        if not isinstance(found, h5py.Group) or not key or not found.id.links.exists(key):
+            return None
+        if found.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
+            return _ELSEWHERE
+        found = found[name]
+    return found
 
 
 def _text(value: str | bytes) -> str:

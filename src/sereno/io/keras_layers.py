@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sereno.errors import InputError
+from sereno.config.methods import (
+    LARGEST_DILATION,
+    LARGEST_KERNEL,
+    LONGEST_WINDOW,
+    MOST_CELLS,
+    MOST_CHANNELS,
+    MOST_LAYERS,
+)
+from sereno.errors import InputError, reason_of
 
 RecurrentActivation = Literal["sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"]
 CHANNELS = 2
@@ -115,12 +123,11 @@ def read_architecture(document: dict[str, Any], *, keras_version: str, origin: P
         _check_convolutions(convolutions, activations, problems)
         window, tile = _check_input(_input_shape(document, layers), problems)
         gates = _gates(recurrent, keras_version, problems)
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{origin}: its configuration is not that of a Keras 2 or 3 model ({type(error).__name__}: {error})"
-        ) from None
+    except InputError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {reason_of(error):.80}"
+        raise InputError(f"{origin}: its configuration is not that of a Keras 2 or 3 model ({reason})") from error
     if problems:
         listed = "\n".join(f"  {line}" for line in problems)
         raise InputError(f"{origin}: not a reference network:\n{listed}")
@@ -227,8 +234,8 @@ def _parts(
 
 def _check_recurrent(layers: list[KerasLayer], problems: list[str]) -> None:
     """Note what in the recurrent layers is not the reference's."""
-    if not layers:
-        problems.append("it has no ConvLSTM2D layer")
+    if not 1 <= len(layers) <= MOST_LAYERS:
+        problems.append(f"it has {len(layers) or 'no'} ConvLSTM2D layer, must have 1 to {MOST_LAYERS}")
     for layer in layers:
         _check_settings(layer, _RECURRENT, problems)
         sequences = layer is not layers[-1]
@@ -238,6 +245,8 @@ def _check_recurrent(layers: list[KerasLayer], problems: list[str]) -> None:
         height, width = _pair(layer.config["kernel_size"])
         if height != width or height % 2 == 0:
             problems.append(f"{layer.name!r}: kernel_size is {height} × {width}, must be square and odd")
+        _check_size(layer, "filters", layer.config["filters"], MOST_CHANNELS, problems)
+        _check_size(layer, "kernel_size", height, LARGEST_KERNEL, problems)
         for key in ("filters", "kernel_size"):
             if layer.config[key] != layers[0].config[key]:
                 wanted = layers[0].config[key]
@@ -254,9 +263,17 @@ def _check_convolutions(layers: list[KerasLayer], activations: dict[str, str], p
         if activations[layer.name] != wanted:
             problems.append(f"{layer.name!r}: activation is {activations[layer.name]}, must be {wanted}")
     first, last = layers
+    _check_size(first, "filters", first.config["filters"], MOST_CHANNELS, problems)
+    _check_size(first, "dilation_rate", _pair(first.config.get("dilation_rate", 1))[0], LARGEST_DILATION, problems)
     if len(set(dilation := _pair(first.config.get("dilation_rate", 1)))) != 1:
         problems.append(f"{first.name!r}: dilation_rate is {dilation}, must be the same both ways")
     _check_settings(last, {"dilation_rate": (1, 1), "filters": CHANNELS}, problems)
+
+
+def _check_size(layer: KerasLayer, key: str, size: object, most: int, problems: list[str]) -> None:
+    """Note a size that is no whole number, or too small or too large."""
+    if type(size) is not int or not 1 <= size <= most:
+        problems.append(f"{layer.name!r}: {key} is {size!r:.40}, must be a whole number from 1 to {most}")
 
 
 def _check_settings(layer: KerasLayer, wanted: dict[str, Any], problems: list[str]) -> None:
@@ -287,6 +304,10 @@ def _check_input(shape: list[int | None] | None, problems: list[str]) -> tuple[i
         problems.append(f"its input is {tuple(shape[1:])}, must be (days, lat, lon, {CHANNELS})")
         return None, None
     _, window, lat, lon, _ = shape
+    for size, most in ((window, LONGEST_WINDOW), (lat, MOST_CELLS), (lon, MOST_CELLS)):
+        if size is not None and (type(size) is not int or not 1 <= size <= most):
+            problems.append(f"its input is {tuple(shape[1:])!r:.80}, and {size!r:.40} must be from 1 to {most}")
+            return None, None
     if window is not None and (window < 3 or window % 2 == 0):
         problems.append(f"its input has {window} days; the window must be an odd number from 3 on")
     return window, None if lat is None or lon is None else (lat, lon)

@@ -9,23 +9,25 @@ less ``mean`` and divided by ``max_std_seq``, 0 where missing; channel 1 is the 
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sereno.config import ConvLSTM
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge
 from sereno.features import HiddenWindow, encode, first_validation_day, normalise
 from sereno.io.atomic import atomic_path
+from sereno.io.npz import read_npz
 from sereno.methods import Progress, silent
+from sereno.saved import iso_day
 from sereno.windows import Sample, Tiles, validation_count
 
 SCALE_FILE = "max_std_seq.npz"
+LARGEST = 1e6
+"""Magnitude of anomalies and of what they are divided by."""
+_TILE = "a training tile has sequence and target"
 _NAME = re.compile(r"training_data_(\d+)\.npz")
 
 
@@ -145,10 +147,11 @@ def read_scale(told: str | Path) -> float:
         scale = float(str(told))
     except ValueError:
         path = Path(told) / SCALE_FILE if Path(told).is_dir() else Path(told)
-        with _opened(path, "max_std_seq.npz, its folder, or the number itself is wanted") as content:
-            scale = float(content["max_std_seq"])
-    if not scale > 0:
-        raise InputError(f"{told}: max_std_seq is {scale}, it must be above zero")
+        found = read_npz(path, ("max_std_seq",), wanted="max_std_seq.npz, its folder, or the number itself is wanted")
+        with file_edge(path, "it holds one number, max_std_seq"):
+            scale = float(found["max_std_seq"].item())
+    if not 0 < scale <= LARGEST:
+        raise InputError(f"{told}: max_std_seq is {scale}, it must be above zero, and no more than {LARGEST:g}")
     return scale
 
 
@@ -217,30 +220,30 @@ def _std(window: HiddenWindow) -> float:
 
 
 def _arrays(path: Path, shape: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Read sequence and target, and make sure of their shapes."""
-    with _opened(path, "a training tile has sequence and target") as content:
-        sequence, target = (np.asarray(content[name], dtype=np.float32) for name in ("sequence", "target"))
-    told = f"sequence {sequence.shape}, target {target.shape}"
-    if sequence.ndim != 4 or sequence.shape[-1] != 2 or target.shape != sequence.shape[1:]:
+    """Read sequence and target, and make sure of their shapes and values."""
+    found = read_npz(path, ("sequence", "target"), wanted=_TILE)
+    told = ", ".join(f"{name} {array.shape}" for name, array in found.items())
+    sequence, target = found.values()
+    if sequence.ndim != 4 or sequence.shape[-1] != 2 or target.shape != sequence.shape[1:] or not sequence.size:
         raise InputError(f"{path}: {told}; a tile has sequence (window, lat, lon, 2) and target (lat, lon, 2)")
+    if any(array.dtype.kind not in "fiub" for array in found.values()):
+        types = " and ".join(str(array.dtype) for array in found.values())
+        raise InputError(f"{path}: sequence and target are {types}; a tile has real numbers")
     if shape is not None and sequence.shape[:3] != shape:
         raise InputError(f"{path}: {told}, the tiles before have sequence {(*shape, 2)}; keep one size a folder")
-    return sequence, target
+    for name, array in found.items():
+        if not (np.abs(array[..., 0]) <= LARGEST).all():
+            raise InputError(
+                f"{path}: {name} has anomalies that are not finite or beyond {LARGEST:g}; write it again"
+            )
+        if not np.isin(array[..., 1], (-1, 0, 1)).all():
+            raise InputError(f"{path}: the mask of {name} must be -1 on land, 0 where missing, 1 where observed")
+    return sequence.astype(np.float32), target.astype(np.float32)
 
 
 def _day(path: Path) -> np.datetime64:
-    with _opened(path, "a training tile has sequence and target") as content:
-        return np.datetime64(str(content["day"]), "D") if "day" in content else np.datetime64("NaT", "D")
-
-
-@contextmanager
-def _opened(path: Path, wanted: str) -> Iterator[Any]:
-    """Open an ``.npz`` file; InputError where it, or what is asked of it, cannot be read."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {wanted}")
-    try:
-        # Opened here, since NumPy leaves a file open that is no archive.
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as content:
-            yield content
-    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile):
-        raise InputError(f"{path}: cannot be read, truncated or damaged? {wanted}") from None
+    found = read_npz(path, (), optional=("day",), wanted=_TILE)
+    if "day" not in found:
+        return np.datetime64("NaT", "D")
+    with file_edge(path, "write the tile again"):
+        return iso_day({"day": str(found["day"])}, "day")
