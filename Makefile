@@ -1,8 +1,10 @@
-# Everything runs in .venv, which the first target that needs it makes; what needs Keras, in .venv-keras.
+# Everything runs in .venv, which the first target that needs it makes; what needs Keras, in .venv-keras;
+# pip-audit, in .venv-audit.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 KERAS := .venv-keras
+AUDIT := .venv-audit
 DATA ?= ../shared
 
 WORK ?= pretraining/work
@@ -54,6 +56,14 @@ check: setup      ## Lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: setup $(AUDIT)/.ready  ## Known vulnerabilities of the packages in .venv; asks a service, and says so where it cannot
+	$(AUDIT)/bin/python tools/audit.py $(BIN)/python
+
+$(AUDIT)/.ready:
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check 'pip-audit>=2.7'
+	@touch $@
+
 bench: setup      ## Measure accuracy and speed on the benchmark cubes in $(DATA)
 	$(BIN)/python benchmarks/accuracy.py $(DATA)/bench
 	$(BIN)/python benchmarks/twin_sea.py $(DATA)/data
@@ -95,4 +105,4 @@ docs: setup       ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:            ## Remove what was built
-	rm -rf $(VENV) $(KERAS) demo site
+	rm -rf $(VENV) $(KERAS) $(AUDIT) demo site
