@@ -28,8 +28,9 @@ from torch import Tensor
 from sereno import tasks
 from sereno.config import ConvLSTM, UNet
 from sereno.epochs import Data, steps_of
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge
 from sereno.features import split
+from sereno.files import require_regular
 from sereno.learners import Learner, learner_of
 from sereno.logbook import Logbook, is_over, state_in
 from sereno.methods import Progress, silent
@@ -134,9 +135,10 @@ def train_on(
         folder.mkdir(parents=True, exist_ok=True)
         last = folder / "last.ckpt"
         checkpoint = last if resume and last.exists() else None
-        held = None if checkpoint is None else torch.load(checkpoint, map_location="cpu", weights_only=True)
+        held = None if checkpoint is None else _read_checkpoint(checkpoint)
         if held:
-            _check_same_training(held, config, scale, origin=last)
+            with file_edge(last, _ANEW):
+                _check_same_training(held, config, scale, origin=last)
         torch.manual_seed(seed)
         learner = learner or learner_of(config)
         if weights is not None:
@@ -156,10 +158,13 @@ def train_on(
             logbook.load_state_dict(state_in(held))
         else:
             _fit(trainer, _Fitting(learner, config, scale, config.max_epochs * steps, logbook), data, checkpoint)
-        best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+        best = _read_checkpoint(folder / "best.ckpt")["state_dict"]
     progress("training", 1.0)
     weights = {name.removeprefix("network."): tensor for name, tensor in best.items()}
     return TrainedNetwork(weights, scale, logbook.history)
+
+
+_ANEW = "damaged? Leave --resume out to train anew"
 
 
 class _Fitting(LightningModule):
@@ -232,6 +237,15 @@ def _fit(trainer: Trainer, fitting: _Fitting, data: Data, checkpoint: Path | Non
         # Lightning turns Ctrl-C into an exit and leaves the signal ignored.
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from None
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, which cannot run code; InputError if it is damaged."""
+    with file_edge(require_regular(path), _ANEW):
+        held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if "state_dict" not in held:
+            raise ValueError("it is no checkpoint")
+    return held
 
 
 def _check_same_training(held: dict[str, Any], config: ConvLSTM | UNet, scale: float, *, origin: Path) -> None:

@@ -21,6 +21,7 @@ import xarray as xr
 import zarr
 
 from sereno.cube import DIMS, days_per_block, description, field_name
+from sereno.errors import file_edge
 from sereno.io.atomic import CHUNK_SIDE, first_come
 from sereno.io.growing import LONG, GrowingStore, books, new_array
 from sereno.io.level4 import Product, level4
@@ -118,8 +119,9 @@ class FilledStore(GrowingStore):
 
     def model_files(self, folder: Path) -> None:
         """Write the files of the model into a folder."""
-        for name, array in zarr.open_group(self.path / "model", mode="r", zarr_format=2).arrays():
-            (folder / name).write_bytes(np.asarray(array[:]).tobytes())
+        with file_edge(self.path / "model", "the store is damaged; fill into a new one"):
+            for name, array in zarr.open_group(self.path / "model", mode="r", zarr_format=2).arrays():
+                (folder / Path(name).name).write_bytes(np.asarray(array[:]).tobytes())
 
     def write(self, part: xr.Dataset, product: Product, *, output: Path, packed: bool) -> None:
         """Write consecutive days of an analysis that is in memory, of the output of that name."""

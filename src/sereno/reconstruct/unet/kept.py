@@ -16,13 +16,17 @@ import xarray as xr
 
 from sereno import tasks
 from sereno.config import UNet
-from sereno.errors import InputError
+from sereno.errors import InputError, file_edge
 from sereno.features import Archive
+from sereno.files import read_bounded, require_regular
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.trained import lasting_settings
 from sereno.windows import Sample
 
 _GUESS = "guess.json"
+LONGEST = 2**22
+"""Bytes of what is kept of a first guess, at most."""
+_ANEW = "damaged? Leave --resume out to train anew"
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,14 @@ class Kept:
             return measure()
         path = self.folder / _GUESS
         if self.resume and path.exists():
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            before = kept["made_with"]
-            changed = [name for name, now in self.made_with.items() if not _alike(before.get(name), now)]
-            if changed:
-                raise InputError(f"{self.folder}: cannot resume, not the same as before: {', '.join(changed)}")
-            return FirstGuess.from_values(kept["guess"])
+            content = read_bounded(path, most=LONGEST)
+            with file_edge(path, _ANEW):
+                kept = json.loads(content)
+                before = kept["made_with"]
+                changed = [name for name, now in self.made_with.items() if not _alike(before.get(name), now)]
+                if changed:
+                    raise InputError(f"{self.folder}: cannot resume, not the same as before: {', '.join(changed)}")
+                return FirstGuess.from_values(kept["guess"])
         guess = measure()
         if tasks.rank() > 0:
             return guess
@@ -96,9 +102,9 @@ class Kept:
             return make()
         path = self.folder / f"{name}.npz"
         if self.resume and path.exists():
-            with np.load(path) as kept:
+            with file_edge(require_regular(path), _ANEW), np.load(path, allow_pickle=False) as kept:
                 parts = [kept[key] for key in kept.files]
-            return [tuple(part[n, ...] for part in parts) for n in range(len(parts[0]))]
+                return [tuple(part[n, ...] for part in parts) for n in range(len(parts[0]))]
         samples = make()
         if samples and tasks.rank() == 0:
             with _whole(path) as place, place.open("wb") as stream:
