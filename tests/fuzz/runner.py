@@ -56,7 +56,7 @@ class Runner:
         root = self.folder / f"{self.seed}-{number}"
         outcome, before = self._run(case, root)
         same = self._without_change(case) if case.expect is Expect.SAME and outcome.code == 0 else None
-        failures = call(lambda: judge(case, outcome, root, before, same), self._log(root))
+        failures = call(lambda: judge(case, outcome, root, before, same), self._own_log(root))
         families = [change.split(".")[0] for change in case.changes]
         result = Result(number, case.title, families, case.inputs.layout, case.verb, case.expect.name,
                         outcome.code, outcome.seconds, failures)  # fmt: skip
@@ -67,14 +67,17 @@ class Runner:
     def _log(self, root: Path) -> Path:
         return root.with_name(root.name + ".log")
 
+    def _own_log(self, root: Path) -> Path:
+        return root.with_name(root.name + ".fuzzer")
+
     def _remove(self, root: Path) -> None:
         shutil.rmtree(root, ignore_errors=True)
         shutil.rmtree(self._log(root), ignore_errors=True)
+        shutil.rmtree(self._own_log(root), ignore_errors=True)
 
     def _run(self, case: Case, root: Path) -> tuple[Outcome, set[str]]:
         self._remove(root)
         root.mkdir(parents=True)
-        log = self._log(root)
 
         def lay() -> set[str]:
             write(case.inputs, root)
@@ -82,8 +85,8 @@ class Runner:
                 change(root)
             return tree(root)
 
-        before = call(lay, log)
-        return run(case.command, root, log=log), before
+        before = call(lay, self._own_log(root))
+        return run(case.command, root, log=self._log(root)), before
 
     def _without_change(self, case: Case) -> Maps | None:
         """Return what the command writes for the inputs without the change; made once for each."""
@@ -95,7 +98,7 @@ class Runner:
             root = self.folder / f"same-{os.getpid()}-{len(self._same)}"
             outcome, _ = self._run(plain, root)
             good = outcome.code == 0
-            self._same[key] = call(lambda: read_maps(root / plain.output), self._log(root)) if good else None
+            self._same[key] = call(lambda: read_maps(root / plain.output), self._own_log(root)) if good else None
             self._remove(root)
         return self._same[key]
 

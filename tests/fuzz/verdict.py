@@ -274,9 +274,12 @@ def _check(case: Case, text: str) -> list[Failure]:
     """The summary says what is there."""
     flat = " ".join(text.split())
     truth = case.inputs.truth
-    found = [] if "no problem found" in flat else [Failure("no output", "no summary")]
+    good = "no problem found" in flat
+    found = [] if good or "taken as missing:" in flat else [Failure("no output", "no summary")]
     if case.expect is Expect.ANY or found:
         return found
+    if case.expect < Expect.EITHER and not good:
+        found.append(Failure("silent loss", flat[flat.find("taken as") :][:300]))
     period = f"{truth.days[0]}:{truth.days[-1]}, {truth.days.size} days"
     grid = f"{truth.lat.size} × {truth.lon.size}"
     found += [Failure("wrong summary", f"not said: {told}") for told in (period, grid) if told not in flat]
