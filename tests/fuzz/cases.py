@@ -22,8 +22,13 @@ VERBS: dict[str, list[tuple[list[str], str]]] = {
         (["-m", "climatology", "--keep-observed"], "out"),
         (["-m", "interpolation", "--keep-observed"], "out.nc"),
         (["-m", "persistence", "--keep-observed"], "out.zarr"),
+        (["-m", "linear", "--keep-observed", "--update"], "out"),
     ],
-    "model": [(["-m", "model", "--keep-observed"], "out.nc"), (["-m", "model", "--keep-observed"], "out.zarr")],
+    "model": [
+        (["-m", "model", "--keep-observed"], "out.nc"),
+        (["-m", "model", "--keep-observed"], "out.zarr"),
+        (["-m", "model", "--keep-observed", "--nrt"], "out.nc"),
+    ],
     "describe": [([], "out")],
     "climatology": [([], "out.nc"), (["--harmonics", "1"], "out.zarr")],
     "evaluate": [(["-m", "linear", "-m", "climatology"], "out")],
@@ -65,8 +70,8 @@ class Case:
 
     @property
     def skips(self) -> bool:
-        """Tell whether bad files are to be left out."""
-        return "--skip-bad" in self.arguments
+        """Tell whether bad files may be left out, as an update does unasked."""
+        return "--skip-bad" in self.arguments or "--update" in self.arguments
 
     @property
     def title(self) -> str:
@@ -119,7 +124,7 @@ def _verb(inputs: Inputs, rng: np.random.Generator, weights: dict[str, float]) -
     arguments, output = VERBS[verb][rng.integers(len(VERBS[verb]))]
     if "--config" in inputs.options:
         arguments = []
-    if inputs.bad and inputs.daily and verb in SKIPPING and rng.random() < 0.5:
+    if inputs.bad and inputs.daily and verb in SKIPPING and "--update" not in arguments and rng.random() < 0.5:
         arguments = [*arguments, "--skip-bad"]
     return verb, arguments, output
 

@@ -131,3 +131,34 @@ def odd_place(inputs: Inputs, rng: np.random.Generator) -> Expect:
     inputs.names += ["-o", place[-40:], place.split("/")[0], str(Path(place).parent)]
     inputs.verbs = ("fill", "prepare", "climatology", "fit")
     return Expect.REFUSE
+
+
+def _side_file(inputs: Inputs, rng: np.random.Generator, option: str, name: str) -> None:
+    """Name a further file that is none, or that holds nothing of use."""
+    contents = (None, b"", b"not found\n", rng.bytes(3000), b"CDF\x01" + bytes(28), b"\x89HDF\r\n\x1a\n" + bytes(500))
+    content = contents[rng.integers(len(contents))]
+    if content is not None:
+        inputs.after.append(lambda root: (root / name).write_bytes(content) and None)
+    inputs.options += [option, name]
+    inputs.names.append(name)
+
+
+def no_climatology(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    """``--climatology`` names a file that is none."""
+    _side_file(inputs, rng, "--climatology", "clim.nc")
+    inputs.verbs, inputs.output = ("prepare",), "out.zarr"
+    return Expect.REFUSE
+
+
+def no_index(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    """``--withheld`` names a file that is none."""
+    _side_file(inputs, rng, "--withheld", "index.nc")
+    inputs.verbs = ("evaluate",)
+    return Expect.REFUSE
+
+
+def no_model(inputs: Inputs, rng: np.random.Generator) -> Expect:
+    """``-m`` names a file that is no model, or nothing."""
+    _side_file(inputs, rng, "-m", str(rng.choice(["model.toml", "other-model"])))
+    inputs.verbs = ("fill",)
+    return Expect.REFUSE
