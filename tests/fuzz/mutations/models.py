@@ -66,7 +66,7 @@ def _recompute(model: Path) -> None:
             if (model / name).is_file():
                 files[name] = hashlib.sha256((model / name).read_bytes()).hexdigest()
         path.write_text(json.dumps(described))
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
         return
 
 
