@@ -10,6 +10,7 @@ import pytest
 from fuzz.cases import draw
 
 SEED = 2026
+PARTS, EACH = 4, 50
 
 
 def fuzz(folder: Path, *options: str) -> str:
@@ -18,6 +19,11 @@ def fuzz(folder: Path, *options: str) -> str:
     command = [sys.executable, "-m", "fuzz", "--jobs", "1", "--folder", str(folder), *options]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_input_ends_in_a_right_output_or_in_one_clear_error(tmp_path: Path, part: int) -> None:
+    assert not fuzz(tmp_path, "--profile", "quick", "--seed", str(SEED), "--first", str(EACH * part), "-n", str(EACH))
 
 
 @pytest.mark.parametrize(("kind", "count"), [("kills", 3), ("pairs", 2), ("resources", 4)])
