@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LIMIT = 120.0
+LIMIT = 600.0
 """Seconds after which a command hangs; hundreds of times what one takes."""
 MEMORY = 8 * 2**30
 """Bytes of address space of a command."""

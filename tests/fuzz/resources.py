@@ -38,7 +38,7 @@ def little_memory(rng: np.random.Generator) -> Prepare:
 
 
 def small_files(rng: np.random.Generator) -> Prepare:
-    most = int(rng.choice([0, 100, 2000, 20000, 60000]))
+    most = int(rng.choice([4000, 20000, 60000]))
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
