@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from hypothesis import settings
 
-from sereno.reconstruct import interpolation, residuals
+from sereno.reconstruct import collecting, interpolation
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 collect_ignore = ["data"]  # files, and the scripts that made them
@@ -45,7 +45,7 @@ def sea() -> xr.Dataset:
 def few_samples() -> Iterator[None]:
     """Tune interpolation on a tenth of its samples, and calibrate on few days, where none asks how good it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(residuals, "CELLS", 0)  # so few as are allowed
+        patch.setattr(collecting, "CELLS", 0)  # so few as are allowed
         for name in ("TUNING_CELLS", "SPREAD_CELLS"):
             patch.setattr(interpolation, name, getattr(interpolation, name) / 10)
         yield

@@ -33,7 +33,7 @@ _COPIED_BYTES = 2**31
 
 def coverage(cube: xr.Dataset) -> xr.DataArray:
     """Return the share of water observed on each day, (time,), in memory."""
-    return _share(field_of(cube).notnull() & cube["water"], cube["water"])
+    return share_of(field_of(cube).notnull() & cube["water"], cube["water"])
 
 
 def require_protocol(name: str) -> None:
@@ -77,8 +77,8 @@ def withhold(
     if part.sizes["time"] == 0:
         raise InputError("the period to score holds no day of the input")
     rng = np.random.default_rng(seed)
-    shown = _shown(part)
-    clear = _share(shown["observed"], shown["water"]).values
+    shown = shown_part(part)
+    clear = share_of(shown["observed"], shown["water"]).values
     eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
     count = min(len(eligible), max(4, round(share * len(eligible))))
     hidden: list[np.ndarray] = []
@@ -86,9 +86,9 @@ def withhold(
     for index in rng.permutation(eligible):
         if len(chosen) == count:
             break
-        mask = _observed(shown, index)
+        mask = observed_on(shown, index)
         if protocol == "clouds":
-            mask = mask & _donor_clouds(shown, index, mask, clear, rng)
+            mask = mask & donor_clouds(shown, index, mask, clear, rng)
         if mask.any():
             hidden.append(mask)
             chosen.append(int(index))
@@ -200,8 +200,8 @@ def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int =
     rng = np.random.default_rng(seed)
     field, water = field_of(cube), cube["water"].values
     stated = cube.get(f"{field.name}_error")
-    shown = _shown(cube)
-    clear = _share(shown["observed"], shown["water"]).values
+    shown = shown_part(cube)
+    clear = share_of(shown["observed"], shown["water"]).values
     eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
     half = window // 2
     rounds = [rng.permutation(eligible) for _ in range(min(ROUNDS, -(-count // max(len(eligible), 1))))]
@@ -214,7 +214,7 @@ def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int =
         here = np.isfinite(values[half])
         hidden = here
         if order % WHOLE_DAY_EVERY:
-            hidden = here & _donor_clouds(shown, int(index), here, clear, rng, rows=rows, columns=columns)
+            hidden = here & donor_clouds(shown, int(index), here, clear, rng, rows=rows, columns=columns)
         if hidden.any():
             target = np.where(hidden, values[half], np.float32(np.nan))
             values[half][hidden] = np.nan
@@ -237,7 +237,7 @@ def _cut(size: int, side: int, rng: np.random.Generator) -> slice:
     return slice(start, min(start + side, size))
 
 
-def _shown(cube: xr.Dataset) -> xr.Dataset:
+def shown_part(cube: xr.Dataset) -> xr.Dataset:
     """Return where the cube was ``observed`` and its ``water``; in memory where small: donors lie anywhere."""
     observed = (field_of(cube).notnull() & cube["water"]).transpose(*DIMS)
     if observed.size <= _SMALL_CELLS:
@@ -245,16 +245,34 @@ def _shown(cube: xr.Dataset) -> xr.Dataset:
     return xr.Dataset({"observed": observed, "water": cube["water"]})
 
 
-def _share(observed: xr.DataArray, water: xr.DataArray) -> xr.DataArray:
+def share_of(observed: xr.DataArray, water: xr.DataArray) -> xr.DataArray:
+    """Return the share of water that is observed on each day, (time,), in memory."""
     return (observed.sum(("lat", "lon")) / water.sum()).compute().rename("coverage")
 
 
-def _observed(shown: xr.Dataset, index: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
+def observed_on(shown: xr.Dataset, index: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:
     """Return where a day was observed, bool (lat, lon)."""
     return np.asarray(shown["observed"][int(index), rows, columns].values)
 
 
-def _donor_clouds(
+def donor_of(
+    shown: xr.Dataset,
+    index: int,
+    observed: np.ndarray,
+    clear: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    rows: slice = slice(None),
+    columns: slice = slice(None),
+) -> int | None:
+    """Return another day whose clouds hide enough but not all of what a day shows; None where there is none."""
+    for donor in rng.permutation(donors(shown["time"].values, index, clear))[:_TRIES]:
+        if hides_enough(~observed_on(shown, int(donor), rows, columns), observed):
+            return int(donor)
+    return None
+
+
+def donor_clouds(
     shown: xr.Dataset,
     index: int,
     observed: np.ndarray,
@@ -269,19 +287,18 @@ def _donor_clouds(
     Where no donor does, as in a record of one day, the day's own clouds are flipped and moved; all false where
     these will not do either.
     """
-    for donor in rng.permutation(_donors(shown["time"].values, index, clear))[:_TRIES]:
-        clouds = ~_observed(shown, int(donor), rows, columns)
-        if _hides_enough(clouds, observed):
-            return clouds
+    donor = donor_of(shown, index, observed, clear, rng, rows=rows, columns=columns)
+    if donor is not None:
+        return ~observed_on(shown, donor, rows, columns)
     own = shown["water"].values[rows, columns] & ~observed
     for axes in rng.permutation(np.array([(0,), (1,), (0, 1)], dtype=object)):
         moved = np.roll(np.flip(own, axes), rng.integers(0, own.shape), axis=(0, 1))
-        if _hides_enough(moved, observed):
+        if hides_enough(moved, observed):
             return np.asarray(moved)
     return np.zeros_like(observed)
 
 
-def _donors(time: np.ndarray, index: int, clear: np.ndarray) -> np.ndarray:
+def donors(time: np.ndarray, index: int, clear: np.ndarray) -> np.ndarray:
     """Return the days whose clouds may be laid over day `index`: of the season, of another year, where there are."""
     years = time.astype("datetime64[Y]")
     apart = np.abs(leap_day_of_year(time) - leap_day_of_year(time[index : index + 1]))
@@ -291,5 +308,6 @@ def _donors(time: np.ndarray, index: int, clear: np.ndarray) -> np.ndarray:
     return next((np.flatnonzero(pool) for pool in pools if pool.sum() >= _FEWEST_DONORS), np.flatnonzero(partly))
 
 
-def _hides_enough(clouds: np.ndarray, observed: np.ndarray) -> bool:
+def hides_enough(clouds: np.ndarray, observed: np.ndarray) -> bool:
+    """Tell whether clouds hide some but not all of what is observed; both bool (lat, lon)."""
     return bool(observed.any() and HIDDEN_SHARE[0] <= clouds[observed].mean() <= HIDDEN_SHARE[1])

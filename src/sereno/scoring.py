@@ -163,10 +163,10 @@ def _walk(
     spread = reconstructor.climatology.fields["std"].values.astype(np.float32)
 
     def analyse(at: np.ndarray) -> xr.Dataset:
-        return _as_saved(model).reconstruct(handed, at)
+        return _as_saved(model).reconstruct(handed, at, nrt=target.nrt)
 
     try:
-        analysis = reconstructor.reconstruct(handed, days.copy())
+        analysis = reconstructor.reconstruct(handed, days.copy(), nrt=target.nrt)
     except Exception as error:
         raise _failure(label, analyse, days, error) from error
     _require_days(label, analysis, cube, days)

@@ -157,7 +157,8 @@ def fill_days(
     check_fits(model.description, cube)
     seen = visible_part(cube)
     if nrt:
-        each = [model.reconstructor.reconstruct(seen.sel(time=slice(None, day)), np.array([day])) for day in wanted]
+        made = model.reconstructor
+        each = [made.reconstruct(seen.sel(time=slice(None, day)), np.array([day]), nrt=True) for day in wanted]
         analysis = xr.concat(each, "time", data_vars="minimal", coords="minimal", compat="override", join="override")
     else:
         analysis = model.reconstructor.reconstruct(seen, wanted)

@@ -58,6 +58,10 @@ PACKAGED = (
     "the network that comes with the package is used as it is; climatology, scales and uncertainty are measured on "
     "the input. sereno fit -m unet trains it further on your own region"
 )
+DELAYED = (
+    "the model was made by an earlier version: its standard deviation was never calibrated for near real time, where "
+    "it is too small"
+)
 BARE = "what else it needs is fitted on the input that fill or evaluate uses it on"
 
 
@@ -65,6 +69,12 @@ def tell_packaged(methods: Iterable[object]) -> None:
     """Note, once, that a method is a network whose weights come with the package."""
     if any(getattr(getattr(method, "model", None), "weights", None) == "packaged" for method in methods):
         note(PACKAGED)
+
+
+def tell_mode(method: object, *, nrt: bool) -> None:
+    """Note that a model of an earlier version is too sure of itself in near real time."""
+    if nrt and getattr(getattr(method, "reconstructor", method), "near_real_time", method) is None:
+        note(f"{DELAYED}; fit it anew")
 
 
 def caution(cube: xr.Dataset, run: RunConfig) -> None:
@@ -242,6 +252,7 @@ def fill(
     tell_packaged([] if fitted else [run])
     skip = update if skip_bad is None else skip_bad
     cube = open_for(inputs, None if isinstance(named, str) else run, variable, water, quality, skip_bad=skip)
+    tell_mode(named, nrt=nrt)
     if not fitted:
         caution(cube, run)
     with shown_progress() as progress, can_go_on(store_of(output), "again"):
@@ -326,6 +337,8 @@ def evaluate(
         yardstick_of(relative_to, list(chosen), {})
     index = None if withheld is None else read_withheld(withheld)
     tell_packaged(chosen.values())
+    for each in chosen.values():
+        tell_mode(each, nrt=nrt)
     require_other_place(inputs, output)
     cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
     with sole_writer(output), shown_progress() as progress:

@@ -280,9 +280,18 @@ def recent_mean(anomaly: xr.DataArray, water: xr.DataArray, half_width: int) -> 
     """
     seen = anomaly.where(water)
     total, count = compute(seen.sum(("lat", "lon")), seen.notnull().sum(("lat", "lon")))
+    mean = _recent(total.values, count.values, int(water.sum()), half_width)
+    return xr.DataArray(mean, dims="time", coords={"time": anomaly["time"]})
+
+
+def mean_of_days(anomaly: np.ndarray, water: np.ndarray, half_width: int) -> np.ndarray:
+    """Return the same of arrays in memory: `anomaly` (time, lat, lon), NaN where missing, and `water` (lat, lon)."""
+    seen = anomaly[:, water]
+    return _recent(np.nansum(seen, axis=1), np.isfinite(seen).sum(axis=1), int(water.sum()), half_width)
+
+
+def _recent(total: np.ndarray, count: np.ndarray, cells: int, half_width: int) -> np.ndarray:
+    """Return the recent mean from the sums and the numbers of the anomalies of each day, float32 (time,)."""
     weights = 1 - np.abs(np.arange(-half_width, half_width + 1)) / (half_width + 1)
-    prior = 0.05 * float(water.sum())
-    mean = convolve1d(total.values.astype(float), weights, mode="constant") / (
-        convolve1d(count.values.astype(float), weights, mode="constant") + prior
-    )
-    return xr.DataArray(mean.astype(np.float32), dims="time", coords={"time": anomaly["time"]})
+    sums, numbers = (convolve1d(part.astype(float), weights, mode="constant") for part in (total, count))
+    return np.asarray(sums / (numbers + 0.05 * cells), dtype=np.float32)

@@ -14,8 +14,9 @@ from sereno.config import RunConfig
 from sereno.cube import DIMS, description, field_of, is_never_negative
 from sereno.methods import Progress, Reconstructor, State, method_class, silent
 from sereno.reconstruct.calibration import REACH, Calibration
+from sereno.reconstruct.collecting import collect
 from sereno.reconstruct.observation_error import ObservationError
-from sereno.reconstruct.residuals import collect
+from sereno.reconstruct.remote import Remote
 from sereno.saved import number
 
 _PREFIX = "climatology_"
@@ -37,7 +38,9 @@ class AnomalyReconstructor:
     noise_variance: float = 0.0
     """Variance of the observations' errors, the field's unit squared, estimated on the training cube."""
     calibration: Calibration = field(default_factory=Calibration)
-    """What the method's standard deviation is multiplied by."""
+    """What makes the method's standard deviation right where later days are in sight."""
+    near_real_time: Calibration | None = None
+    """The same where they are not; None of a model that an earlier version made."""
 
     @classmethod
     def fit(
@@ -107,16 +110,19 @@ class AnomalyReconstructor:
         found = collect(
             self.inner, self.climatology, cube, error, days=days, seed=seed, refit=refit, progress=progress
         )
-        calibration = Calibration() if found is None else Calibration.fit(found, error)
-        return replace(self, noise_variance=error.variance, calibration=calibration)
+        remote = Remote.fit(cube, self.climatology)
+        delayed, near = (Calibration.fit(found.get(nrt), error, remote) for nrt in (False, True))
+        return replace(self, noise_variance=error.variance, calibration=delayed, near_real_time=near)
 
     @property
     def reach(self) -> int:
         """Days either side that bear on a day: those of method and calibration, and of the recent mean of each."""
         return max(self.inner.reach, REACH) + self.config.climatology.recent_days
 
-    def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+    def reconstruct(self, cube: xr.Dataset, days: np.ndarray, *, nrt: bool = False) -> xr.Dataset:
         """Return the analysis of `days` in the field's units, lazily, with ``climatology`` beside the mean.
+
+        In near real time, of a cube that ends with the day, the standard deviation is the one calibrated for that.
 
         The cells of `cube` are those that the method was fitted on, but their coordinates may be rounded in another
         way: arithmetic on labels would drop them. The analysis has those of `cube`.
@@ -126,7 +132,8 @@ class AnomalyReconstructor:
         anomalies = self.climatology.anomalies(cube)
         # A copy of what is in memory: a method that writes into it must not move its climatology.
         analysis = self.inner.reconstruct(anomalies.copy(deep=True), days)
-        std = self.calibration.std(anomalies, analysis)
+        calibration = self.near_real_time if nrt and self.near_real_time is not None else self.calibration
+        std = calibration.std(anomalies, analysis)
         baseline = self.climatology.baseline(cube, days).where(cube["water"])
         baseline = baseline.chunk(analysis.chunksizes).astype("float32").transpose(*DIMS)
         mean = (analysis["mean"] + baseline).astype("float32")
@@ -161,6 +168,7 @@ class AnomalyReconstructor:
             "climatology": climatology,
             "noise_variance": self.noise_variance,
             "calibration": asdict(self.calibration),
+            **({} if self.near_real_time is None else {"near_real_time": asdict(self.near_real_time)}),
         }
         return State(values, inner.tensors, fields)
 
@@ -175,8 +183,11 @@ class AnomalyReconstructor:
         rest = state.fields.drop_vars(mine)
         inner = State(state.values["method"], state.tensors, rest if rest.data_vars else None)
         fitted = method_class(config.model.method).from_state(config.model, inner)
-        calibration = Calibration.from_values(state.values.get("calibration", {}))  # earlier models have none
-        return cls(config, climatology, fitted, number(state.values, "noise_variance", 0), calibration)
+        # Earlier models have no calibration, or none for near real time.
+        calibration = Calibration.from_values(state.values.get("calibration", {}))
+        near = state.values.get("near_real_time")
+        near = None if near is None else Calibration.from_values(near)
+        return cls(config, climatology, fitted, number(state.values, "noise_variance", 0), calibration, near)
 
 
 def _in_memory(cube: xr.Dataset, most: int = _SMALL_BYTES) -> xr.Dataset:

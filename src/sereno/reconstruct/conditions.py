@@ -1,4 +1,4 @@
-"""What the error of an analysis is scaled by: the lag of the nearest observation, cloud cover, and a lively sea.
+"""What the error of an analysis is scaled by: how far observations lie in time and space, clouds, a lively sea.
 
 How lively the sea has been of late is told by two mean squares over what was seen in a month around the day, each
 less the observations' errors and in climatological variances: of the anomalies, and of half the change of a pixel in
@@ -11,12 +11,12 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import correlate1d
-
-from sereno.strata import days_to_observation
+from scipy.ndimage import correlate1d, gaussian_filter
 
 WINDOW = 31
 """Days that bear on the conditions of a day: fifteen on either side."""
+DENSITY_DAYS, DENSITY_CELLS = 0.7, 2.0
+"""e-folding time, and standard deviation in space, of what an observation adds to the density round a pixel."""
 CHANGES = (3, 4, 5)
 """Days between the observations of a pixel whose difference counts as change."""
 PRIOR_SHARE = 0.05
@@ -30,9 +30,13 @@ class Conditions(NamedTuple):
 
     Attributes
     ----------
-    lag, since
-        Days to the nearest observation of each pixel, and days since the last one: 0 on the day itself, infinite
-        where there is none in the window; float32 (n, lat, lon).
+    lag, since, bridge
+        Days to the nearest observation of each pixel and since the last one, 0 on the day itself; and a b / (a + b)
+        for the last and the next one a and b days away, or the days to the only one: in a gap it is largest in the
+        middle. Infinite where there is none in the window; float32 (n, lat, lon).
+    density
+        How densely the surroundings of each pixel were observed of late: 0 of none, 1 where the day alone was wholly
+        observed; float32 (n, lat, lon).
     cover
         Share of the water that is not seen, (n,).
     totals, counts
@@ -42,6 +46,8 @@ class Conditions(NamedTuple):
 
     lag: np.ndarray
     since: np.ndarray
+    bridge: np.ndarray
+    density: np.ndarray
     cover: np.ndarray
     totals: np.ndarray
     counts: np.ndarray
@@ -64,7 +70,7 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
     half, cells = WINDOW // 2, max(int(water.sum()), 1)
     inner = slice(half, len(values) - half)
     here = np.isfinite(values[inner])
-    since, nearest = days_to_observation(values, np.arange(len(here)))
+    lag, since, bridge = distances(values)
     inverse = 1 / np.maximum(scale[water].astype(np.float64), 1e-6) ** 2
     aparts = (0, *CHANGES)
     sums, numbers = np.zeros((2, len(aparts), len(values)))
@@ -85,9 +91,33 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
         inside = np.where(np.arange(WINDOW) < apart, 0.0, weights)
         totals[:, kind] += correlate1d(sums[index], inside, mode="constant")[inner] / cells
         counts[:, kind] += correlate1d(numbers[index], inside, mode="constant")[inner] / cells
-    for distance in (nearest, since):
-        distance[here] = 0
-    return Conditions(nearest, since, 1 - here.sum(axis=(1, 2)) / cells, totals, counts)
+    return Conditions(lag, since, bridge, density(values, water), 1 - here.sum(axis=(1, 2)) / cells, totals, counts)
+
+
+def density(values: np.ndarray, water: np.ndarray) -> np.ndarray:
+    """Return ``density`` of `Conditions` for the days of a block, `values` as for `conditions`."""
+    half = WINDOW // 2
+    weights = np.exp(-np.abs(np.arange(-half, half + 1)) / DENSITY_DAYS).astype(np.float32)
+    seen = correlate1d(np.isfinite(values).astype(np.float32), weights, axis=0, mode="constant")
+    near = gaussian_filter(
+        seen[half : len(values) - half], (0, DENSITY_CELLS, DENSITY_CELLS), mode="constant", truncate=3
+    )
+    sea = gaussian_filter(water.astype(np.float32), DENSITY_CELLS, mode="constant", truncate=3)
+    return np.asarray(near / np.maximum(sea, 1e-3), dtype=np.float32)
+
+
+def distances(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ``lag``, ``since`` and ``bridge`` of `Conditions`, `values` as for `conditions`."""
+    observed, half = np.isfinite(values), WINDOW // 2
+    count = len(observed) - 2 * half
+    since = np.full((count, *observed.shape[1:]), np.inf, np.float32)
+    until = since.copy()
+    for lag in range(half, -1, -1):  # the nearest is written last
+        np.copyto(since, np.float32(lag), where=observed[half - lag : half - lag + count])
+        np.copyto(until, np.float32(lag), where=observed[half + lag : half + lag + count])
+    with np.errstate(divide="ignore"):
+        bridge = 1 / (1 / since + 1 / until)
+    return np.minimum(since, until), since, bridge
 
 
 def liveliness(totals: np.ndarray, counts: np.ndarray, typical: np.ndarray) -> np.ndarray:

@@ -1,47 +1,35 @@
-"""What a fitted method makes of days of the record of which it does not see everything: residuals to calibrate on."""
+"""Days of the record that are reconstructed without seeing everything of them, and what is found out that way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from functools import partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sereno.climatology import Climatology
-from sereno.clouds import hide, withhold
-from sereno.cube import DIMS, field_of
-from sereno.errors import InputError
-from sereno.methods import Progress, Reconstructor, silent
-from sereno.reconstruct.blocks import telling
-from sereno.reconstruct.conditions import WINDOW, Conditions, conditions
+from sereno.climatology import Climatology, mean_of_days
+from sereno.cube import DIMS, field_name, field_of
+from sereno.methods import Reconstructor
+from sereno.reconstruct.conditions import WINDOW, conditions, density, distances
+from sereno.reconstruct.draws import Draw
 from sereno.reconstruct.observation_error import ObservationError
 
-FEWEST_DAYS = 16
-"""Days that are reconstructed of large maps, of which `CELLS` make fewer than were asked for."""
-CELLS = 6e5
-"""Cells that are reconstructed, about."""
-SIDE = 192
-"""Cells along either side of what is reconstructed of a day, at most."""
-SHARE = 0.25
-"""Share of a record's days that lose observations at once, at most."""
-ROUNDS = 4
-"""How often a short record is gone through, each time under other clouds."""
-WHOLE_DAY_EVERY = 8
-"""One day in so many is withheld whole, so that the error far from the day's observations is met too."""
-DISTURBED = 16
-"""Days of a part, at most, that are reconstructed a second time, from observations with further errors."""
-STRETCHES, STRETCH_DAYS = 6, 40
-"""A record that memory does not hold is looked at in so many stretches of so many days."""
-LONG_REACH, LONG_DAYS = 100, 1100
-"""A method that reaches further than so many days is looked at on the last so many of a record: days share work."""
-SHORT_DAYS = 400
-"""In a record of no more days the climatology is fitted anew without what is withheld."""
-_SMALL_BYTES = 2**31
-_SEED = 7919  # another draw than any that the method itself learned from
+DISTURBED_EVERY = 5
+"""One day in so many is reconstructed a second time, from observations with further errors."""
+GAPS = 2000
+"""Pixels of a day as it is that are kept, about."""
+SMALL_BYTES = 2**31
+"""A part of a record of so many bytes is held in memory."""
+
+
+class Gaps(NamedTuple):
+    """Pixels of days as they are, (n,) each, as of `Residuals`; observed ones, of bridge 0, among them."""
+
+    bridge: np.ndarray
+    density: np.ndarray
+    void: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -51,25 +39,32 @@ class Residuals:
     Attributes
     ----------
     day
+        Number of the draw.
+    time
         Days since 1970, int.
-    lag, since, cover, totals, counts
+    since, bridge, density, totals, counts
         As of `sereno.reconstruct.conditions.Conditions`; the last two (n, 2).
-    variance
-        The error variance that the method states.
+    void
+        Whether nothing of the day was seen.
+    variance, climatology
+        The error variance that the method states, and that of the climatology.
     square
-        (analysis − observation)², of withheld pixels, and of observed ones (of lag 0).
+        (analysis − observation)², of withheld pixels, and of observed ones (since is 0).
     response, disturbance
         By how much the analysis moved when errors were added to the day's observations, and the error that the
         pixel's own observation shared in; NaN on days that were not disturbed.
     """
 
     day: np.ndarray
-    lag: np.ndarray
+    time: np.ndarray
     since: np.ndarray
-    cover: np.ndarray
+    bridge: np.ndarray
+    density: np.ndarray
+    void: np.ndarray
     totals: np.ndarray
     counts: np.ndarray
     variance: np.ndarray
+    climatology: np.ndarray
     square: np.ndarray
     response: np.ndarray
     disturbance: np.ndarray
@@ -84,160 +79,156 @@ class Residuals:
         return Residuals(*(getattr(self, each.name)[pixels] for each in fields(self)))
 
 
-def collect(
-    inner: Reconstructor[Any],
-    climatology: Climatology,
-    cube: xr.Dataset,
-    error: ObservationError,
-    *,
-    days: int,
-    seed: int,
-    refit: Callable[[xr.Dataset], Climatology] | None = None,
-    progress: Progress = silent,
-) -> Residuals | None:
-    """Reconstruct days of a cube with withheld observations; None where nothing can be withheld.
+class Found(NamedTuple):
+    """Residuals of one mode, and gaps of the record as they are met in it."""
 
-    Parameters
-    ----------
-    inner
-        A fitted method.
-    climatology
-        What its anomalies are taken from.
-    cube
-        Of the field; days that are near to those to come, and were not fitted on if there are such.
-    error
-        Of the observations; further errors are drawn from it.
-    days
-        Days that are reconstructed, at most.
-    refit
-        Fits the climatology of a cube, where `climatology` was fitted on `cube` itself: in a short record the
-        withheld observations would bear on it.
-    progress
-        Told the stage ``"calibration"``.
-    """
-    rng = np.random.default_rng([seed, _SEED])
-    sizes = [min(cube.sizes[dim], SIDE) for dim in DIMS[1:]]
-    wanted = min(days, max(FEWEST_DAYS, int(CELLS / (sizes[0] * sizes[1]))))
-    parts, done = list[Residuals](), 0
-    progress("calibration", 0.0)
-    for part, withheld in _draws(cube, inner.reach, wanted, rng):
-        here = {
-            dim: slice(start := int(rng.integers(0, cube.sizes[dim] - size + 1)), start + size)
-            for dim, size in zip(DIMS[1:], sizes, strict=True)
+    residuals: Residuals
+    gaps: Gaps
+
+
+class HiddenDays:
+    """Reconstructs days of a part of the record of which something is hidden."""
+
+    def __init__(
+        self,
+        inner: Reconstructor[Any],
+        climatology: Climatology,
+        part: xr.Dataset,
+        shown: xr.Dataset,
+        error: ObservationError,
+        sizes: tuple[int, ...],
+    ) -> None:
+        self.inner, self.climatology, self.part, self.error, self.sizes = inner, climatology, part, error, sizes
+        self.water, self.times = part["water"].values, part["time"].values
+        self.observed = shown["observed"].data
+        departure = (field_of(part) - climatology.at(part["time"])).where(part["water"]).astype("float32")
+        departure = departure.transpose(*DIMS)
+        self.departure = departure.compute() if part.nbytes <= SMALL_BYTES else departure
+        stated = part.get(f"{field_name(part)}_error")
+        self.stated = None if stated is None else stated.astype("float32").transpose(*DIMS)
+
+    def residuals(self, group: list[Draw], rng: np.random.Generator, *, nrt: bool, number: int) -> list[Residuals]:
+        """Reconstruct the days of a group from one cube, and compare them with what was withheld."""
+        positions = np.array([one.target for one in group])
+        reach = max(self.inner.reach, WINDOW // 2) + self.climatology.recent_days
+        first = max(0, positions[0] - reach)
+        days = slice(first, positions[-1] + 1 if nrt else positions[-1] + reach + 1)
+        values = np.array(self.departure[days].values)
+        known = values[positions - first].copy()
+        for one in group:
+            one.hide(values, first, self.observed)
+        recent = np.zeros(len(values), np.float32)
+        if self.climatology.recent_days:
+            recent = mean_of_days(values, self.water, self.climatology.recent_days)
+        here = self._crop(rng)
+        crop = here["lat"], here["lon"]
+        known = known[:, *crop] - recent[positions - first, None, None]
+        anomalies = self._cube(values[:, *crop] - recent[:, None, None], days, here)
+        targets = self.times[positions]
+        mean, std = self._run(anomalies, targets)
+        withheld = np.stack([one.withheld[crop] for one in group]) & self.water[crop]
+        response, disturbance = self._disturbed(anomalies, targets, withheld, mean, rng, number=number)
+        scale, water = anomalies["climatology_std"].values, anomalies["water"].values
+        found = []
+        for place, position in enumerate(positions - first):
+            near = _around(anomalies["anomaly"].values, position)
+            of_day = conditions(near, scale=scale, water=water, noise=self.error.variance)
+            seen = (of_day.since[0] == 0) & np.isfinite(known[place])
+            thin = max(1, int(seen.sum() // max(withheld[place].sum(), 1)))
+            seen.reshape(-1)[np.flatnonzero(seen)[np.arange(seen.sum()) % thin != 0]] = False
+            chosen = withheld[place] | seen
+            count = int(chosen.sum())
+            found.append(
+                Residuals(
+                    day=np.full(count, number + place),
+                    time=np.full(count, targets[place].astype("datetime64[D]").astype(int)),
+                    since=of_day.since[0][chosen],
+                    bridge=of_day.bridge[0][chosen],
+                    density=of_day.density[0][chosen],
+                    void=np.full(count, of_day.cover[0] == 1),
+                    totals=np.repeat(of_day.totals, count, axis=0),
+                    counts=np.repeat(of_day.counts, count, axis=0),
+                    variance=std[place][chosen].astype(np.float64) ** 2,
+                    climatology=scale[chosen].astype(np.float64) ** 2,
+                    square=(mean - known)[place][chosen].astype(np.float64) ** 2,
+                    response=response[place][chosen],
+                    disturbance=disturbance[place][chosen],
+                )
+            )
+        return found
+
+    def gaps(self, day: int, rng: np.random.Generator, *, nrt: bool) -> Gaps:
+        """Return pixels of a day as it is."""
+        here, half = self._crop(rng), WINDOW // 2
+        crop = here["lat"], here["lon"]
+        first, last = max(day - half, 0), day + 1 if nrt else day + half + 1
+        seen = np.asarray(self.observed[first:last, *crop])
+        values = _around(np.where(seen, np.float32(0), np.float32(np.nan)), day - first)
+        water = self.water[crop]
+        thin = slice(None, None, max(1, int(water.sum()) // GAPS))
+        bridge, dense = distances(values)[2][0], density(values, water)[0]
+        void = np.full(water.shape, not np.isfinite(values[half]).any())
+        return Gaps(*(part[water][thin] for part in (bridge, dense, void)))
+
+    def _cube(self, values: np.ndarray, days: slice, here: dict[str, slice]) -> xr.Dataset:
+        """Return anomalies as a method meets them."""
+        axes = {"time": self.times[days]} | {dim: self.part[dim].values[here[dim]] for dim in DIMS[1:]}
+        crop = here["lat"], here["lon"]
+        scale = self.climatology.fields["std"].values[crop]
+        cube = xr.Dataset(
+            {
+                "anomaly": (DIMS, values),
+                "water": (DIMS[1:], self.water[crop]),
+                "climatology_std": (DIMS[1:], scale),
+            },
+            coords=axes,
+            attrs={"field": "anomaly"},
+        )
+        if self.stated is not None:
+            cube["anomaly_error"] = (DIMS, self.stated[days, *crop].values)
+        return cube
+
+    def _crop(self, rng: np.random.Generator) -> dict[str, slice]:
+        """Return a part of the map."""
+        return {
+            dim: slice(start := int(rng.integers(0, self.part.sizes[dim] - size + 1)), start + size)
+            for dim, size in zip(DIMS[1:], self.sizes, strict=True)
         }
-        used = climatology if refit is None or cube.sizes["time"] > SHORT_DAYS else refit(hide(part, withheld))
-        first, last = (min(number / wanted, 1.0) for number in (done, done + len(withheld)))
-        told = partial(_tell, progress, first, last)
-        parts.append(_reconstruct(inner, used, part, withheld, here, error, rng, told))
-        done += len(withheld)
-    progress("calibration", 1.0)
-    return Residuals.joined(parts) if parts else None
 
+    def _run(self, anomalies: xr.Dataset, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and std of the analysis of days, (days, lat, lon)."""
+        found = self.inner.reconstruct(anomalies.copy(deep=True), days.copy())[["mean", "std"]].compute()
+        return found["mean"].transpose(*DIMS).values, found["std"].transpose(*DIMS).values
 
-def _tell(progress: Progress, first: float, last: float, fraction: float) -> None:
-    """Report a fraction of what lies between two fractions of the calibration."""
-    progress("calibration", first + fraction * (last - first))
-
-
-def _draws(
-    cube: xr.Dataset, reach: int, wanted: int, rng: np.random.Generator
-) -> Iterator[tuple[xr.Dataset, xr.DataArray]]:
-    """Yield parts of a cube, each with what is withheld of it, bool (days, lat, lon)."""
-    stretches = list(_stretches(cube, reach))
-    each = -(-wanted // len(stretches))
-    for context, targets in stretches:
-        part, found = cube.isel(time=context), 0
-        for _ in range(ROUNDS):
-            share = min(SHARE, (each - found) / len(targets))
-            days = slice(targets[0], targets[-1])
-            try:
-                withheld = withhold(part, protocol="clouds", days=days, share=share, seed=int(rng.integers(2**31)))
-            except InputError:
-                break
-            whole = np.arange(len(withheld)) % WHOLE_DAY_EVERY == WHOLE_DAY_EVERY - 1
-            at = withheld["time"].values[whole]
-            withheld.values[whole] = (field_of(part).sel(time=at).notnull() & part["water"]).transpose(*DIMS).values
-            yield part, withheld
-            found += len(withheld)
-            if found >= each:
-                break
-
-
-def _stretches(cube: xr.Dataset, reach: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield where the days of a stretch and of its context lie in the record, and the stretch's days themselves."""
-    days = cube.sizes["time"]
-    first = max(0, days - LONG_DAYS) if reach > LONG_REACH else 0
-    starts, length = np.array([first]), days - first
-    if cube.nbytes > _SMALL_BYTES:
-        length = min(STRETCH_DAYS, length)
-        number = 1 if reach > LONG_REACH else STRETCHES
-        starts = np.unique(np.linspace(first, days - length, number + 2)[1:-1].astype(int))
-    for start in starts:
-        yield slice(max(0, start - reach), start + length + reach), cube["time"].values[start : start + length]
-
-
-def _reconstruct(
-    inner: Reconstructor[Any],
-    climatology: Climatology,
-    part: xr.Dataset,
-    withheld: xr.DataArray,
-    here: dict[str, slice],
-    error: ObservationError,
-    rng: np.random.Generator,
-    told: Callable[[float], None],
-) -> Residuals:
-    """Reconstruct the days of which something is withheld, a part of the map as large as `here`."""
-    days = withheld["time"].values
-    hidden = hide(part, withheld)
-    anomalies = climatology.anomalies(hidden).isel(here).compute()
-    known = (field_of(part).sel(time=days) - climatology.baseline(hidden, days)).isel(here).transpose(*DIMS).values
-    water = anomalies["water"].values
-    known = np.where(water, known, np.float32(np.nan))
-
-    def run(cube: xr.Dataset, at: np.ndarray, first: float, last: float) -> xr.Dataset:
-        with telling(lambda fraction: told(first + fraction * (last - first))):
-            return inner.reconstruct(cube.copy(deep=True), at.copy())[["mean", "std"]].compute()
-
-    places = np.unique(np.linspace(0, len(days) - 1, DISTURBED).astype(int))
-    share = len(days) / (len(days) + len(places))
-    analysis = run(anomalies, days, 0.0, share)
-    mean, std = (analysis[name].transpose(*DIMS).values for name in ("mean", "std"))
-    response, disturbance = np.full((2, *mean.shape), np.float32(np.nan))
-    hidden_here = withheld.isel(here).values & water
-    if error.variance > 0:
-        white, shared = error.draw((len(places), *water.shape), rng)
+    def _disturbed(
+        self,
+        anomalies: xr.Dataset,
+        days: np.ndarray,
+        withheld: np.ndarray,
+        mean: np.ndarray,
+        rng: np.random.Generator,
+        *,
+        number: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return by how much the analysis moves with added errors, and these; (days, lat, lon), NaN elsewhere."""
+        response, disturbance = np.full((2, *mean.shape), np.float32(np.nan))
+        places = np.flatnonzero((number + np.arange(len(days))) % (2 * DISTURBED_EVERY) < 2)
+        if self.error.variance == 0 or not places.size:
+            return response, disturbance
+        white, shared = self.error.draw((len(places), *mean.shape[1:]), rng)
         disturbed = anomalies.copy(deep=True)
         at = disturbed.indexes["time"].get_indexer(pd.DatetimeIndex(days[places]))
         disturbed["anomaly"].values[at] += white + shared
-        response[places] = run(disturbed, days[places], share, 1.0)["mean"].transpose(*DIMS).values - mean[places]
+        response[places] = self._run(disturbed, days[places])[0] - mean[places]
         # A withheld observation shares a part of its error with those in sight; one in sight is its own neighbour.
-        disturbance[places] = np.where(hidden_here[places], shared, white + shared)
-    near = _conditions(anomalies, days, error.variance)
-    seen = (near.lag == 0) & np.isfinite(known)
-    thin = max(1, int(seen.sum() // max(hidden_here.sum(), 1)))
-    seen.reshape(-1)[np.flatnonzero(seen)[np.arange(seen.sum()) % thin != 0]] = False
-    chosen = hidden_here | seen
-    place = np.nonzero(chosen)[0]
-    return Residuals(
-        day=days.astype("datetime64[D]").astype(int)[place],
-        lag=near.lag[chosen],
-        since=near.since[chosen],
-        cover=near.cover[place],
-        totals=near.totals[place],
-        counts=near.counts[place],
-        variance=std[chosen].astype(np.float64) ** 2,
-        square=(mean - known)[chosen].astype(np.float64) ** 2,
-        response=response[chosen],
-        disturbance=disturbance[chosen],
-    )
+        disturbance[places] = np.where(withheld[places], shared, white + shared)
+        return response, disturbance
 
 
-def _conditions(anomalies: xr.Dataset, days: np.ndarray, noise: float) -> Conditions:
-    """Return the conditions of days of a cube in memory, one after the other."""
-    around = np.arange(-(WINDOW // 2), WINDOW // 2 + 1) * np.timedelta64(1, "D")
-    scale, water = anomalies["climatology_std"].values, anomalies["water"].values
-    found = [
-        conditions(anomalies["anomaly"].reindex(time=day + around).values, scale=scale, water=water, noise=noise)
-        for day in days
-    ]
-    return Conditions(*(np.concatenate(part) for part in zip(*found, strict=True)))
+def _around(values: np.ndarray, position: int) -> np.ndarray:
+    """Return the days of the window around one, (WINDOW, lat, lon), NaN beyond the record."""
+    half = WINDOW // 2
+    near = np.full((WINDOW, *values.shape[1:]), np.float32(np.nan))
+    first, last = max(position - half, 0), min(position + half + 1, len(values))
+    near[first - position + half : last - position + half] = values[first:last]
+    return near

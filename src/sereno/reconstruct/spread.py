@@ -110,8 +110,11 @@ class Spread:
         return {f"{SPREAD}knots": self.knots, f"{SPREAD}variance": self.variance}
 
     def std(self, support: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of the error, float32, for cells of given support and local scale."""
-        relative = np.sqrt(np.interp(support, self.knots, self.variance))
+        """Return the standard deviation of the error, float32, for cells of given support and local scale.
+
+        It is that of the climatology, `scale`, at most, so that it does not fall where support ends.
+        """
+        relative = np.minimum(np.sqrt(np.interp(support, self.knots, self.variance)), 1.0)
         return np.asarray(relative * scale, dtype=np.float32)
 
 
