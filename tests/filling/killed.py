@@ -12,15 +12,14 @@ import sys
 import time
 from pathlib import Path
 
+import xarray as xr
+
 from sereno.filling import fill_to
-from sereno.workflow import load
-
-folder, output = Path(sys.argv[1]), Path(sys.argv[2])
-draw, kills = random.Random(int(sys.argv[3])), int(sys.argv[4])
-cube, model = pickle.loads((folder / "cube.pickle").read_bytes()), load(folder / "model")
+from sereno.networks import BareNetwork
+from sereno.workflow import Model, load
 
 
-def fill(path: Path) -> int:
+def start(cube: xr.Dataset, model: Model | BareNetwork, path: Path) -> int:
     """Start a fill in a process of its own."""
     process = os.fork()
     if process == 0:
@@ -34,13 +33,20 @@ def fill(path: Path) -> int:
     return process
 
 
-started = time.monotonic()
-status = os.waitpid(fill(output.with_name(f"timed{output.suffix}")), 0)[1]
-lasts = time.monotonic() - started
-killed = 0
-for _ in range(kills if status == 0 else 0):
-    process = fill(output)
-    time.sleep(draw.uniform(0, lasts))
-    os.kill(process, signal.SIGKILL)
-    killed += os.waitpid(process, 0)[1] == signal.SIGKILL
-print(os.waitpid(fill(output), 0)[1], killed)
+def main(folder: Path, output: Path, *, seed: int, kills: int) -> None:
+    cube, model = pickle.loads((folder / "cube.pickle").read_bytes()), load(folder / "model")
+    draw = random.Random(seed)
+    started = time.monotonic()
+    status = os.waitpid(start(cube, model, output.with_name(f"timed{output.suffix}")), 0)[1]
+    lasts = time.monotonic() - started
+    killed = 0
+    for _ in range(kills if status == 0 else 0):
+        process = start(cube, model, output)
+        time.sleep(draw.uniform(0, lasts))
+        os.kill(process, signal.SIGKILL)
+        killed += os.waitpid(process, 0)[1] == signal.SIGKILL
+    print(os.waitpid(start(cube, model, output), 0)[1], killed)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), seed=int(sys.argv[3]), kills=int(sys.argv[4]))
