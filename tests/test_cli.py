@@ -766,7 +766,7 @@ def test_all_problems_of_a_folder_are_told_in_one_message(run: Run, sea: Path, t
         ("fit cube.zarr -m kriging -o out", "unknown method 'kriging'; choose one of climatology, interpolation"),
         ("fit cube.zarr -o out", "no method: name one with -m"),
         ("fit cube.zarr -m climatology -o gone/out", "there is no folder gone; make it first"),
-        ("fit cube.zarr -m climatology -o cube.zarr", "-o cube.zarr: something that is no model stands there"),
+        ("fit cube.zarr -m climatology -o cube.zarr", "-o cube.zarr: it is the input, which would be lost"),
         ("fit cube.zarr -m climatology -o run.toml", "-o run.toml: something that is no model stands there"),
         ("fit cube.zarr -m interpolation --set model.windw=3 -o out", "unknown key; did you mean 'window'?"),
         ("fit cube.zarr -m interpolation --set model.window -o out", "write it as key=value"),

@@ -105,8 +105,8 @@ def parse_stamp(text: str) -> np.datetime64:
 
     Examples
     --------
-    >>> parse_stamp("2019-01-01T05:00:00+10:00")
-    numpy.datetime64('2018-12-31T19:00:00.000000')
+    >>> str(parse_stamp("2019-01-01T05:00:00+10:00"))
+    '2018-12-31T19:00:00.000000'
     """
     text = text.strip()
     match = _STAMP.fullmatch(text)

@@ -147,7 +147,7 @@ _LIMITS = {
     "power": (1e-2, 10.0),
     "time_power": (1e-2, 10.0),
     "amplitude": (1e-3, 1e3),
-    "noise": (1e-9, 1e9),
+    "noise": (0.0, 1e9),
     "correlated_noise": (0.0, 1e9),
 }
 """Bounds of what is read from a saved model: of the parameters by name, and of all others."""
