@@ -342,3 +342,10 @@ def test_odd_names_stay_in_one_line(run: Run) -> None:
     assert status == 2
     assert told == "error: /sea/a\\nb\\x1b[31m\\xff.nc: no such file\n"
     assert streams.one_line("two\n  faults\tthere") == "two\n  faults\\tthere"
+
+
+def test_a_limit_of_memory_in_which_nothing_can_be_loaded_is_told(tmp_path: Path) -> None:
+    words = ["bash", "-c", 'ulimit -v 300000 && "$0" -m sereno.cli check gone.nc', sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: 292 MiB of memory are allowed (ulimit -v), and 640 at least are needed")

@@ -18,7 +18,8 @@ _OF_THE_SYSTEM = {
     errno.EROFS: "the file system is read-only; choose another place",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
     errno.ENOMEM: "not enough memory; use fewer workers, a shorter period or a smaller region",
-    errno.EAGAIN: "the system allows no further process or thread; use fewer workers, or raise the limit (ulimit -u)",
+    errno.EAGAIN: "the system allows no further process or thread, or has no memory for it; use fewer workers, or "
+    "raise the limits (ulimit -u, ulimit -v)",
     errno.EFBIG: "the file would be larger than is allowed; raise the limit (ulimit -f), or write to another place",
     errno.EIO: "the disk or the network failed; try again, or use another place",
     errno.ESTALE: "the file was replaced or removed on its server; try again",

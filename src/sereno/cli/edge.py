@@ -6,6 +6,8 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from sereno.cli.streams import Stream, one_line, standard_streams
@@ -17,6 +19,8 @@ DEBUG = "--debug"
 INPUT, UNFORESEEN, MADE_WAY, BROKEN_PIPE = 2, 70, 75, 141
 """Exit status: of an error that the user can mend; EX_SOFTWARE and EX_TEMPFAIL of sysexits.h, the latter being what
 the scripts of `submit` queue again; and what a shell shows for a program that SIGPIPE ended."""
+LEAST_MEMORY = 640 * 2**20
+"""Bytes that a process must be allowed to address."""
 
 
 def run(application: Callable[[], object], words: list[str]) -> int:
@@ -42,6 +46,7 @@ def run(application: Callable[[], object], words: list[str]) -> int:
 
 def _run(application: Callable[[], object], words: list[str], stop: Stop) -> int:
     try:
+        _require_address_space(words)
         application()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
@@ -54,6 +59,19 @@ def _run(application: Callable[[], object], words: list[str], stop: Stop) -> int
         return code
     _say("interrupted", "yellow")
     return stop.code
+
+
+def _require_address_space(words: list[str]) -> None:
+    """Refuse a limit in which the libraries of linear algebra would try for ever to be loaded."""
+    if find_spec("resource") is None or not words or {"-h", "--help", "--version"} & set(words):
+        return
+    resource: Any = import_module("resource")
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < LEAST_MEMORY:
+        raise InputError(
+            f"{limit // 2**20} MiB of memory are allowed (ulimit -v), and {LEAST_MEMORY // 2**20} at least are "
+            "needed; raise the limit"
+        )
 
 
 def _told(error: BaseException, words: list[str]) -> int:
