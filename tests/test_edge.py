@@ -213,7 +213,15 @@ def test_a_signal_that_a_library_swallows_or_turns_into_another_error_still_ends
         except KeyboardInterrupt:
             raise ImportError("numpy could not be imported") from None
 
+    def at_the_very_end() -> None:
+        one = Finalised()
+        del one
+
+    before = signal.getsignal(signal.SIGALRM)
     assert run(in_a_finaliser) == (143, "interrupted\n")
+    assert run(at_the_very_end) == (143, "interrupted\n")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) == before
     assert run(in_an_import) == (143, "interrupted\n")
 
 

@@ -158,8 +158,15 @@ def _never_swallowed(stop: Stop) -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = sys.unraisablehook
-    sys.unraisablehook = dropped if hasattr(signal, "setitimer") else before
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    handler = signal.getsignal(signal.SIGALRM)
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
         sys.unraisablehook = before
+        if signal.getsignal(signal.SIGALRM) is again:  # it may be about to ring
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, handler)
