@@ -351,8 +351,8 @@ def test_a_wrapper_that_writes_into_everything_moves_neither_strata_nor_baseline
     told: dict[str, Any] = {"days": DAYS["clouds"], "share": 0.9, "protocol": "hidden-day"}
     honest, expected = AnomalyReconstructor.reconstruct, scored(sea, fitted, **told)
 
-    def spoil(self: AnomalyReconstructor, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
-        analysis = honest(self, cube, days)
+    def spoil(self: AnomalyReconstructor, cube: xr.Dataset, days: np.ndarray, *, nrt: bool = False) -> xr.Dataset:
+        analysis = honest(self, cube, days, nrt=nrt)
         chunks = analysis.chunksizes
         analysis = analysis.compute().copy(deep=True).chunk(chunks)
         self.climatology.fields["std"].values[...] = 7.0

@@ -82,9 +82,11 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Given:
     noted: Given = []
     honest = AnomalyReconstructor.reconstruct
 
-    def reconstruct(self: AnomalyReconstructor, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+    def reconstruct(
+        self: AnomalyReconstructor, cube: xr.Dataset, days: np.ndarray, *, nrt: bool = False
+    ) -> xr.Dataset:
         noted.append((cube.copy(deep=True).compute(), days))
-        return honest(self, cube, days)
+        return honest(self, cube, days, nrt=nrt)
 
     monkeypatch.setattr(AnomalyReconstructor, "reconstruct", reconstruct)
     return noted

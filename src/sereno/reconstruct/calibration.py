@@ -168,8 +168,9 @@ class Calibration:
                 raise ValueError(f"calibration: {name} must ascend")
         if type(given["learned"]) is not bool:
             raise ValueError("calibration: learned must be true or false")
-        if known["by_lag"] and not (known["by_since"] and known["by_cover"]):
-            raise ValueError("calibration: by_since or by_cover is missing")
+        if known["by_lag"]:  # the first models with factors had none of the days since the last observation
+            known["by_since"] = known["by_since"] or (1.0,) * LAGS
+            known["by_cover"] = known["by_cover"] or (1.0,) * COVERS
         remote = Remote(number(given["remote"], "recent", 0), number(given["remote"], "doubt", 0, 1))
         return cls(
             **known,
