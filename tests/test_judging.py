@@ -252,6 +252,7 @@ def test_check_counts_by_file_and_by_reason_and_each_image_once(tmp_path: Path) 
         (lambda sea: np.where(HIDDEN, 1e20, sea), False),
         (lambda sea: np.where(HIDDEN, np.inf, sea), False),
         (lambda sea: np.where(HIDDEN, -99.0, sea), False),
+        (lambda sea: np.where(HIDDEN, 32767.0, sea), False),
         (lambda sea: np.where(HIDDEN, 0.0001, sea), True),
         (lambda sea: np.where(HIDDEN, 480.0, sea), True),
     ],

@@ -27,7 +27,10 @@ ZERO_CELSIUS = 273.15
 LARGEST = 1e20
 """No field has values as large; fill values have."""
 _LARGEST_DEVIATION = 100.0
-STANDINS = (-999.0, -9999.0, -99999.0, -32768.0, -32767.0, -99.0, -128.0, -127.0, 255.0, 999.0, 9999.0, 99999.0)
+STANDINS = (
+    *(-99.0, -127.0, -128.0, -999.0, -9999.0, -32767.0, -32768.0, -99999.0),
+    *(255.0, 999.0, 9999.0, 32767.0, 65535.0, 99999.0),
+)
 """Numbers that stand for missing values in files that do not say so."""
 _STANDINS_AT_ONCE = 6
 """Such numbers that one image may have, at most."""
