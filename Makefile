@@ -84,7 +84,7 @@ bench-basin: setup  ## Time the methods on the whole Mediterranean at 1/24°
 	for method in interpolation oi oi-grid unet; do $(BIN)/python benchmarks/cost.py $$method; done
 	$(BIN)/python benchmarks/dineof.py cost
 
-stress: setup       ## Fill daily files into daily files by threads, 120 times, and compare every value: an hour
+stress: setup       ## Fill daily files into daily files by threads, 120 times, and compare every value: two hours
 	$(BIN)/python benchmarks/stress_daily.py
 
 bench-scaling: setup  ## Time and memory of every stage by days, pixels and workers, into docs/; goes on where it was
