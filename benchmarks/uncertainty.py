@@ -1,10 +1,10 @@
 """Whether the standard deviation holds over all gaps, and not at withheld pixels alone: delayed and near real time.
 
-Usage: ``python benchmarks/uncertainty.py FOLDER [--seas …] [--methods …] [--work uncertainty] [--anew]``, with the
-folder of `tasmania_l3.nc`. Each method is fitted once on each sea as `leaderboard.py` has it, with its defaults; its
-model is kept in the working folder; ``--anew`` calibrates it again, on the days that it was calibrated on at first.
-The scored days are filled, in near real time some of them, and z = error/std is taken at every cell of water that was
-not observed, against the truth.
+Usage: ``python benchmarks/uncertainty.py FOLDER [--seas …] [--methods …] [--work uncertainty] [--recalibrate]``,
+with the folder of `tasmania_l3.nc`. Each method is fitted once on each sea as `leaderboard.py` has it, with its
+defaults; its model is kept in the working folder; with ``--recalibrate`` only the calibration is learned again, on
+the same days. The scored days are filled, in near real time some of them, and z = error/std is taken at every cell of
+water that was not observed, against the truth.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ BINS = {
 """Upper ends of the bins."""
 
 
-def fitted(sea: Sea, cube: xr.Dataset, method: str, folder: Path, *, anew: bool) -> Model:
+def fitted(sea: Sea, cube: xr.Dataset, method: str, folder: Path, *, recalibrate: bool) -> Model:
     """Fit a method, or take up its model; calibrate it again where asked for."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / method
@@ -53,7 +53,7 @@ def fitted(sea: Sea, cube: xr.Dataset, method: str, folder: Path, *, anew: bool)
         return model
     model = sereno.load(path)
     assert isinstance(model, Model)
-    return recalibrated(model, cube) if anew else model
+    return recalibrated(model, cube) if recalibrate else model
 
 
 def recalibrated(model: Model, cube: xr.Dataset) -> Model:
@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("uncertainty"))
     parser.add_argument("--days", type=int, default=365, help="days filled in delayed mode, about")
     parser.add_argument("--nrt-days", type=int, default=60, help="days filled in near real time, about")
-    parser.add_argument("--anew", action="store_true", help="calibrate models that are there again")
+    parser.add_argument("--recalibrate", action="store_true", help="calibrate models that are there again")
     options = parser.parse_args()
     for name in options.seas:
         sea = seas(options.bench)[name]
@@ -148,7 +148,7 @@ def main() -> None:
         days = select_period(cube, sea.scored)["time"].values
         told = {}
         for method in options.methods:
-            model = fitted(sea, cube, method, options.work / name, anew=options.anew)
+            model = fitted(sea, cube, method, options.work / name, recalibrate=options.recalibrate)
             for nrt, count in ((False, options.days), (True, options.nrt_days)):
                 some = chosen_days(days, count)
                 mode = "near real time" if nrt else "delayed"

@@ -137,7 +137,9 @@ def assert_grows_to_the_climatologys(cube: xr.Dataset, model: Model) -> None:
         assert np.sqrt((errors**2).mean()) < 2
 
 
-@pytest.mark.parametrize("method", ["climatology", "linear", "interpolation", "oi-grid"])
+@pytest.mark.parametrize(
+    "method", ["climatology", "persistence", "linear", "interpolation", "oi-grid", "dineof", "oi", "unet"]
+)
 def test_in_a_void_the_std_never_falls_with_the_distance_until_it_is_the_climatologys(method: str) -> None:
     cube = sea(void=VOID)
     assert_grows_to_the_climatologys(cube, fitted(cube, method, days=16))

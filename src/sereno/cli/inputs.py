@@ -40,11 +40,14 @@ def check(
 ) -> None:
     """List every problem of the input at once, and a summary: grid, period, missing days, coverage."""
     from sereno.io.part import raise_all
+    from sereno.io.read import open_cube
     from sereno.io.tally import Tally
     from sereno.report.tables import show_summary, summary_of
 
     bad: list[str] = []  # of images too, to be told all at once
-    cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad, tally=Tally(bad))
+    level = {} if quality is None else {"quality_level": quality}
+    cube = open_cube(inputs, variable=variable, water=water, skip_bad=skip_bad, tally=Tally(bad), **level)
+    tell(cube.attrs["notes"], cube.attrs["inserted_days"])
     rows = summary_of(cube)
     raise_all([] if skip_bad else sorted(bad))
     show_summary(rows, cube)

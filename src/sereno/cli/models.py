@@ -1,11 +1,8 @@
-"""The verbs that make models and use them: fit, import-keras, fill, evaluate, demo."""
+"""The verbs that make models and use them: fit, import-keras, fill."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +32,6 @@ from sereno.cli.options import (
     with_members,
 )
 from sereno.cli.progress import can_go_on, holds_files, making_way, shown_progress, sole_writer
-from sereno.errors import InputError
 from sereno.files import require_regular
 from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
 
@@ -274,113 +270,3 @@ def fill(
     for line in told_of(done):
         typer.echo(line)
     leave_with(cube.attrs["skipped"])
-
-
-@app.command(epilog="Example: `sereno evaluate l3s/ -m climatology -m interpolation -m model -o scores`")
-def evaluate(
-    inputs: Inputs,
-    methods: Annotated[
-        list[str],
-        typer.Option("-m", "--model", "--method", help=f"Repeat: {WHAT}"),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores and figures.")],
-    days: Days = None,
-    protocol: Annotated[
-        str, typer.Option(help="clouds: another day's clouds; hidden-day: the whole day.")
-    ] = "clouds",
-    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the days to score.")] = 0.25,
-    train: Annotated[
-        str | None, typer.Option(metavar="A:B", help="Period to fit the methods given by name on.")
-    ] = None,
-    noise: Annotated[
-        float | None, typer.Option(min=0, help="Noise (std) of the observations; else estimated.")
-    ] = None,
-    withheld: Annotated[
-        Path | None, typer.Option(help="withheld.nc of an earlier run: score exactly its pixels.")
-    ] = None,
-    relative_to: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Method that ratios are to, one of -m; else the climatology.")
-    ] = None,
-    nrt: Annotated[bool, typer.Option("--nrt", help="Near real time: no day sees what came after it.")] = False,
-    variable: Variable = None,
-    water: Water = None,
-    quality: Quality = None,
-    skip_bad: SkipBad = False,
-    seed: Seed = None,
-) -> None:
-    """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
-    from sereno import evaluation
-    from sereno.clouds import require_protocol
-    from sereno.config import RunConfig, configure_at_once
-    from sereno.io.atomic import atomic_files, refuse_folder
-    from sereno.io.withheld import read_withheld
-    from sereno.report.page import save_report
-    from sereno.report.score_figures import save_score_figures
-    from sereno.report.score_tables import save_scores, show_scores
-    from sereno.standings import yardstick_of
-
-    require_periods({"--days": days, "--train": train})
-    require_protocol(protocol)
-    require_other_place(inputs, output, water, *methods)
-    refuse_folder(output)
-    chosen: dict[str, Model | BareNetwork | RunConfig] = {}
-    for text in methods:
-        named = model_or_name(text)
-        named = configure_at_once(named, train=train) if isinstance(named, str) else named
-        label = Path(text).name.removesuffix(".toml")
-        if label in chosen:
-            raise InputError(f"-m {text}: {label!r} is given twice; rename one of the model folders")
-        if isinstance(named, RunConfig) and train is not None:
-            named = replace(named, train=train)
-        chosen[label] = named
-    if relative_to is not None:
-        yardstick_of(relative_to, list(chosen), {})
-    index = None if withheld is None else read_withheld(withheld)
-    tell_packaged(chosen.values())
-    for each in chosen.values():
-        tell_mode(each, nrt=nrt)
-    require_other_place(inputs, output)
-    cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
-    with sole_writer(output), shown_progress() as progress:
-        result = evaluation.evaluate(
-            cube,
-            chosen,
-            days=days,
-            protocol=protocol,
-            withheld=index,
-            share=share,
-            seed=seed or 0,
-            observation_noise=noise,
-            relative_to=relative_to,
-            nrt=nrt,
-            progress=progress,
-        )
-        with atomic_files(output) as folder:
-            paths = save_scores(result, folder)
-            command = shlex.join(["sereno", *sys.argv[1:]])
-            paths.append(save_report(result, folder, command=command, progress=progress))
-            paths += save_score_figures(result, folder, progress=progress)
-    show_scores(result.scores)
-    for path in paths:
-        typer.echo(f"wrote {output / path.name}")
-    leave_with(cube.attrs["skipped"])
-
-
-@app.command(epilog="Example: `sereno demo -o demo`")
-def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything the demo makes.")] = Path(
-        "demo"
-    ),
-    seed: Seed = None,
-) -> None:
-    """Run the whole job on a small sea made for it: files, cube, fit, scores, L4 file, figures."""
-    from sereno.demo import run
-    from sereno.io.atomic import refuse_folder
-    from sereno.report.score_tables import show_scores
-
-    refuse_folder(output)
-    with sole_writer(output), shown_progress() as progress:
-        result = run(output, seed=seed or 0, progress=progress)
-    show_scores(result.scores)
-    for path in result.paths:
-        typer.echo(f"wrote {path}")

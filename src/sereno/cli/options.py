@@ -101,14 +101,13 @@ def open_input(
     quality: int | None,
     *,
     skip_bad: bool = False,
-    tally: Tally | None = None,
 ) -> xr.Dataset:
-    """Open the input as a cube, and print what had to be assumed; `tally` as `open_cube` takes it."""
+    """Open the input as a cube, and print what had to be assumed."""
     from sereno.io.read import open_cube
     from sereno.io.tally import tally_of
 
-    level = {} if quality is None else {"quality_level": quality}
-    cube = open_cube(inputs, variable=variable, water=water, skip_bad=skip_bad, tally=tally, **level)
+    level: dict[str, Any] = {} if quality is None else {"quality_level": quality}
+    cube = open_cube(inputs, variable=variable, water=water, skip_bad=skip_bad, **level)
     tell(cube.attrs["notes"], cube.attrs["inserted_days"])
     tell_skipped(cube.attrs["skipped"])
     _tallies.append(tally_of(cube))

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from sereno.cli import cluster, exporting, inputs, models  # the verbs enter the application as they are imported
+# The verbs enter the application as they are imported.
+from sereno.cli import cluster, exporting, inputs, models, scoring
 from sereno.cli.options import app
 
-__all__ = ["app", "cluster", "exporting", "inputs", "models"]
+__all__ = ["app", "cluster", "exporting", "inputs", "models", "scoring"]
 
 
 def _show_version(asked: bool) -> None:

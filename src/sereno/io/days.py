@@ -11,10 +11,11 @@ import numpy as np
 from sereno.climatology import leap_day_of_year
 from sereno.cube import LAND, MISSING, OBSERVED
 from sereno.errors import InputError, file_edge, out_of_resources
+from sereno.io.hdf5 import Signature
 from sereno.io.part import Part
 from sereno.io.recipe import Recipe
 from sereno.io.scan import DAMAGED
-from sereno.io.sources import Stamp, checksum_of
+from sereno.io.sources import checksum_of
 from sereno.io.store import Store
 from sereno.io.tally import Tally
 
@@ -23,7 +24,7 @@ class Days(NamedTuple):
     """A task: neighbouring days of a file, by their places there and in the store."""
 
     file: Path
-    stamp: Stamp
+    stamp: Signature
     places: Sequence[int]
     targets: Sequence[int]
     recipe: Recipe
@@ -84,7 +85,7 @@ def stored_checksums(task: tuple[Path, Sequence[int]]) -> list[int]:
 
 
 def read_images(
-    file: Path, stamp: Stamp, recipe: Recipe, days: slice, names: Iterable[str] | None = None, *, tally: Tally
+    file: Path, stamp: Signature, recipe: Recipe, days: slice, names: Iterable[str] | None = None, *, tally: Tally
 ) -> tuple[Part, dict[str, np.ndarray]]:
     """Read images of a file, by the names of their variables; of the field alone where none are given.
 

@@ -49,18 +49,28 @@ class ChangedError(InputError):
 
 
 class Signature(NamedTuple):
-    """What tells that a file is still the one that it was."""
+    """What tells that a file or a Zarr store is still the one that it was.
 
-    device: int
-    inode: int
-    size: int
-    modified: int
+    Attributes
+    ----------
+    device, inode
+        Its own.
+    size, modified
+        Bytes, and nanoseconds from 1970-01-01 to the last change; of a store the sum and the latest of its files.
+    """
+
+    device: int = 0
+    inode: int = 0
+    size: int = 0
+    modified: int = 0
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Return the signature of a file as it is now."""
-        status = path.stat()
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        """Return the signature of a file, or of a Zarr store, as it is now."""
+        own = path.stat()
+        inside = [file.stat() for file in path.rglob("*") if file.is_file()] if path.is_dir() else [own]
+        modified = max(own.st_mtime_ns, *(file.st_mtime_ns for file in inside)) if inside else own.st_mtime_ns
+        return cls(own.st_dev, own.st_ino, sum(file.st_size for file in inside), modified)
 
     def require(self, path: Path) -> None:
         """Raise a ChangedError if a file is not the one that it was."""

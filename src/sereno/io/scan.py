@@ -12,10 +12,10 @@ import numpy as np
 from sereno.cube import days_per_block
 from sereno.errors import InputError, file_edge, out_of_resources
 from sereno.io.agreement import agreeing
+from sereno.io.hdf5 import Signature
 from sereno.io.parallel import Pool, compute
 from sereno.io.part import Part, raise_all
 from sereno.io.recipe import Recipe
-from sereno.io.sources import Stamp
 from sereno.methods import Progress
 
 DAMAGED = "truncated or damaged? Copy or download it again"
@@ -37,7 +37,7 @@ class Scanned(NamedTuple):
     """What a first look at files found: the good ones, the state of each as it was then, a line for each bad one."""
 
     parts: list[Part]
-    stamps: dict[Path, Stamp]
+    stamps: dict[Path, Signature]
     skipped: list[str]
 
 
@@ -148,14 +148,14 @@ def _tasks(files: Sequence[Path], recipe: Recipe, first: Part) -> list[_Look]:
     return [_Look(files[start : start + _FILES], recipe, first) for start in range(0, len(files), _FILES)]
 
 
-def _look(task: _Look) -> list[tuple[Part | str, Stamp]]:
+def _look(task: _Look) -> list[tuple[Part | str, Signature]]:
     """Return what each file holds, without its grid where that is the one of the first, or what is wrong with it."""
-    found: list[tuple[Part | str, Stamp]] = []
+    found: list[tuple[Part | str, Signature]] = []
     for file in task.files:
-        stamp = Stamp(0, 0, 0)
+        stamp = Signature()
         try:
             with file_edge(file, DAMAGED):
-                stamp = Stamp.of(file)
+                stamp = Signature.of(file)
                 part = task.recipe.read(file).close()
             if np.array_equal(part.lat, task.first.lat) and np.array_equal(part.lon, task.first.lon):
                 part = replace(part, lat=part.lat[:0], lon=part.lon[:0])

@@ -7,13 +7,13 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import zarr
 
 from sereno.io.growing import new_array
-from sereno.io.hdf5 import ChangedError
+from sereno.io.hdf5 import Signature
 
 UNKNOWN = 0
 """A checksum that no maps have."""
@@ -23,39 +23,6 @@ _ARRAYS = {
     "source_modified": ("int64", "nanoseconds from 1970-01-01 to the last change of that file"),
     "source_checksum": ("int64", "checksum of the day's maps; 0 where there is none"),
 }
-
-
-class Stamp(NamedTuple):
-    """Size in bytes, last change in nanoseconds since 1970, and inode of a file; sum, latest and own of a folder."""
-
-    size: int
-    modified: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """Look at a file, or at all files of a Zarr store."""
-        own = path.stat()
-        if not path.is_dir():
-            return cls(own.st_size, own.st_mtime_ns, own.st_ino)
-        inside = [file.stat() for file in path.rglob("*") if file.is_file()]
-        latest = max([own.st_mtime_ns, *(file.st_mtime_ns for file in inside)])
-        return cls(sum(file.st_size for file in inside), latest, own.st_ino)
-
-    def require(self, path: Path) -> None:
-        """Make sure that a file is still the one that was looked at.
-
-        Raises
-        ------
-        InputError
-            If it changed or is gone.
-        """
-        try:
-            same = Stamp.of(path) == self
-        except FileNotFoundError:
-            same = False
-        if not same:
-            raise ChangedError(f"{path}: changed while it was read; run the same again when it is complete")
 
 
 @dataclass(eq=False)
@@ -81,19 +48,19 @@ class Sources:
             array: Any = group[own.name]
             array[:] = getattr(self, own.name)
 
-    def put(self, place: int, name: str, stamp: Stamp, checksum: int) -> None:
+    def put(self, place: int, name: str, signature: Signature, checksum: int) -> None:
         """Set what is known of a day."""
         self.source_file[place], self.source_checksum[place] = name, checksum
-        self.source_size[place], self.source_modified[place] = stamp.size, stamp.modified
+        self.source_size[place], self.source_modified[place] = signature.size, signature.modified
 
     def forget(self, place: int) -> None:
         """Set that nothing is known of a day."""
-        self.put(place, "", Stamp(0, 0, 0), UNKNOWN)
+        self.put(place, "", Signature(), UNKNOWN)
 
-    def are_of(self, place: int, stamp: Stamp) -> bool:
+    def are_of(self, place: int, signature: Signature) -> bool:
         """Tell whether a day was read from a file of this size and time of change."""
         told = (self.source_size[place], self.source_modified[place])
-        return bool(self.source_checksum[place] != UNKNOWN and told == (stamp.size, stamp.modified))
+        return bool(self.source_checksum[place] != UNKNOWN and told == (signature.size, signature.modified))
 
 
 def make_arrays(group: zarr.Group, days: int) -> None:
