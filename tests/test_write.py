@@ -442,3 +442,15 @@ def test_the_compliance_checker_is_content(tmp_path: Path, kind: str) -> None:
     # ends with the last day, as GDS 2.1 has it, not with the time that stands for that day.
     allowed = {"Global Attributes", "geospatial_vertical_extents_match", "time_coverage_extents_match"}
     assert {fault["name"] for fault in found["acdd:1.3"]["medium_priorities"] if fault["msgs"]} <= allowed
+
+
+@pytest.mark.parametrize("name", [".", "..", "sub/.."])
+def test_a_folder_without_a_name_of_its_own_is_refused_before_anything_is_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = tmp_path / "work"
+    (work / "sub").mkdir(parents=True)
+    monkeypatch.chdir(work)
+    with pytest.raises(InputError, match="by its own name"):
+        write_analysis(an_analysis(), name)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["sub", "work"]

@@ -13,13 +13,15 @@ import xarray as xr
 
 from fuzz.cases import Case
 from fuzz.children import HUNG, Outcome
-from fuzz.sea import Expect, Truth
+from fuzz.sea import Expect
 
 COUNT = 0.0111
 """Kelvin of a packed count, and a rounding."""
 PLAUSIBLE = {"kelvin": (268.0, 312.0), "mg m-3": (-1e-6, 200.0)}
 AWAY = {"kelvin": 5.0, "mg m-3": 6.0}
 """The most by which an analysis may be away from the truth at any pixel."""
+UNUSED = "is not used as a mask of water"
+"""What is said of a mask whose flags tell nothing; then the water is a guess, and said to be one."""
 NOISE = re.compile(r"Warning|warnings\.warn|Exception ignored|Traceback")
 
 
@@ -107,10 +109,22 @@ def _refusal(case: Case, outcome: Outcome) -> list[Failure]:
 
 
 def _skipped(case: Case, outcome: Outcome) -> list[Failure]:
-    """Make sure that the files which were left out are named."""
+    """Make sure that the files which were left out are named; the record ends where they leave it."""
+    _shorten(case, outcome)
     names = [case.inputs.files[index].name for index in case.inputs.bad]
     unnamed = [name for name in names if name not in outcome.err]
     return [Failure("bad file not named", ", ".join(unnamed))] if unnamed and len(unnamed) == len(names) else []
+
+
+def _shorten(case: Case, outcome: Outcome) -> None:
+    """Take from both ends of the truth the days whose only file was left out: no other file speaks of them."""
+    truth, files = case.inputs.truth, case.inputs.files
+    if len(files) != truth.days.size:
+        return
+    told = [line for line in outcome.err.splitlines() if "skipped" in line]
+    kept = [n for n, file in enumerate(files) if not any(file.name in line for line in told)]
+    if kept:
+        truth.keep((np.arange(len(files)) >= kept[0]) & (np.arange(len(files)) <= kept[-1]))
 
 
 def _error(outcome: Outcome) -> str:
@@ -124,7 +138,7 @@ def _output(case: Case, outcome: Outcome, root: Path, same: Maps | None) -> list
     if not output.exists():
         return [Failure("no output", _last(outcome.out))]
     if verb in ("fill", "model"):
-        return _analysis(case, read_maps(output), same)
+        return _analysis(case, read_maps(output), same, outcome)
     if verb == "prepare":
         return _cube(case, read_maps(output), outcome)
     if verb == "climatology":
@@ -176,7 +190,7 @@ def columns(lon: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
     return None if lon.size != wanted.size or apart.min(1).max() > 1e-3 else apart.argmin(1)
 
 
-def _analysis(case: Case, maps: Maps, same: Maps | None) -> list[Failure]:
+def _analysis(case: Case, maps: Maps, same: Maps | None, outcome: Outcome) -> list[Failure]:
     assert maps.std is not None
     water = np.broadcast_to(maps.water, maps.mean.shape)
     holes = int((~np.isfinite(maps.mean) & water).sum())
@@ -194,12 +208,13 @@ def _analysis(case: Case, maps: Maps, same: Maps | None) -> list[Failure]:
     wrong = _grid(case, maps)
     if wrong:
         return wrong
-    return [*_water(case.inputs.truth, maps), *_near(case, maps), *_like(maps, same, case.expect)]
+    return [*_water(case, maps, outcome), *_near(case, maps), *_like(maps, same, case.expect)]
 
 
-def _water(truth: Truth, maps: Maps) -> list[Failure]:
-    wanted = truth.water
-    if wanted is None:
+def _water(case: Case, maps: Maps, outcome: Outcome) -> list[Failure]:
+    truth = case.inputs.truth
+    wanted, told = truth.water, UNUSED in " ".join(outcome.err.split())
+    if wanted is None or (told and case.expect is Expect.EITHER):
         return []
     order = columns(maps.lon, truth.lon)
     wrong = int((maps.water[:, order] != wanted).sum())
@@ -259,7 +274,7 @@ def _cube(case: Case, maps: Maps, outcome: Outcome) -> list[Failure]:
     wanted = np.where(truth.water, truth.observed, np.nan) if truth.water is not None else truth.observed
     both = np.isfinite(mean) & np.isfinite(wanted)
     limit = 0.006 if truth.units == "kelvin" else 1e-3
-    found = _water(truth, maps)
+    found = _water(case, maps, outcome)
     if both.any() and np.abs(mean - wanted)[both].max() > limit:
         found.append(Failure("wrong values", f"up to {np.abs(mean - wanted)[both].max():.3f} from what was observed"))
     water = maps.water[:, columns(maps.lon, truth.lon)]

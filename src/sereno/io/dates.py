@@ -31,6 +31,15 @@ _STAMP = re.compile(
     r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?",
     re.IGNORECASE,
 )
+_SINCE = re.compile(r"(?P<unit>[a-z]+)\s+since\s+(?P<epoch>.+)", re.IGNORECASE)
+_UNITS = {
+    "days": ("d", "day"),
+    "hours": ("h", "hr", "hrs", "hour"),
+    "minutes": ("min", "mins", "minute"),
+    "seconds": ("s", "sec", "secs", "second"),
+    "milliseconds": ("ms", "msec", "msecs", "millisec", "millisecs", "millisecond"),
+}
+"""Spellings that UDUNITS knows, by the one that xarray reads whatever the numbers are."""
 _IN_WORDS = ("%d-%b-%Y", "%d-%b-%Y %H:%M:%S", "%d %b %Y", "%d %B %Y", "%B %d, %Y", "%b %d, %Y")
 
 
@@ -177,7 +186,7 @@ def _decoded(values: np.ndarray, variable: xr.DataArray, origin: str) -> tuple[n
         raise InputError(f"{origin}: {name} is of type {values.dtype}, which cannot be read as dates")
     if _DAY_NUMBER.search(units):
         return _of_day_numbers(values, str(name), units, origin), []
-    if "since" in units:
+    if _SINCE.fullmatch(units):
         return _since(values, variable, units, origin), []
     whole = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if whole.size and ((whole > 1678_01_00) & (whole < 2262_00_00)).all():  # YYYYMMDD
@@ -197,7 +206,7 @@ def _since(values: np.ndarray, variable: xr.DataArray, units: str, origin: str) 
         )
     if values.dtype.kind == "f":
         values = values.astype("float64") + np.spacing(np.abs(values)).astype("float64")
-    attrs = {"units": units, "calendar": calendar}
+    attrs = {"units": _spelt_out(units), "calendar": calendar}
     try:
         coder = xr.coders.CFDatetimeCoder(use_cftime=False)
         decoded = xr.decode_cf(xr.Dataset({"t": ("n", values, attrs)}), decode_times=coder)["t"].values
@@ -205,6 +214,15 @@ def _since(values: np.ndarray, variable: xr.DataArray, units: str, origin: str) 
         reason = str(error).splitlines()[0]
         raise InputError(f"{origin}: {variable.name} cannot be read as dates ({units!r}: {reason})") from None
     return np.asarray(decoded)
+
+
+def _spelt_out(units: str) -> str:
+    """Return units ``… since …`` with the unit's full name in lower case."""
+    told = _SINCE.fullmatch(units)
+    assert told is not None
+    unit = told["unit"].lower()
+    full = next((name for name, spellings in _UNITS.items() if unit in spellings), unit)
+    return f"{full} since {told['epoch']}"
 
 
 def _of_day_numbers(values: np.ndarray, name: str, units: str, origin: str) -> np.ndarray:

@@ -73,6 +73,8 @@ def require_place_for_analysis(path: Path) -> None:
         require_place(path)
     elif path.suffix and not path.is_dir():
         raise InputError(f"{path}: write to a name in .nc or .zarr, or to a folder for daily files")
+    elif path.name in ("", ".."):  # what stands beside it until it is whole is named after it
+        raise InputError(f"{path}: give the folder of daily files by its own name, such as ../maps")
     else:
         refuse_folder(path)
         foreign = sorted(file.name for file in path.glob("*.nc") if "-SERENO-L4" not in file.name)
