@@ -72,7 +72,7 @@ class RunConfig:
     """Training period as A:B, both days included; the whole record where not given."""
     valid: str | None = None
     """Validation period as A:B; must keep a window's distance from `train`."""
-    calibration_days: int = Field(default=80, ge=8, le=100_000)
+    calibration_days: int = Field(default=240, ge=8, le=100_000)
     """Days, at most, reconstructed from a part of their observations to calibrate the standard deviation."""
     max_minutes: float | None = Field(default=None, gt=0, le=10_000_000)
     """Stop training after so many minutes with the best weights so far."""

@@ -19,7 +19,7 @@ from sereno.reconstruct.residuals import SMALL_BYTES, Found, Gaps, HiddenDays, R
 
 FEWEST_DAYS = 16
 """Days that are reconstructed of large maps, of which `CELLS` make fewer than were asked for."""
-CELLS = 6e5
+CELLS = 1.5e6
 """Cells that are reconstructed, about."""
 SIDE = 192
 """Cells along either side of what is reconstructed of a day, at most."""

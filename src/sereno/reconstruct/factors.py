@@ -35,7 +35,7 @@ RAREST, MOST_FREQUENT = 0.02, 10.0
 FOLDS = 6
 """Parts, one after the other in time, on each of which the factors of the others are tried."""
 LARGEST_INFLATION = 2.0
-"""Bound of the inflation: a short record has few days to tell it."""
+"""Bound of the inflation, and of its inverse: a short record has few days to tell it."""
 _ROUNDS = 10
 VOID, DENSITY, STATED = 1, 2, 3
 
@@ -193,7 +193,7 @@ class Withheld(NamedTuple):
         return float(np.average(np.log(total) + self.square / total, weights=self.weight))
 
     def inflation(self, exponents: tuple[float, ...]) -> float:
-        """Return by how much the variance is too small on days that the factors were not learned from, 1 at least.
+        """Return by how much the variance is too small on days that the factors were not learned from.
 
         Factors fit the days that they were learned from; what they make of the other parts of the record tells what
         they will make of the days to come.
@@ -207,7 +207,7 @@ class Withheld(NamedTuple):
             weight = self.weight[of] * variance / (variance + self.error[of])
             above += float((weight * (self.square[of] - self.noise[of]) / variance).sum())
             below += float(weight.sum())
-        return float(np.clip(above / below, 1.0, LARGEST_INFLATION))
+        return float(np.clip(above / below, 1 / LARGEST_INFLATION, LARGEST_INFLATION))
 
 
 def _quantile_bins(values: np.ndarray, weight: np.ndarray, bins: int) -> np.ndarray:
