@@ -3,8 +3,8 @@
 Usage: ``python benchmarks/uncertainty.py FOLDER [--seas …] [--methods …] [--work uncertainty] [--recalibrate]``,
 with the folder of `tasmania_l3.nc`. Each method is fitted once on each sea as `leaderboard.py` has it, with its
 defaults; its model is kept in the working folder; with ``--recalibrate`` only the calibration is learned again, on
-the same days. The scored days are filled, in near real time some of them, and z = error/std is taken at every cell of
-water that was not observed, against the truth.
+the same days. Scored days are filled, the same in both modes, and z = error/std is taken at every cell of water that
+was not observed, against the truth.
 """
 
 from __future__ import annotations
@@ -138,8 +138,7 @@ def main() -> None:
     parser.add_argument("--seas", nargs="+", default=SEAS)
     parser.add_argument("--methods", nargs="+", default=METHODS)
     parser.add_argument("--work", type=Path, default=Path("uncertainty"))
-    parser.add_argument("--days", type=int, default=365, help="days filled in delayed mode, about")
-    parser.add_argument("--nrt-days", type=int, default=60, help="days filled in near real time, about")
+    parser.add_argument("--days", type=int, default=250, help="days filled in each mode, about")
     parser.add_argument("--recalibrate", action="store_true", help="calibrate models that are there again")
     options = parser.parse_args()
     for name in options.seas:
@@ -149,10 +148,10 @@ def main() -> None:
         told = {}
         for method in options.methods:
             model = fitted(sea, cube, method, options.work / name, recalibrate=options.recalibrate)
-            for nrt, count in ((False, options.days), (True, options.nrt_days)):
-                some = chosen_days(days, count)
+            for nrt in (False, True):
                 mode = "near real time" if nrt else "delayed"
-                told[method, mode] = summary(list(standardised(cube, model, some, nrt=nrt)))
+                found = standardised(cube, model, chosen_days(days, options.days), nrt=nrt)
+                told[method, mode] = summary(list(found))
                 print(name, method, mode, told[method, mode], flush=True)
         for by in BINS:
             print(f"\n{sea.title}\n\n{head(by)}")

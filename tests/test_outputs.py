@@ -210,3 +210,23 @@ def test_files_are_put_into_a_folder_that_is_a_file_system_of_its_own(
     monkeypatch.setattr(os, "replace", within_one)
     write_two(tmp_path / "disk", "a", "b")
     assert set(contents(tmp_path)) == {"disk/a.csv", "disk/b.csv"}
+
+
+def test_a_folder_is_gone_though_a_thread_still_writes_into_it_for_a_moment(tmp_path: Path) -> None:
+    folder = tmp_path / ".out.zarr.part"
+    folder.mkdir()
+    end = time.monotonic() + 0.3
+
+    def write() -> None:
+        number = 0
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                folder.mkdir(exist_ok=True)
+                (folder / str(number)).write_text("chunk")
+            number += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    stopping.remove(folder)
+    writer.join()
+    assert not folder.exists()

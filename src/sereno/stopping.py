@@ -25,6 +25,8 @@ PATIENCE = 1.0
 """Seconds within which further signals are taken for the first one, sent to the process and to its group."""
 UNFINISHED: set[Path] = set()
 """Temporary files and folders that this process is writing."""
+_WAITS = (0.0, 0.05, 0.1, 0.2, 0.4)
+"""Seconds before each of the tries to remove something."""
 _RETRY = 0.05
 """Seconds after which an end that was swallowed is asked for again."""
 
@@ -83,12 +85,19 @@ def end_at_once(status: int) -> NoReturn:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; not being there, or not removable, is no error."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+    """Remove a file, or a folder with all that is in it; not being there, or not removable, is no error.
+
+    A thread or process on its way out may still put something into the folder, so what is there again is removed again.
+    """
+    for wait in _WAITS:
+        time.sleep(wait)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        if not os.path.lexists(path):
+            return
 
 
 @contextmanager
