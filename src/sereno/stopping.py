@@ -87,17 +87,17 @@ def end_at_once(status: int) -> NoReturn:
 def remove(path: Path) -> None:
     """Remove a file, or a folder with all that is in it; not being there, or not removable, is no error.
 
-    A thread or process on its way out may still put something into the folder, so what is there again is removed again.
+    A thread on its way out may put something there once more, as those of zarr do, so it is looked for again.
     """
     for wait in _WAITS:
         time.sleep(wait)
+        if not os.path.lexists(path):
+            return
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
-        if not os.path.lexists(path):
-            return
 
 
 @contextmanager
