@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +154,9 @@ def _verdict(places: Disturbed, task: str, root: Path, outcome: Outcome, *, sile
     if len(errors) != 1 and not silent:
         found.append(Failure("not one error", outcome.err.strip()[-300:]))
     left = sorted(name for name in tree(root) if name != "in" and not name.startswith("in/"))
-    if left and TASKS[task][0] not in RESUMED:
+    if silent and tree(root) == places.reference(task).names:  # all was done but for saying so
+        found += places.compare(task, root, replace(outcome, code=0))
+    elif left and TASKS[task][0] not in RESUMED:
         found.append(Failure("litter", ", ".join(left[:5])))
     return [*found, *places.compare(task, root, run(TASKS[task], root, memory=None))]
 
