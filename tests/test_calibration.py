@@ -102,20 +102,16 @@ def test_a_std_that_is_wrong_by_a_factor_comes_out_right(std: float, white: floa
     assert not 0.5 < z_of(replace(model, calibration=Calibration()), cube) < 1.5
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="calibrated for gaps, it is up to 12 % too wide at pixels withheld under one day's clouds: decision 0020",
-)
-@pytest.mark.parametrize("std", [0.1, 2.0])
 @pytest.mark.parametrize(("white", "shared"), [(0.04, 0.0), (0.02, 0.06)])
-def test_a_std_that_is_wrong_by_a_factor_comes_out_right_at_withheld_pixels(
-    std: float, white: float, shared: float
+def test_at_pixels_withheld_under_the_clouds_of_one_day_the_std_is_a_little_too_wide(
+    white: float, shared: float
 ) -> None:
+    """They are easier than gaps: the day before and after shows more of their surroundings."""
     cube = sea(white=white, shared=shared)
     hidden = withhold(cube, protocol="clouds", share=0.2, seed=5)
-    analysis = calibrated(cube, std).reconstruct(hide(cube, hidden), hidden["time"].values).compute()
+    analysis = calibrated(cube, 2.0).reconstruct(hide(cube, hidden), hidden["time"].values).compute()
     z = ((analysis["mean"] - cube["truth"].sel(time=hidden["time"])) / analysis["std"]).values[hidden.values]
-    assert np.sqrt(np.mean(z**2)) == pytest.approx(1, abs=0.1)
+    assert 0.85 < np.sqrt(np.mean(z**2)) < 1
 
 
 @pytest.mark.parametrize(("white", "shared"), [(0.04, 0.0), (0.02, 0.04), (0.0, 0.05)])

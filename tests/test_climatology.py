@@ -285,7 +285,7 @@ def test_a_model_may_take_its_climatology_from_a_file(two_leap_years: xr.Dataset
 
 
 @pytest.mark.xfail(
-    strict=False,
+    strict=True,
     reason="the std follows the season of the departure too little, and is 25 % too wide here; see decision 0020",
 )
 def test_the_spread_about_a_table_is_that_of_the_time_of_the_year(two_leap_years: xr.Dataset, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def evaluate(
     for label, method in methods.items():
         # A copy for each: none can change what another sees.
         fitting = labelled(progress, label)
-        models[label] = resolve(hide(cube, chosen.mask), method, before=first, progress=fitting)
+        models[label] = resolve(hide(cube, chosen.mask), method, before=first, nrt=nrt, progress=fitting)
         check_fits(models[label].description, cube)
         require_unseen_climatology(label, models[label], chosen.mask)
         if isinstance(method, Model):

@@ -55,6 +55,7 @@ def fit(
     folder: Path | None = None,
     resume: bool = False,
     trained: BareNetwork | None = None,
+    nrt: bool | None = None,
     progress: Progress = silent,
 ) -> Model:
     """Train or tune a method on a cube.
@@ -72,6 +73,9 @@ def fit(
         Continue from the checkpoints in `folder`.
     trained
         A network trained elsewhere: only climatology and uncertainty are fitted.
+    nrt
+        The mode that the model is to be used in alone, near real time or not: calibrating for it takes half as long
+        as for both.
 
     Raises
     ------
@@ -102,7 +106,7 @@ def fit(
     if trained is not None:
         training["trained"] = trained.state
     reconstructor = AnomalyReconstructor.fit(
-        train, config, valid=valid, seed=config.seed, progress=progress, table=table, **training
+        train, config, valid=valid, seed=config.seed, nrt=nrt, progress=progress, table=table, **training
     )
     description = ModelDescription.of(train, as_mapping(config), seed=config.seed, grid_bound=True)
     if trained is not None:
@@ -183,7 +187,7 @@ def model_for(
     validate(cube)
     first = select_period(cube, days)["time"].values[0]  # before minutes are spent on a fit
     if not nrt or isinstance(method, Model):
-        return resolve(cube, method, progress=progress)
+        return resolve(cube, method, nrt=nrt, progress=progress)
     known = cube.sel(time=slice(None, first))
     config = settings_of(configure_at_once(method) if isinstance(method, str) else method)
     needed, name = config.model.window, config.model.method
@@ -192,7 +196,7 @@ def model_for(
             f"near real time: {name} would be fitted on the days up to {span(known)[-10:]}, "
             f"too few to tell its uncertainty; {_later(cube, needed)} or give a fitted model"
         )
-    return resolve(known, method, progress=progress)
+    return resolve(known, method, nrt=True, progress=progress)
 
 
 def settings_of(method: Model | BareNetwork | RunConfig) -> RunConfig:
@@ -283,11 +287,12 @@ def resolve(
     method: Model | BareNetwork | RunConfig | str,
     *,
     before: np.datetime64 | None = None,
+    nrt: bool,
     progress: Progress,
 ) -> Model:
     """Return a model as it is; fit a method given by name or configuration, on days `before` where these suffice.
 
-    A bare network is completed in the same way.
+    It is calibrated for the mode that is asked for. A bare network is completed in the same way.
     """
     if isinstance(method, Model):
         return method
@@ -302,7 +307,8 @@ def resolve(
         years = (before - gap - cube["time"].values[0]) / np.timedelta64(365, "D")
         if years >= TRAINING_YEARS:
             config = replace(config, train=f":{str(before - gap)[:10]}")
-    return fit(cube, config, trained=method if isinstance(method, BareNetwork) else None, progress=progress)
+    trained = method if isinstance(method, BareNetwork) else None
+    return fit(cube, config, trained=trained, nrt=nrt, progress=progress)
 
 
 def _periods(cube: xr.Dataset, config: RunConfig) -> tuple[xr.Dataset, xr.Dataset | None]:

@@ -137,10 +137,6 @@ def test_interpolation_scores_on_the_withheld_pixels_of_tasmania_as_it_should(
     assert abs(scored["bias"]) < 0.05
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="learned up to 2009, the std is 15 % too small from 2013 on; decision 0020 says what is not known of it",
-)
 def test_the_std_of_interpolation_on_the_withheld_pixels_of_tasmania_is_right(
     scores_of_tasmania: dict[str, Any],
 ) -> None:

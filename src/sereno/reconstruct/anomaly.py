@@ -50,6 +50,7 @@ class AnomalyReconstructor:
         *,
         valid: xr.Dataset | None = None,
         seed: int = 0,
+        nrt: bool | None = None,
         progress: Progress = silent,
         table: xr.DataArray | None = None,
         **training: Any,  # noqa: ANN401
@@ -61,6 +62,8 @@ class AnomalyReconstructor:
 
         Parameters
         ----------
+        nrt
+            The mode that it is to be used in alone; both where it is not given.
         table
             A climatology read from a file, (dayofyear, lat, lon) on the cube's grid.
         **training
@@ -82,10 +85,11 @@ class AnomalyReconstructor:
         )
         fitted = cls(config, climatology, inner)
         if valid is not None:
-            return fitted.calibrated(valid, seed=seed, progress=progress)
+            return fitted.calibrated(valid, seed=seed, nrt=nrt, progress=progress)
         return fitted.calibrated(
             cube,
             seed=seed,
+            nrt=nrt,
             refit=lambda part: fit_climatology(part, config.climatology, table=table),
             progress=progress,
         )
@@ -95,6 +99,7 @@ class AnomalyReconstructor:
         cube: xr.Dataset,
         *,
         seed: int = 0,
+        nrt: bool | None = None,
         refit: Callable[[xr.Dataset], Climatology] | None = None,
         progress: Progress = silent,
     ) -> Self:
@@ -102,16 +107,19 @@ class AnomalyReconstructor:
 
         Parameters
         ----------
+        nrt
+            The mode that it is to be used in alone, which halves the work; both where it is not given.
         refit
             Fits the climatology of a cube; to be given where that of the method was fitted on `cube`.
         """
         error = ObservationError.estimate(_in_memory(cube))
         days = self.config.calibration_days
         found = collect(
-            self.inner, self.climatology, cube, error, days=days, seed=seed, refit=refit, progress=progress
+            self.inner, self.climatology, cube, error, days=days, seed=seed, nrt=nrt, refit=refit, progress=progress
         )
         remote = Remote.fit(cube, self.climatology)
-        delayed, near = (Calibration.fit(found.get(nrt), error, remote) for nrt in (False, True))
+        modes = (False, True) if nrt is None else (nrt, nrt)
+        delayed, near = (Calibration.fit(found.get(mode), error, remote) for mode in modes)
         return replace(self, noise_variance=error.variance, calibration=delayed, near_real_time=near)
 
     @property

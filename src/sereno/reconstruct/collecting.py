@@ -44,6 +44,7 @@ def collect(
     *,
     days: int,
     seed: int,
+    nrt: bool | None = None,
     refit: Callable[[xr.Dataset], Climatology] | None = None,
     progress: Progress = silent,
 ) -> dict[bool, Found]:
@@ -63,6 +64,8 @@ def collect(
         Of the observations; further errors are drawn from it.
     days
         Days that are reconstructed in each mode, at most.
+    nrt
+        The mode that is asked for alone.
     refit
         Fits the climatology of a cube, where `climatology` was fitted on `cube` itself: in a short record the
         withheld observations would bear on it.
@@ -74,7 +77,7 @@ def collect(
     dict
         By mode; empty where nothing can be withheld.
     """
-    rng = np.random.default_rng([seed, _SEED])
+    rng, modes = np.random.default_rng([seed, _SEED]), (False, True) if nrt is None else (nrt,)
     sizes = [min(cube.sizes[dim], SIDE) for dim in DIMS[1:]]
     wanted = min(days, max(FEWEST_DAYS, int(CELLS / (sizes[0] * sizes[1]))))
     long = inner.reach > LONG_REACH
@@ -92,8 +95,9 @@ def collect(
             works = [HiddenDays(inner, used, part, shown, error, tuple(sizes)) for used in folds]
             for mode, group in _groups(draws, long=long):
                 work = works[(context.start + group[0].target) * len(works) // cube.sizes["time"]]
-                of_group = np.random.default_rng(int(rng.integers(2**31)))
-                residuals[mode] += work.residuals(group, of_group, nrt=mode, number=done)
+                of_group = np.random.default_rng(int(rng.integers(2**31)))  # drawn whether it is asked for or not
+                if mode in modes:
+                    residuals[mode] += work.residuals(group, of_group, nrt=mode, number=done)
                 done += len(group)
                 progress("calibration", min(done / (2 * wanted), 1.0))
             for mode in gaps:

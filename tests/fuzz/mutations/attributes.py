@@ -54,9 +54,13 @@ def no_attributes(inputs: Inputs, rng: np.random.Generator) -> Expect:
 def odd_packing(inputs: Inputs, rng: np.random.Generator) -> Expect:
     name = str(rng.choice(PACKING))
     values = ["0.01", "", 0.0, np.nan, np.inf, -1.0, 1e300, np.array([0.01, 0.01]), np.array([0.01, 1.0]), "x"]
+    expect = Expect.EITHER
     for var in _with(inputs, rng, name):
-        _store(inputs, var, name, values[rng.integers(len(values))])
-    return Expect.EITHER
+        value = values[rng.integers(len(values))]
+        _store(inputs, var, name, value)
+        if name == "add_offset" and np.array_equal(value, -1.0):  # a sea that is a little colder
+            expect = Expect.ANY
+    return expect
 
 
 def packing_in_arrays(inputs: Inputs, rng: np.random.Generator) -> Expect:
