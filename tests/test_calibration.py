@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, minimum_filter
 
 from sereno.climatology import fit_climatology
 from sereno.clouds import hide, withhold
@@ -121,6 +121,17 @@ def test_errors_are_told_apart_and_measured(white: float, shared: float) -> None
     assert found.shared == pytest.approx(shared, abs=0.006)
     if shared:
         assert found.length == pytest.approx(LENGTH, abs=1)
+
+
+def test_errors_that_are_larger_near_clouds_are_measured_as_observations_have_them_on_average() -> None:
+    cube = sea(white=0.02, shared=0.0, seed=3)
+    seen = cube["sst"].notnull().values
+    near_clouds = seen & (minimum_filter(seen, (1, 3, 3), mode="nearest") == 0)
+    more = np.sqrt(0.08) * np.random.default_rng(0).standard_normal(seen.shape) * near_clouds
+    cube["sst"] = cube["sst"] + more.astype(np.float32)
+    expected = float(((cube["sst"] - cube["truth"]) ** 2).mean())
+    assert expected > 0.04
+    assert ObservationError.estimate(cube).variance == pytest.approx(expected, rel=0.1)
 
 
 def test_a_short_record_tells_the_white_error_alone() -> None:
