@@ -186,7 +186,7 @@ def _decoded(values: np.ndarray, variable: xr.DataArray, origin: str) -> tuple[n
         raise InputError(f"{origin}: {name} is of type {values.dtype}, which cannot be read as dates")
     if _DAY_NUMBER.search(units):
         return _of_day_numbers(values, str(name), units, origin), []
-    if _SINCE.fullmatch(units):
+    if "since" in units.lower():
         return _since(values, variable, units, origin), []
     whole = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if whole.size and ((whole > 1678_01_00) & (whole < 2262_00_00)).all():  # YYYYMMDD
@@ -219,7 +219,8 @@ def _since(values: np.ndarray, variable: xr.DataArray, units: str, origin: str) 
 def _spelt_out(units: str) -> str:
     """Return units ``… since …`` with the unit's full name in lower case."""
     told = _SINCE.fullmatch(units)
-    assert told is not None
+    if told is None:
+        return units
     unit = told["unit"].lower()
     full = next((name for name, spellings in _UNITS.items() if unit in spellings), unit)
     return f"{full} since {told['epoch']}"

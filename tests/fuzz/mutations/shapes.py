@@ -119,7 +119,7 @@ def field_by_another_name(inputs: Inputs, rng: np.random.Generator) -> Expect:
         name = "X"
     for file in inputs.files:
         file.variables[name] = file.variables.pop(inputs.field)
-    inputs.options = ["--variable", name]
+    inputs.options += ["--variable", name]
     inputs.field = name
     return Expect.EITHER
 
