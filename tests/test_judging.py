@@ -241,7 +241,7 @@ def test_check_counts_by_file_and_by_reason_and_each_image_once(tmp_path: Path) 
     assert result.exit_code == 0
     for number in range(2):
         assert f"{number}.nc: sst: {HIDDEN.sum()} values of -999" in result.output
-    assert f"note: sst: {2 * HIDDEN.sum()} values of -999 in 2 files (0.nc, …) taken as missing" in result.output
+    assert result.output.count("values of -999") == 2  # not once more in a note
     assert "no problem found" not in result.output
 
 
