@@ -124,9 +124,8 @@ def odd_grid(inputs: Inputs, rng: np.random.Generator) -> Expect:
 
 def odd_place(inputs: Inputs, rng: np.random.Generator) -> Expect:
     """An output within the input, in no folder, of no kind."""
-    place = str(
-        rng.choice(["in/out.nc", "in", "no/such/folder/out.nc", "/dev/null", "/proc/x.nc", "x" * 300 + ".nc", ".."])
-    )
+    within = ["in/out.nc", "in"] if inputs.source == "in" else []  # beside a store is no odd place
+    place = str(rng.choice([*within, "no/such/folder/out.nc", "/dev/null", "/proc/x.nc", "x" * 300 + ".nc", ".."]))
     inputs.output = place
     inputs.names += ["-o", place[-40:], place.split("/")[0], str(Path(place).parent)]
     inputs.verbs = ("fill", "prepare", "climatology", "fit")
