@@ -192,6 +192,11 @@ def _decoded(values: np.ndarray, variable: xr.DataArray, origin: str) -> tuple[n
     if whole.size and ((whole > 1678_01_00) & (whole < 2262_00_00)).all():  # YYYYMMDD
         note = f"{name} has no units: its numbers are read as YYYYMMDD"
         return _of_day_numbers(values, str(name), units, origin), [note]
+    if units.lower() not in ("", "1", "days", "day"):
+        raise InputError(
+            f"{origin}: {name} cannot be read as dates (its units are {units!r}); write 'days since 1970-01-01', "
+            "or another unit and epoch"
+        )
     note = f"{name} has no units 'days since …': read as days since 1970-01-01, so seasons may be wrong"
     return _since(values, variable, "days since 1970-01-01", origin), [note]
 
