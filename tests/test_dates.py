@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[Any, dict[str, str], str]] = {
     "without leap years": (NUMBERS, {"units": SINCE, "calendar": "noleap"}, "calendar 'noleap'"),
     "of 360 days": (NUMBERS, {"units": SINCE, "calendar": "360_day"}, "calendar '360_day'"),
     "words": (["yesterday", "today", "x", "y"], {}, "time cannot be read as dates"),
-    "no unit of time": (NUMBERS, {"units": "m s-1"}, "time cannot be read as dates .its units are 'm s-1'."),
+    "no unit of time": (NUMBERS, {"units": "m s-1"}, "time cannot be read as dates (its units are 'm s-1')"),
     "nothing since": (NUMBERS, {"units": "days since "}, "time cannot be read as dates"),
     "no epoch": (NUMBERS, {"units": "days since the flood"}, "time cannot be read as dates"),
 }
