@@ -43,6 +43,8 @@ def _write_variable(dataset: Dataset, name: str, var: Var, file: File) -> dict[t
     """Write a variable; what the library refuses to write is returned, to be written by HDF5 alone."""
     attrs, late = dict(var.attrs), {}
     values = np.asarray(var.values)
+    if file.format == "NETCDF3_CLASSIC" and values.dtype in ("int64", "uint64"):  # which has no such type
+        values = values.astype("float64")
     fill = attrs.pop("_FillValue", None)
     if fill is not None and not _fits(fill, values.dtype):
         fill, late = None, {(name, "_FillValue"): fill}
