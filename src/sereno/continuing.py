@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from sereno.config import RunConfig, as_mapping, configure_at_once
 from sereno.cube import field_name, field_of, list_of_days, select_period, span
 from sereno.errors import InputError
 from sereno.io.artefact import check_fits, fingerprint
+from sereno.io.atomic import discard
 from sereno.io.checksums import Images, digest
 from sereno.io.daily import DailyFolder
 from sereno.io.filled import NOT_YET, FilledStore, blank_analysis
@@ -157,7 +157,7 @@ def _place(ask: Request, settings: dict[str, str]) -> Path:
         return _beside(path)  # what stands there stays until the new one is whole
     if not ask.alone:
         raise InputError(f"{path}: is of another run; remove it, or run the same command once without --shard")
-    shutil.rmtree(path)
+    discard(path)
     DailyFolder(ask.output).discard()
     return path
 

@@ -6,7 +6,6 @@ days of its own, a block at a time, and marks them. Where daily files are asked 
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +29,7 @@ from sereno.continuing import (
 )
 from sereno.cube import field_name, list_of_days
 from sereno.errors import InputError
-from sereno.io.atomic import clear_litter, put_in_place
+from sereno.io.atomic import clear_litter, discard, put_in_place
 from sereno.io.checksums import Images
 from sereno.io.daily import DailyFolder
 from sereno.io.filled import FilledStore, blank_analysis
@@ -241,7 +240,7 @@ def _fill(
 
 def _remove(store: FilledStore, ask: Request) -> None:
     """Remove a store that is made, and the files that wait."""
-    shutil.rmtree(store.path)
+    discard(store.path)
     DailyFolder(ask.output).discard()
 
 
@@ -284,4 +283,4 @@ def _finish(store: FilledStore, ask: Request, model: Model, found: Update | None
 def _remove_store(ask: Request) -> None:
     """Remove the books of an output that is whole."""
     if store_of(ask.output) != ask.output and store_of(ask.output).exists():
-        shutil.rmtree(store_of(ask.output))
+        discard(store_of(ask.output))

@@ -50,10 +50,7 @@ class Stop:
         if self.number:
             return
         self.number, self._since = number, time.monotonic()
-        if _Off.now:
-            _Off.waiting = True
-        else:
-            raise KeyboardInterrupt
+        _interrupt()
 
 
 class _Off:
@@ -62,9 +59,16 @@ class _Off:
     now = waiting = False
 
 
+def _interrupt() -> None:
+    if _Off.now:
+        _Off.waiting = True
+    else:
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put the end that a signal asks for off until the block is done; for a few renames that belong together."""
+    """Put the end that a signal asks for off until the block is done; for a few steps that belong together."""
     if _Off.now or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -164,7 +168,7 @@ def _never_swallowed(stop: Stop) -> Iterator[None]:
             before(unraisable)
 
     def again(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        _interrupt()
 
     before = sys.unraisablehook
     if not hasattr(signal, "setitimer"):

@@ -311,6 +311,13 @@ def _refuse_parent(target: Path) -> None:
         raise InputError(f"{target}: no permission to write to {target.parent}")
 
 
+def discard(path: Path) -> None:
+    """Remove a file or folder in one step, as others see it: what a kill leaves of it is litter, not half a store."""
+    aside = path.resolve().with_name(f".{path.name}.{uuid4().hex[:8]}.part")
+    os.replace(path, aside)
+    stopping.remove(aside)
+
+
 def put_in_place(new: Path, target: Path) -> None:
     """Rename `new` to `target`, moving an old folder aside first: only a file can be replaced in one step."""
     if not target.is_dir():

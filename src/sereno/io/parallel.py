@@ -76,7 +76,8 @@ def worker_pool(workers: int) -> Iterator[Pool]:
         return
     with stopping.held_back_in_children():
         resource_tracker.ensure_running()  # a process too, which must outlive the others
-    pool = ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_follow_parent)
+    with stopping.undisturbed():  # an end amid this, or amid its undoing, would leave semaphores to the system
+        pool = ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_follow_parent)
     try:
         yield pool
     except KeyboardInterrupt:
@@ -88,7 +89,8 @@ def worker_pool(workers: int) -> Iterator[Pool]:
             "a worker process was killed, perhaps for lack of memory; run again with fewer of them (--workers)"
         ) from None
     finally:
-        pool.shutdown(cancel_futures=True)
+        with stopping.undisturbed():
+            pool.shutdown(cancel_futures=True)
 
 
 def compute(
