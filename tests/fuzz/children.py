@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import multiprocessing.util
 import os
 import pickle
 import resource
@@ -107,7 +108,8 @@ def fork(work: Callable[[], None], log: Path) -> Running:
     code = 1
     try:
         os.setpgid(0, 0)
-        atexit._clear()
+        atexit._clear()  # what the fuzzer registered; a program that uses processes registers this
+        atexit.register(multiprocessing.util._exit_function)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for number, name in ((1, "out"), (2, "err")):

@@ -126,6 +126,9 @@ def _follow_parent() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which comes later
     threadpool_limits(1)  # of what is loaded
     dask.config.set(num_workers=1)
+    if "fork" in multiprocessing.get_all_start_methods():
+        # Of locks that libraries make here (numcodecs), none has a name that outlives an end at once.
+        multiprocessing.set_start_method("fork", force=True)
     for number in stopping.SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: stopping.end_at_once(128 + number))
