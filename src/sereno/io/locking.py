@@ -24,6 +24,7 @@ import socket
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -201,7 +202,7 @@ def _take(lock: OutputLock) -> None:
     """Come in, or raise the InputError that tells who is at work."""
     if not lock.folder.parent.is_dir():
         raise InputError(f"{lock.output}: there is no folder {lock.folder.parent}; make it first")
-    prepared = lock.folder.with_name(f"{lock.folder.name}.{lock.token[:8]}.part")
+    prepared = lock.folder.with_name(f"{lock.folder.name}.{_here()}-{os.getpid()}-{lock.token[:8]}.part")
     try:
         (prepared / lock.entry).mkdir(parents=True)
         file = prepared / lock.entry / lock.token
@@ -265,8 +266,19 @@ def _clear_prepared(lock: OutputLock, now: float) -> None:
         with suppress(OSError):  # its process has just moved or removed it
             files = [file for file in folder.rglob("*") if file.is_file()]
             dead = all(_living(file, now) is None for file in files)
-            if dead and (files or now - folder.stat().st_mtime > PATIENCE):
+            if dead and (files or _is_of_dead(folder.name) or now - folder.stat().st_mtime > PATIENCE):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _here() -> str:
+    """Return what stands for this host and its set of process numbers in the name of a folder."""
+    return f"{zlib.crc32(f'{socket.gethostname()} {_machine()}'.encode()):08x}"
+
+
+def _is_of_dead(name: str) -> bool:
+    """Tell whether the process that a prepared folder is named after ran here and has ended."""
+    told = re.search(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part$", name)
+    return told is not None and told[1] == _here() and _started(int(told[2])) is None
 
 
 def _living(file: Path, now: float) -> Holder | None:
