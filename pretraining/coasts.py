@@ -1,11 +1,20 @@
-"""Coasts of the whole world at many grid spacings, but for those of the seas that methods are scored on."""
+"""Coasts of the whole world at many grid spacings, but for those of the seas that methods are scored on.
+
+    python pretraining/coasts.py [--count 400]
+
+writes `coasts.npz`, from which the engine takes them: masks of 128 × 128 cells, a bit for each.
+"""
 
 from __future__ import annotations
+
+import argparse
+from pathlib import Path
 
 import numpy as np
 
 from sereno.coast import land_mask
 
+SIDE, FIRST_SEED = 128, 1000
 OPEN_SEA = 1 / 3
 """Share of the masks without land."""
 WATER_SHARE = (0.35, 0.995)
@@ -49,3 +58,16 @@ def touches_scored(lat: np.ndarray, lon: np.ndarray) -> bool:
         lat[0] <= north and lat[-1] >= south and lon[0] <= east and lon[-1] >= west
         for south, north, west, east in SCORED
     )
+
+
+def main() -> None:
+    """Read the command line and write the coasts, none of them open sea."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=400)
+    rng = np.random.default_rng(FIRST_SEED)
+    masks = np.stack([_coast(SIDE, rng) for _ in range(parser.parse_args().count)])
+    np.savez_compressed(Path(__file__).with_suffix(".npz"), water=np.packbits(masks, axis=-1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,344 @@
+"""Pre-training's engine: seas, clouds, coasts and noise in torch, against the numpy code they follow."""
+
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import engine.coasts
+import engine.runs
+from engine.clouds import RealClouds, cloud_masks
+from engine.family import KINDS, describe_sea
+from engine.gaussian import Term, gaussian_spectra
+from engine.grid import Grid, resample
+from engine.noise import cold_edges, correlated_noise, draw_errors, stripes
+from engine.pieces import draw_pieces
+from engine.randomness import generator
+from engine.runs import departures, make_run
+from engine.scenery import coastal_stream, flow_of
+from engine.seas import SeaStream
+from engine.turbulence import Eddies, Scenery, Turbulence
+from sereno.synthetic import TwinSeaConfig, family, ocean
+from sereno.synthetic.gaussian import GaussianTerm, gaussian_fields
+from sereno.synthetic.spectral import PeriodicGrid
+
+SIDE = 48
+CONFIG = TwinSeaConfig(shape=(SIDE, SIDE), spacing=0.15, centre=(35.0, 0.0))
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")),
+]
+
+
+@pytest.fixture(scope="module")
+def oracle() -> PeriodicGrid:
+    return PeriodicGrid.around(CONFIG, margin=1.0)
+
+
+def grids(oracle: PeriodicGrid, device: str = "cpu") -> Grid:
+    """Return two grids, the second of which is the oracle's."""
+    dy, dx = (2 * np.pi / (SIDE * wave) for wave in (float(oracle.ky[1, 0]), float(oracle.kx[0, 1])))
+    return Grid(SIDE, torch.tensor([[5e3, 7e3], [dy, dx]], dtype=torch.float32, device=device))
+
+
+def flow(grid: Grid, scenery: Scenery | None = None) -> Turbulence:
+    """Return two turbulent seas, the second of which is the oracle's."""
+    names = ("current_speed", "eddy_wavelength", "growth_time", "meridional_gradient", "relaxation_time")
+    values = {name: getattr(CONFIG, name) for name in names}
+    eddies = Eddies(**{name: torch.tensor([1.3, 1.0], device=grid.device) * value for name, value in values.items()})
+    return Turbulence(grid, eddies, scenery or Scenery())
+
+
+def states(oracle: PeriodicGrid, device: str) -> tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]:
+    """Return a state and heating of the oracle, and of two seas, the second of which is the oracle's."""
+    rng = np.random.default_rng(0)
+    shape = oracle.amplitude(np.exp(-((oracle.k * 60e3 / 2) ** 2)))
+    state = np.stack([scale * shape * oracle.noise(rng) for scale in (0.2, 0.7)])
+    heating = 1e-6 * shape * oracle.noise(rng)
+    both = torch.from_numpy(np.stack([np.zeros_like(state) + 0.5 * state[::-1], state])).to(device)
+    return state, heating, both, torch.from_numpy(np.stack([heating, heating])).to(device)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_tendency_is_that_of_the_numpy_code(oracle: PeriodicGrid, device: str) -> None:
+    state, heating, both, warming = states(oracle, device)
+    expected = ocean.SurfaceFlow(oracle, CONFIG).tendency(state, heating)
+    found = flow(grids(oracle, device)).tendency(both, warming)[1].cpu().numpy()
+    for part in (0, 1):
+        np.testing.assert_allclose(found[part], expected[part], atol=2e-6 * np.abs(expected[part]).max())
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_day_is_that_of_the_numpy_code(oracle: PeriodicGrid, device: str) -> None:
+    state, heating, both, warming = states(oracle, device)
+    expected = oracle.inverse(ocean.SurfaceFlow(oracle, CONFIG).advance_day(state, heating))
+    seas = flow(grids(oracle, device))
+    found = seas.fields(seas.advance_day(seas.fields(both), warming))[1, 2:].cpu().numpy()
+    for part in (0, 1):
+        assert np.sqrt(np.mean((found[part] - expected[part]) ** 2)) < 1e-3 * expected[part].std()
+
+
+def test_drift_carries_what_there_is(oracle: PeriodicGrid) -> None:
+    """A drift of whole cells a day moves the whole sea by them, but where the uniform gradient is stirred."""
+    _, _, both, warming = states(oracle, "cpu")
+    grid = grids(oracle)
+    drift = torch.stack([2 * grid.spacing[:, 1], -3 * grid.spacing[:, 0]], 1) / ocean.DAY
+    seas = flow(grid)
+    still = seas.fields(seas.advance_day(seas.fields(both), torch.zeros_like(warming)))
+    moved = seas.fields(seas.advance_day(seas.fields(both), torch.zeros_like(warming), drift))
+    expected = still.roll((-3, 2), dims=(-2, -1))
+    assert ((moved - expected).std((-2, -1)) < 0.03 * still.std((-2, -1))).all()
+
+
+def test_a_background_is_stirred_as_a_gradient_is(oracle: PeriodicGrid) -> None:
+    """−u·∇B of the background equals what the tracer B itself would do, and the steady flow carries it as well."""
+    _, _, both, _ = states(oracle, "cpu")
+    grid = grids(oracle)
+    zero = torch.zeros_like(both[:, 0])
+    steady = torch.from_numpy(
+        np.stack([flow_of(np.random.default_rng(1).random((SIDE, SIDE)), (1.0, 1.0), speed=0.1)] * 2)
+    )
+    background = grid.inverse(both[:, 1])
+    with_tracer = flow(grid, Scenery(steady)).tendency(both, zero)
+    without = torch.stack([both[:, 0], zero], 1)
+    with_background = flow(grid, Scenery(steady, background)).tendency(without, zero)
+    scale = with_tracer.abs().amax((-2, -1), keepdim=True)
+    torch.testing.assert_close(with_background / scale, with_tracer / scale, atol=1e-5, rtol=0)
+
+
+def test_steady_flow_has_no_divergence_and_its_speed() -> None:
+    rng = np.random.default_rng(0)
+    stream = np.cumsum(rng.standard_normal((SIDE, SIDE)), axis=0)
+    u, v = flow_of(stream, (2.0, 3.0), speed=-0.3)
+    spectra = np.fft.fft2(np.stack([u, v]))
+    kx, ky = np.meshgrid(np.fft.fftfreq(SIDE, 3.0), np.fft.fftfreq(SIDE, 2.0))
+    assert np.abs(kx * spectra[0] + ky * spectra[1]).max() < 1e-5 * np.abs(kx * spectra[0]).max()
+    assert np.quantile(np.hypot(u, v), 0.999) == pytest.approx(0.3, rel=1e-3)
+
+
+def test_a_coastal_stream_follows_the_coast() -> None:
+    water = np.ones((64, 64), bool)
+    water[20:44, 20:44] = False
+    u, v = flow_of(coastal_stream(water, 5.0), (1.0, 1.0), speed=0.4)
+    assert np.abs(v[46, 28:36]).max() < 0.02  # north of the island the water goes east or west
+    assert np.abs(u[46, 28:36]).min() > 0.2
+    assert np.abs(u[26:38, 26:38]).max() < 0.02  # and not at all on land
+    assert np.abs(u[60, 28:36]).max() < 0.1  # far away slowly
+
+
+def test_resampling_keeps_the_waves() -> None:
+    y, x = np.meshgrid(2 * np.pi * np.arange(32) / 32, 2 * np.pi * np.arange(32) / 32, indexing="ij")
+    field = torch.from_numpy(np.sin(2 * x - 3 * y) + 0.5 * np.cos(5 * y)).float()
+    coarse = torch.fft.irfft2(resample(torch.fft.rfft2(field), 16), s=(16, 16))
+    torch.testing.assert_close(coarse, field[::2, ::2])
+    torch.testing.assert_close(torch.fft.irfft2(resample(torch.fft.rfft2(coarse), 32), s=(32, 32)), field)
+
+
+def test_gaussian_fields_are_those_of_the_numpy_code(oracle: PeriodicGrid) -> None:
+    """Variance, and covariance over cells and days along the flow, of many days."""
+    term = Term(*(torch.tensor([a, b]) for a, b in ((30e3, 60e3), (3.0, 2.0), (1.0, 2.5), (1.0, 1.5))))
+    grid = grids(oracle)
+    velocity = torch.tensor([[0.0, 0.0], [0.1, -0.05]])
+    spectra = islice(gaussian_spectra(grid, term, iter(lambda: velocity, None), generator(1)), 1500)
+    found = torch.stack([grid.inverse(day)[1] for day in spectra]).numpy()
+    days = gaussian_fields(oracle, GaussianTerm(60e3, 2.0, 2.5, 1.5), flow=(0.1, -0.05), rng=np.random.default_rng(1))
+    expected = np.stack(list(islice(days, 1500)))
+    assert found.var() == pytest.approx(1, abs=0.06)
+    for lag, shift in ((0, (0, 3)), (0, (3, 0)), (1, (0, 0)), (1, (0, 1)), (2, (-1, 2))):
+        one, two = (
+            np.mean(field[: len(field) - lag] * np.roll(field[lag:], (-shift[0], -shift[1]), axis=(1, 2)))
+            for field in (found, expected)
+        )
+        assert one == pytest.approx(two, abs=0.06)
+
+
+def test_departures_are_those_of_the_numpy_code() -> None:
+    field = np.random.default_rng(0).standard_normal((2, 50, 8, 8)).cumsum(1).astype(np.float32)
+    found = departures(torch.from_numpy(field.copy())).numpy()
+    for one, other in zip(found, field, strict=True):
+        np.testing.assert_allclose(one, family.departures(other), atol=1e-4)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_stream_of_seas(device: str) -> None:
+    def stream(start: int = 0, seed: int = 2) -> SeaStream:
+        return SeaStream(seed, 3, days=6, side=32, run_days=12, device=device, start=start)
+
+    blocks = list(islice(stream(), 3))
+    for seas in blocks:
+        assert seas.anomaly.shape == (3, 6, 32, 32)
+        assert seas.current.shape == (3, 6, 2, 32, 32)
+        assert seas.drift.shape == (3, 6, 2)
+        assert seas.spacing.shape == (3, 2)
+        assert seas.water.shape == (3, 32, 32)
+        assert seas.anomaly.isfinite().all()
+        assert seas.current.isfinite().all()
+        assert [sea["kind"] for sea in seas.parameters] == seas.kind
+    resumed = stream(start=2).next()
+    for name in ("anomaly", "current", "drift", "spacing", "water"):
+        torch.testing.assert_close(getattr(resumed, name), getattr(blocks[2], name), rtol=0, atol=0)
+    assert resumed.parameters == blocks[2].parameters
+    numbers = [[sea["number"] for sea in seas.parameters] for seas in blocks]
+    assert numbers == [[0, 1, 2], [0, 1, 5], [3, 4, 5]]
+    assert not torch.equal(stream(seed=3).next().anomaly, blocks[0].anomaly)
+
+
+def run_of(
+    kind: str, *, days: int = 40, side: int = 32, extra: str = "", seed: int = 4
+) -> tuple[dict, engine.runs.Run]:
+    """Return the first sea of a kind, with something extra in it."""
+    for number in range(1000):
+        sea = describe_sea(seed, number, side=side, coasts=5)
+        if sea["kind"] == kind and (not extra or extra in sea):
+            return sea, make_run([sea], days=days, side=side, device=torch.device("cpu"), seed=seed)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_seas_of_each_kind(kind: str) -> None:
+    sea, run = run_of(kind)
+    assert run.anomaly.square().mean() == pytest.approx(1, abs=1e-4)
+    assert run.anomaly.mean(1).std() < 1e-4
+    assert 0 < float(run.anomaly[0, 1:].sub(run.anomaly[0, :-1]).square().mean()) < 1
+    if kind != "smooth":
+        speed = float(run.current.float().square().sum(2).mean().sqrt())
+        assert 0.5 < speed / sea["eddies"]["current_speed"] < 3
+    assert torch.equal(run.water, torch.ones_like(run.water)) or "stream" in sea
+
+
+def test_a_buoyant_sea_shows_its_currents() -> None:
+    """The warm side of a front lies to one hand of the current, as of the stream function ψ̂ = θ̂ / k."""
+    sea, run = run_of("buoyant")
+    kx = torch.fft.rfftfreq(32, sea["spacing"][1])
+    ky = torch.fft.fftfreq(32, sea["spacing"][0])[:, None]
+    k = torch.hypot(kx, ky).clamp(min=1e-9)
+    v = torch.fft.irfft2(1j * kx / k * torch.fft.rfft2(run.anomaly[0]))
+    measured = run.current[0, :, 1].float()
+    measured = measured - measured.mean(0)
+    correlation = float((v * measured).mean() / (v.std() * measured.std()))
+    assert sea["buoyant_sign"] * correlation > 0.3
+    assert sea["buoyant_share"] > 0.3
+
+
+def test_kinds_come_in_their_shares() -> None:
+    kinds = [describe_sea(9, number, side=64, coasts=3)["kind"] for number in range(200)]
+    for kind, share in KINDS.items():
+        assert kinds.count(kind) / 200 == pytest.approx(share, abs=0.02)
+
+
+def test_clouds_cover_what_they_should() -> None:
+    masks = cloud_masks(3, 24, days=40, side=32)
+    assert masks.shape == (24, 40, 32, 32)
+    assert masks.float().mean() == pytest.approx(0.6, abs=0.06)
+    assert torch.equal(cloud_masks(3, 24, days=40, side=32), masks)
+    assert not torch.equal(cloud_masks(4, 24, days=40, side=32), masks)
+    cells = masks.float()
+    beside = (cells[..., 1:] == cells[..., :-1]).float().mean()
+    assert beside > 0.85  # clouds are patches
+    tomorrow = ((cells[:, 1:] == cells[:, :-1]).float().mean(), (cells[:, 20:] == cells[:, :-20]).float().mean())
+    assert tomorrow[0] > tomorrow[1] + 0.02
+
+
+def test_real_clouds_are_drawn_from_a_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    goes, scenes = rng.random((5, 64, 64)) < 0.3, np.ones((2, 64, 64), bool)
+    np.savez(tmp_path / "clouds.npz", goes=np.packbits(goes, axis=-1), scenes=np.packbits(scenes, axis=-1))
+    drawn = RealClouds(tmp_path / "clouds.npz").draw(generator(1), 60, days=4, side=24)
+    assert drawn.shape == (60, 4, 24, 24)
+    cover = drawn.float().mean((2, 3))
+    overcast = (cover == 1).all(1)
+    assert overcast.float().mean() == pytest.approx(1 / 3, abs=0.2)
+    assert cover[~overcast].mean() == pytest.approx(0.3, abs=0.03)
+
+
+def test_coasts_hold_land_and_keep_off_the_seas_scored() -> None:
+    masks = engine.coasts.coasts()
+    assert len(masks) >= 400
+    assert engine.coasts.FILE.stat().st_size < 400_000
+    share = masks.mean((1, 2))
+    assert ((share >= 0.35) & (share <= 0.995)).all()
+    drawn = engine.coasts.draw_coasts(generator(1), 300, side=48)
+    assert (drawn.float().mean((1, 2)) >= engine.coasts.LEAST_WATER).all()
+    assert 0.33 < drawn.all(-1).all(-1).float().mean() < 0.75
+
+
+def test_pieces_are_pieces() -> None:
+    masks = torch.arange(3 * 20 * 20).view(3, 20, 20)
+    pieces = draw_pieces(generator(0), masks, 200, side=8, step=torch.tensor([1, 2]).repeat(100))
+    seen = set()
+    for number, piece in enumerate(pieces):
+        steps = {int(d.abs().unique()) for d in (piece[1:] - piece[:-1], piece[:, 1:] - piece[:, :-1])}
+        assert steps == {1 + number % 2, 20 * (1 + number % 2)}
+        assert len(piece.div(400, rounding_mode="floor").unique()) == 1
+        seen |= set(piece.flatten().tolist())
+    assert len(seen) > 1000
+    with pytest.raises(ValueError, match="24 cells"):
+        draw_pieces(generator(0), masks, 1, side=24)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_errors_are_as_strong_as_reported(device: str) -> None:
+    cloudy = torch.zeros(200, 4, 32, 32, dtype=torch.bool, device=device)
+    errors = draw_errors(generator(1, device=device), cloudy, torch.full((200, 2), 6.0, device=device))
+    found = errors.total.square().mean((1, 2, 3))
+    reported = errors.white**2 + errors.correlated**2
+    # Stripes, in a fifth of the samples, come on top.
+    assert (found / reported).median() == pytest.approx(1, abs=0.05)
+    assert ((found / reported) > 1.2).float().mean() < 0.35
+    assert errors.white.min() >= 0.05
+    assert errors.length.max() <= 100
+
+
+def test_correlated_noise_is_correlated() -> None:
+    field = correlated_noise(
+        generator(0), 100, 64, torch.tensor([[10.0, 5.0], [4.0, 4.0]]), torch.tensor([30.0, 40.0])
+    )
+    assert float(field[0].square().mean()) == pytest.approx(1, abs=0.04)
+    for axis, cells in ((2, 3), (3, 6)):
+        assert float((field * field.roll(cells, axis))[0].mean()) == pytest.approx(np.exp(-1), abs=0.04)
+    assert float((field[0, 1:] * field[0, :-1]).mean()) == pytest.approx(0, abs=0.03)
+
+
+def test_cold_edges_are_cold_and_near_clouds() -> None:
+    cloudy = torch.zeros(2, 50, 32, 32, dtype=torch.bool)
+    cloudy[:, :, 10:20, 10:20] = True
+    bias = cold_edges(generator(0), cloudy, torch.tensor([0.1, 0.0]))
+    assert not bias[1].any()
+    assert bias.max() == 0
+    far = torch.ones(32, 32, dtype=torch.bool)
+    far[8:22, 8:22] = False
+    assert not bias[0][:, far | cloudy[0, 0]].any()
+    ring = bias[0][:, 9, 10:20]
+    assert (ring < 0).float().mean() == pytest.approx(0.1, abs=0.04)
+    assert ring[ring < 0].mean() == pytest.approx(-0.5, abs=0.15)
+
+
+def test_stripes_are_lines_of_a_swath() -> None:
+    bias = stripes(generator(0), 200, 32, torch.tensor([0.2, 0.0, 0.2, 0.2, 0.2]))
+    assert not bias[1].any()
+    turned = set()
+    for sample in bias[[0, 2, 3, 4]]:
+        lines = [
+            all(len(line[line != 0].unique()) <= 1 for line in sample[:20].transpose(1, axis).flatten(0, 1))
+            for axis in (1, 2)
+        ]
+        assert any(lines)
+        turned.add(lines.index(True))
+        assert sample[sample != 0].std() == pytest.approx(0.2 * 1.25**0.5, rel=0.2)
+    assert turned == {0, 1}
+
+
+def test_it_needs_torch_numpy_and_scipy_alone() -> None:
+    barred = ("sereno", "xarray", "pandas", "pydantic", "shapely", "netCDF4", "lightning", "matplotlib")
+    script = (
+        "import sys\n"
+        f"for name in {barred}: sys.modules[name] = None\n"
+        "from engine import clouds, coasts, noise, seas\n"
+        "seas.SeaStream(1, 2, days=2, side=32, run_days=2).next()\n"
+    )
+    folder = Path(engine.runs.__file__).parents[1]
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, timeout=120)
