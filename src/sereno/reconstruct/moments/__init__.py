@@ -1,0 +1,1 @@
+"""Covariances from the moments of all pairs of a record."""
