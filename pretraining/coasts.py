@@ -1,6 +1,6 @@
 """Coasts of the whole world at many grid spacings, but for those of the seas that methods are scored on.
 
-    python pretraining/coasts.py [--count 400]
+    python pretraining/coasts.py [--count 1200]
 
 writes `coasts.npz`, from which the engine takes them: masks of 128 × 128 cells, a bit for each.
 """
@@ -63,7 +63,7 @@ def touches_scored(lat: np.ndarray, lon: np.ndarray) -> bool:
 def main() -> None:
     """Read the command line and write the coasts, none of them open sea."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--count", type=int, default=1200, help="masks (default 1200)")
     rng = np.random.default_rng(FIRST_SEED)
     masks = np.stack([_coast(SIDE, rng) for _ in range(parser.parse_args().count)])
     np.savez_compressed(Path(__file__).with_suffix(".npz"), water=np.packbits(masks, axis=-1))

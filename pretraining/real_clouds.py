@@ -1,14 +1,22 @@
-"""Clouds of single moments, cut from satellite images."""
+"""Clouds of single moments, cut from satellite images.
+
+    python pretraining/real_clouds.py ../shared/data pretraining/work/clouds.npz
+
+writes the file from which `engine.clouds.RealClouds` draws them.
+"""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from sereno.coast import land_mask
+from sereno.io.atomic import atomic_path
 
+SIDE, SEED = 128, 1000
 GOES = "goes16_clouds_202212.nc"
 OFF_DISK, PROBABLY_CLOUDY = 255, 2
 """Values of `cloud_condition`: outside the full disk; this and above is cloudy."""
@@ -59,3 +67,24 @@ def _corners(water: np.ndarray, side: int, share: float) -> np.ndarray:
     total = np.pad(water.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     inside = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
     return np.argwhere(inside >= share * side**2)
+
+
+def main() -> None:
+    """Read the command line and write the clouds, a bit for each cell."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help=f"folder with {GOES} and the scenes")
+    parser.add_argument("file", type=Path, help="the file to write")
+    parser.add_argument("--count", type=int, default=1200, help="cuttings of GOES-16 clouds (default 1200)")
+    options = parser.parse_args()
+    goes = goes_clouds(options.data, count=options.count, side=SIDE, seed=SEED)
+    packed = {
+        "goes": np.packbits(goes, axis=-1),
+        "scenes": np.packbits(scene_clouds(options.data, side=SIDE), axis=-1),
+    }
+    options.file.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(options.file) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **packed)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,7 +19,7 @@ from engine.noise import cold_edges, correlated_noise, draw_errors, stripes
 from engine.pieces import draw_pieces
 from engine.randomness import generator
 from engine.runs import departures, make_run
-from engine.scenery import coastal_stream, flow_of
+from engine.scenery import coastal_stream, flow_of, nearest_shore, patch
 from engine.seas import SeaStream
 from engine.turbulence import Eddies, Scenery, Turbulence
 from sereno.synthetic import TwinSeaConfig, family, ocean
@@ -222,6 +222,36 @@ def test_a_buoyant_sea_shows_its_currents() -> None:
     correlation = float((v * measured).mean() / (v.std() * measured.std()))
     assert sea["buoyant_sign"] * correlation > 0.3
     assert sea["buoyant_share"] > 0.3
+
+
+def test_seas_made_at_once_are_as_seas_made_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made together, as on a GPU, each keeps its speed, its kind and its scenery."""
+    apart = engine.runs._together
+    monkeypatch.setattr(engine.runs, "_together", lambda seas, *, separately: apart(seas, separately=False))
+    seas = [describe_sea(8, number, side=32, coasts=5) for number in range(12)]
+    run = make_run(seas, days=20, side=32, device=torch.device("cpu"), seed=8)
+    assert run.anomaly.isfinite().all()
+    assert run.anomaly.square().mean((1, 2, 3)).allclose(torch.ones(12), atol=1e-4)
+    assert len({sea["kind"] for sea in seas}) == len(KINDS)
+    for number, sea in enumerate(seas):
+        assert bool(run.drift[number].any()) == ("drift" in sea)
+        assert run.water[number].all() or "stream" in sea
+        if "eddies" in sea and not {"jet", "stream"} & set(sea):
+            mean = np.hypot(*sea.get("gaussian", {"flow": [0.0, 0.0]})["flow"])
+            speed = np.hypot(sea["eddies"]["current_speed"], mean)
+            assert float(run.current[number].float().square().sum(1).mean().sqrt()) == pytest.approx(speed, rel=0.5)
+
+
+def test_a_plume_near_land_lies_at_the_shore() -> None:
+    water = np.ones((20, 20), bool)
+    assert nearest_shore(water, [3.0, 4.0]) == [3.0, 4.0]
+    water[8:, 8:] = False
+    assert nearest_shore(water, [2.0, 15.0]) == [7.0, 15.0]
+    assert nearest_shore(water, [18.0, 10.0]) == [18.0, 7.0]
+    warm = patch(20, (1e3, 2e3), [7.0, 15.0], radius=4e3)
+    assert np.unravel_index(warm.argmax(), warm.shape) == (7, 15)
+    assert warm[11, 15] == pytest.approx(np.exp(-0.5))
+    assert warm[7, 17] == pytest.approx(np.exp(-0.5))
 
 
 def test_kinds_come_in_their_shares() -> None:

@@ -102,7 +102,8 @@ def _levels(random: torch.Generator, count: int, days: int) -> Tensor:
     spread = WEATHER_SPREAD**2 + WINTER_CLOUDS**2 / 2
     centre = torch.logit(cover) * (1 + torch.pi * spread / 8) ** 0.5
     logit = centre[:, None] + season + WEATHER_SPREAD * torch.stack(weather, 1)
-    return -torch.special.ndtri(torch.sigmoid(logit))
+    level: Tensor = -torch.special.ndtri(torch.sigmoid(logit))
+    return level
 
 
 class RealClouds:

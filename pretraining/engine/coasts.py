@@ -26,8 +26,10 @@ def coasts() -> np.ndarray:
 
 
 def water_of(number: int, side: int) -> np.ndarray:
-    """Return a coast, bool (side, side): its first cells, or all of them continued by their mirror image."""
+    """Return a coast on so many cells, bool (side, side): thinned, cropped, or continued by its mirror image."""
     coast = coasts()[number]
+    step = max(1, len(coast) // side)
+    coast = coast[::step, ::step]
     more = max(0, side - len(coast))
     return np.pad(coast, (0, more), mode="symmetric")[:side, :side]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 KINDS = {"turbulent": 0.35, "mixed": 0.25, "buoyant": 0.15, "smooth": 0.25}
 """Kinds of seas and how often each is drawn."""
-METRES_PER_DEGREE = 111_195.0
+METRES_PER_DEGREE, DAY = 111_195.0, 86_400.0
 SPACING = (METRES_PER_DEGREE / 24, METRES_PER_DEGREE / 4)
 """Finest and coarsest grid, metres along the meridian."""
 CELLS_PER_EDDY = (14.0, 32.0)
@@ -61,7 +61,7 @@ def describe_sea(seed: int, number: int, *, side: int, coasts: int) -> dict[str,
         sea["gaussian"] = _gaussian(rng, height)
     if kind == "smooth" and rng.random() < IDLE:
         speed, time = _log_uniform(rng, 0.03, 0.25), _log_uniform(rng, 10, 40)
-        sea["idle"] = {"speed": speed, "length": max(_log_uniform(rng, 30e3, 100e3), 2 * height), "time": time}
+        sea["idle"] = {"speed": speed, "length": max(_log_uniform(rng, 50e3, 120e3), 4 * height), "time": time}
     return sea
 
 
@@ -84,7 +84,7 @@ def _scenery(rng: np.random.Generator, eddies: dict[str, float], *, side: int, c
     """Draw what stays where it is."""
     scenery: dict[str, Any] = {}
     lots = rng.random(3)
-    speed = float(rng.choice([-1, 1])) * min(eddies["current_speed"] * _log_uniform(rng, 0.7, 3), 0.6)
+    speed = float(rng.choice([-1, 1])) * min(eddies["current_speed"] * _log_uniform(rng, 0.5, 2), 0.5)
     course = {
         "waves": [int(n) for n in ((1, 0), (0, 1), (1, 1), (1, -1))[rng.integers(4)]],
         "phase": float(rng.uniform(0, 2 * np.pi)),
@@ -97,15 +97,18 @@ def _scenery(rng: np.random.Generator, eddies: dict[str, float], *, side: int, c
         scenery["jet"] = {"speed": speed, "sharpness": _log_uniform(rng, 1, 4), "course": course}
     elif lots[0] < JETS + STREAMS and coasts > 0:
         shore = {"coast": int(rng.integers(coasts)), "turns": int(rng.integers(4)), "mirrored": bool(rng.integers(2))}
-        scenery["stream"] = {"speed": speed, "width": float(rng.uniform(3, 12)), **shore}
+        scenery["stream"] = {"speed": speed, "width": float(rng.uniform(2, 7)), **shore}
     if lots[1] < FRONTS:
         contrast = stirred * _log_uniform(rng, 0.7, 2.5)
         scenery["front"] = {"contrast": contrast, "sharpness": _log_uniform(rng, 1.5, 6), "course": course}
     if lots[2] < PLUMES:
+        radius = _log_uniform(rng, 20e3, 80e3)
+        # As long as the water stays over the plume, and no longer than the air leaves it its temperature.
+        stay = min(radius / (eddies["current_speed"] * DAY), eddies["relaxation_time"])
         scenery["plume"] = {
             "centre": [float(c) for c in rng.uniform(0, side, 2)],
-            "radius": _log_uniform(rng, 20e3, 80e3),
-            "heating": float(rng.choice([-1, 1])) * stirred * _log_uniform(rng, 0.15, 0.8),
+            "radius": radius,
+            "heating": float(rng.choice([-1, 1])) * stirred / stay * _log_uniform(rng, 0.3, 2),
             "memory": _log_uniform(rng, 3, 20),
         }
     return scenery

@@ -34,11 +34,13 @@ class Grid:
 
     def transform(self, field: Tensor) -> Tensor:
         """Return the spectrum of the last two axes."""
-        return torch.fft.rfft2(field)
+        spectrum: Tensor = torch.fft.rfft2(field)
+        return spectrum
 
     def inverse(self, spectrum: Tensor) -> Tensor:
         """Return the field of a spectrum."""
-        return torch.fft.irfft2(spectrum, s=(self.side, self.side))
+        field: Tensor = torch.fft.irfft2(spectrum, s=(self.side, self.side))
+        return field
 
     def amplitude(self, power: Tensor) -> Tensor:
         """Return the filter that gives white noise a power spectrum and keeps its variance.

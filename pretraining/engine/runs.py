@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import conv1d
 
 from engine import scenery as standing
 from engine.coasts import water_of
@@ -22,6 +21,8 @@ from engine.turbulence import DAY, Eddies, Scenery, Turbulence
 
 COARSE_SPIN_UP, FINE_SPIN_UP = 70, 20
 """Days before the first one: on half as many cells along either side, then on all."""
+IDLE_SMOOTHNESS = 5.0
+"""ν of the stream function of eddies that carry no temperature."""
 RECENT_DAYS = 15
 """Half-width of the recent mean of the basin that is taken off, days, as before every method of reconstruction."""
 MARGIN = 2
@@ -57,7 +58,7 @@ def make_run(seas: list[dict[str, Any]], *, days: int, side: int, device: torch.
         torch.zeros(len(seas), days, 2, device=device),
         torch.from_numpy(np.stack([_water(sea, side) for sea in seas])).to(device),
     )
-    for members in _together(seas, device):
+    for members in _together(seas, separately=device.type == "cpu"):
         chosen = [seas[member] for member in members]
         random = generator(seed, chosen[0]["number"], len(chosen), device=device)
         part = Run(run.anomaly[members], run.current[members], run.drift[members], run.water[members])
@@ -66,9 +67,9 @@ def make_run(seas: list[dict[str, Any]], *, days: int, side: int, device: torch.
     return run
 
 
-def _together(seas: list[dict[str, Any]], device: torch.device) -> list[list[int]]:
-    """Return the indices of the seas that are made at once: of one physics, and on a CPU a sea at a time."""
-    if device.type == "cpu":
+def _together(seas: list[dict[str, Any]], *, separately: bool) -> list[list[int]]:
+    """Return the indices of the seas that are made at once: of one physics, or each for itself."""
+    if separately:
         return [[member] for member in range(len(seas))]
     parts = [("eddies" in sea, "gaussian" in sea) for sea in seas]
     return [[member for member, part in enumerate(parts) if part == kind] for kind in sorted(set(parts))]
@@ -153,8 +154,9 @@ def _steady(sea: dict[str, Any], side: int) -> np.ndarray:
         jet = sea["jet"]
         stream = standing.edge(standing.band(side, jet["course"]), jet["sharpness"])
         return standing.flow_of(stream, spacing, speed=jet["speed"])
-    if "stream" in sea:
-        stream = standing.coastal_stream(_water(sea, side), sea["stream"]["width"])
+    water = _water(sea, side)
+    if not water.all():
+        stream = standing.coastal_stream(water, sea["stream"]["width"])
         return standing.flow_of(stream, spacing, speed=sea["stream"]["speed"])
     return np.zeros((2, side, side), np.float32)
 
@@ -165,7 +167,8 @@ def _background(sea: dict[str, Any], side: int) -> np.ndarray:
         return np.zeros((side, side), np.float32)
     front = sea["front"]
     rise = standing.edge(standing.band(side, front["course"]), front["sharpness"])
-    return (front["contrast"] / 2 * rise).astype(np.float32)
+    background: np.ndarray = (front["contrast"] / 2 * rise).astype(np.float32)
+    return background
 
 
 def _water(sea: dict[str, Any], side: int) -> np.ndarray:
@@ -201,7 +204,9 @@ def _plumes(seas: list[dict[str, Any]], grid: Grid) -> Tensor | None:
     for shape, sea in zip(shapes, seas, strict=True):
         if "plume" in sea:
             spacing = 1e3 * sea["spacing"][0], 1e3 * sea["spacing"][1]
-            shape[:] = sea["plume"]["heating"] / DAY * standing.patch(grid.side, spacing, sea["plume"])
+            centre = standing.nearest_shore(_water(sea, grid.side), sea["plume"]["centre"])
+            patch = standing.patch(grid.side, spacing, centre, radius=sea["plume"]["radius"])
+            shape[:] = sea["plume"]["heating"] / DAY * patch
     return grid.transform(torch.from_numpy(shapes).to(grid.device))
 
 
@@ -248,8 +253,8 @@ def _add_idle(seas: list[dict[str, Any]], grid: Grid, random: torch.Generator, c
     length, time, speed = (
         _values([part[name] for part in parts], grid.device) for name in ("length", "time", "speed")
     )
-    term = Term(length, time, torch.full_like(length, 2.5), torch.ones_like(length))
-    turn = torch.stack(torch.broadcast_tensors(-1j * grid.ky, 1j * grid.kx), 1)
+    term = Term(length, time, torch.full_like(length, IDLE_SMOOTHNESS), torch.ones_like(length))
+    turn = torch.stack([-1j * grid.ky.expand_as(grid.k), 1j * grid.kx.expand_as(grid.k)], 1)
     power = (grid.k * term.filter(grid)).square() * grid.columns
     scale = speed / (power.sum((-2, -1)) / grid.side**2).sqrt()
     still = (torch.zeros(len(seas), 2, device=grid.device) for _ in range(current.shape[1]))
@@ -268,13 +273,10 @@ def departures(field: Tensor) -> Tensor:
         (n, days, lat, lon); used up.
     """
     anomaly = field.sub_(field.mean(1, keepdim=True))
-    around = torch.arange(-RECENT_DAYS, RECENT_DAYS + 1, device=field.device)
-    weights = (1 - around.abs() / (RECENT_DAYS + 1))[None, None]
-    basin = anomaly.mean((-2, -1))[:, None]
-    recent = conv1d(basin, weights, padding=RECENT_DAYS) / conv1d(
-        torch.ones_like(basin), weights, padding=RECENT_DAYS
-    )
-    return anomaly.sub_(recent[:, 0, :, None, None])
+    day = torch.arange(field.shape[1], device=field.device)
+    weights = (1 - (day - day[:, None]).abs() / (RECENT_DAYS + 1)).clamp(min=0)
+    recent = anomaly.mean((-2, -1)) @ (weights / weights.sum(0))
+    return anomaly.sub_(recent[:, :, None, None])
 
 
 def scaled(field: Tensor) -> Tensor:

@@ -73,20 +73,30 @@ def flow_of(stream: np.ndarray, spacing: tuple[float, float], *, speed: float) -
     return scaled
 
 
-def patch(side: int, spacing: tuple[float, float], plume: dict[str, Any]) -> np.ndarray:
+def nearest_shore(water: np.ndarray, centre: list[float]) -> list[float]:
+    """Return the cell of the shore that is nearest to a place, or the place where there is no land, in cells."""
+    shore = np.argwhere(ndimage.binary_dilation(~water) & water)
+    if not len(shore):
+        return centre
+    return [float(c) for c in shore[np.square(shore - centre).sum(1).argmin()]]
+
+
+def patch(side: int, spacing: tuple[float, float], centre: list[float], *, radius: float) -> np.ndarray:
     """Return the shape of a plume, 1 in its middle, (side, side).
 
     Parameters
     ----------
     spacing
         Height and width of a cell, metres.
-    plume
-        ``centre`` in cells; ``radius``, metres.
+    centre
+        Northward and eastward, cells.
+    radius
+        Standard deviation of the Gaussian, metres.
     """
     square = np.zeros((side, side))
-    for axis, (centre, cell) in enumerate(zip(plume["centre"], spacing, strict=True)):
-        away = np.abs(np.arange(side) - centre)
+    for axis, (middle, cell) in enumerate(zip(centre, spacing, strict=True)):
+        away = np.abs(np.arange(side) - middle)
         metres = cell * np.minimum(away, side - away)
-        square += np.expand_dims((metres / plume["radius"]) ** 2, 1 - axis)
+        square += np.expand_dims((metres / radius) ** 2, 1 - axis)
     shape: np.ndarray = np.exp(-square / 2)
     return shape
