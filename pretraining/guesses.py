@@ -15,8 +15,9 @@ import torch
 
 from samples import WINDOW, DrawnSamples, Simulated
 from sereno.nets.gridded import two_scale_terms
+from sereno.nets.told import told
 from sereno.reconstruct.oi_grid.windows import Region
-from sereno.reconstruct.unet.guess import FirstGuess, told
+from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.synthetic.family import FIRST_SEED
 
 SAMPLES = 256

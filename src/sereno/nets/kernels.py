@@ -19,10 +19,9 @@ NOTHING = 1e-9
 """Weights below it are left out: processors are slow at numbers too small for full precision."""
 DETOUR = 2.0
 """A kilometre of land counts for so many more of sea."""
-BLOCK, LEAST = 8, 32
-"""Cells of blocks that kernels are cut into are multiples of the one, and so whole on each of the coarser grids, and
-no fewer than the other: the products of small matrices are slow."""
-FEWEST_BLOCKS = 5
+BLOCK = 8
+"""Cells of blocks that kernels are cut into are multiples of it, and so whole on each of the coarser grids."""
+FEWEST_BLOCKS = 3
 """Blocks along an axis from which on it pays to cut a kernel into them."""
 
 
@@ -87,7 +86,7 @@ class Nodes:
         spacing = max(1, math.floor(NODE_SPACING * deviation / longest))
         margin = math.ceil(REACH * deviation / shortest / spacing)
         unit = math.lcm(2, BLOCK // math.gcd(BLOCK, spacing))
-        step = unit * math.ceil(max(2 * margin, LEAST / spacing) / unit)
+        step = unit * math.ceil(2 * margin / unit)
         blocks = math.ceil(cells / (step * spacing))
         if blocks < FEWEST_BLOCKS:
             inside = math.ceil(cells / spacing)
@@ -190,9 +189,9 @@ class Axis:
     def _product(self, matrices: Tensor, part: Tensor) -> Tensor:
         """Multiply a part of the axis by the matrices of all lines, (batch, lines, rows, columns)."""
         if self.dim == 2:
-            return torch.matmul(matrices, part)
+            return _each(matrices, part)
         if matrices.shape[1] > 1:
-            return torch.matmul(matrices, part.transpose(1, 2)).transpose(1, 2)
+            return _each(matrices, part.transpose(1, 2)).transpose(1, 2)
         _, _, lines, days = part.shape
         return torch.matmul(matrices[:, 0], part.flatten(2)).view(len(part), -1, lines, days)
 
@@ -264,6 +263,13 @@ class Smoother:
         return Smoother(
             self.along_rows.squared(), self.along_columns.squared(), self.known, self.gain**2, self.in_time**2
         )
+
+
+def _each(matrices: Tensor, part: Tensor) -> Tensor:
+    """Multiply by matrices; those that windows share are not copied for each."""
+    if len(matrices) == len(part):
+        return torch.matmul(matrices, part)
+    return torch.stack([torch.matmul(matrices[0], of_one) for of_one in part])
 
 
 def _on_water(water: Tensor, rows: Nodes, columns: Nodes) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from sereno.nets.gridded import Solver, Term
+from sereno.nets.told import told
 from sereno.reconstruct.observations import relative_variance
 from sereno.reconstruct.oi_grid.covariance import SAVED
 from sereno.reconstruct.oi_grid.windows import Region
@@ -17,49 +18,6 @@ from sereno.saved import number, optional
 
 MOST_TERMS = 64
 """Terms of a saved first guess at most."""
-CELLS, DAYS = (2.0, 8.0, 24.0), (1.0, 4.0)
-"""Distances in cells, and lags, of which the correlation is told."""
-
-
-def told(terms: Sequence[Term], *, noise: float, side: float, day_of_year: float) -> np.ndarray:
-    """Return what holds for a whole window, float32 (`sereno.nets.corrector.TOLD`,).
-
-    Parameters
-    ----------
-    terms
-        The covariance of the first guess, variances in squared climatological standard deviations.
-    noise
-        Standard deviation of the observations' white error, in the same unit.
-    side
-        Side of a cell, km.
-    day_of_year
-        Of the central day.
-
-    Returns
-    -------
-    np.ndarray
-        The white error, the error shared by a day's observations, the anomaly's standard deviation; its correlation
-        at each of `CELLS` and `DAYS`; the logarithm of `side`; the season, as a point on a circle.
-    """
-    signal = [term for term in terms if term.signal]
-    variance = np.array([float(term.variance) for term in signal])
-    widths, times = (np.array([float(getattr(term, name)) for term in signal]) for name in ("width", "time"))
-    shared = sum(float(term.variance) for term in terms if not term.signal)
-    in_space = [np.exp(-0.5 * (cells * side / widths) ** 2) for cells in CELLS]
-    lags = [np.sqrt(3) * days / np.maximum(times, 1e-3) for days in DAYS]
-    in_time = [(1 + lag) * np.exp(-lag) for lag in lags]
-    correlations = [float(variance @ part / variance.sum()) for part in (*in_space, *in_time)]
-    angle = 2 * np.pi * day_of_year / 365.25
-    numbers = [
-        noise,
-        np.sqrt(shared),
-        np.sqrt(variance.sum()),
-        *correlations,
-        np.log(side) / 3,
-        np.sin(angle),
-        np.cos(angle),
-    ]
-    return np.array(numbers, dtype=np.float32)
 
 
 @dataclass(frozen=True)
