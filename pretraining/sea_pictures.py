@@ -48,7 +48,7 @@ CHOSEN = {
 
 def draw_seas(seed: int, path: Path) -> None:
     """Draw two days of the anomalies of each sea chosen, and the speed of the current on the first of them."""
-    figure = Figure(figsize=(7.5, 5.6), layout="constrained")
+    figure = Figure(figsize=(6.6, 5), layout="constrained")
     axes = figure.subplots(4, 6)
     for place, (title, wanted) in enumerate(CHOSEN.items()):
         described = (describe_sea(seed, number, side=SIDE, coasts=len(coasts())) for number in count())
@@ -65,9 +65,9 @@ def _draw_sea(axes: np.ndarray, run: Run, sea: dict[str, Any], title: str) -> No
         _draw_map(axis, run.anomaly[0, day].numpy(), box, cmap=cmocean.cm.balance, vmin=-2.5, vmax=2.5)
     speed = run.current[0, SHOWN[0]].float().norm(dim=0).numpy()
     _draw_map(axes[2], speed, box, cmap=cmocean.cm.speed, vmin=0, vmax=float(np.quantile(speed, 0.995)) + 0.01)
-    axes[0].set_title(title, fontsize=6)
-    axes[1].set_title(f"{SHOWN[1] - SHOWN[0]} days later", fontsize=6)
-    axes[2].set_title(f"current, up to {speed.max():.2f} m/s", fontsize=6)
+    axes[0].set_title(title, fontsize=5)
+    axes[1].set_title(f"{SHOWN[1] - SHOWN[0]} days later", fontsize=5)
+    axes[2].set_title(f"current, up to {speed.max():.2f} m/s", fontsize=5)
     if not run.water.all():
         for axis in axes:
             axis.contour(run.water[0].numpy(), levels=[0.5], colors="black", linewidths=0.5, extent=box)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,8 @@ def test_tendency_is_that_of_the_numpy_code(oracle: PeriodicGrid, device: str) -
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_day_is_that_of_the_numpy_code(oracle: PeriodicGrid, device: str) -> None:
+def test_a_day_is_that_of_the_numpy_code(oracle: PeriodicGrid, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.turbulence.VISCOSITY", 0.7)
     state, heating, both, warming = states(oracle, device)
     expected = oracle.inverse(ocean.SurfaceFlow(oracle, CONFIG).advance_day(state, heating))
     seas = flow(grids(oracle, device))
@@ -258,6 +259,19 @@ def test_kinds_come_in_their_shares() -> None:
     kinds = [describe_sea(9, number, side=64, coasts=3)["kind"] for number in range(200)]
     for kind, share in KINDS.items():
         assert kinds.count(kind) / 200 == pytest.approx(share, abs=0.02)
+
+
+def test_coarse_seas_have_no_noise_of_the_size_of_cells() -> None:
+    """With few cells in an eddy the spectrum still falls all the way to the shortest waves."""
+    eddies = describe_sea(77, 80, side=48, coasts=0)["eddies"]
+    height = eddies["eddy_wavelength"] / 9.2e3
+    sea = {"kind": "turbulent", "number": 1, "spacing": (height, height), "eddies": eddies}
+    run = make_run([sea], days=30, side=48, device=torch.device("cpu"), seed=1)
+    waves = 48 * torch.hypot(torch.fft.fftfreq(48)[:, None], torch.fft.rfftfreq(48))
+    power = torch.fft.rfft2(run.anomaly[0]).abs().square().mean(0)
+    bands = [float(power[(waves >= low) & (waves < low + 4)].mean()) for low in range(4, 24, 4)]
+    assert all(following < 0.75 * before for before, following in pairwise(bands))
+    assert bands[-1] < 0.02 * bands[0]
 
 
 def test_clouds_cover_what_they_should() -> None:

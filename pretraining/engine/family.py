@@ -15,8 +15,10 @@ KINDS = {"turbulent": 0.35, "mixed": 0.25, "buoyant": 0.15, "smooth": 0.25}
 METRES_PER_DEGREE, DAY = 111_195.0, 86_400.0
 SPACING = (METRES_PER_DEGREE / 24, METRES_PER_DEGREE / 4)
 """Finest and coarsest grid, metres along the meridian."""
-CELLS_PER_EDDY = (14.0, 32.0)
-"""Cells in the wavelength of the eddies: with fewer they are not resolved."""
+CELLS_PER_EDDY, COARSE_CELLS = (14.0, 32.0), (9.0, 16.0)
+"""Cells in the wavelength of the eddies, and those of a coarse sea: with fewer they are not resolved."""
+COARSE = 0.35
+"""Share of the seas with eddies that are coarse, as those of a quarter of a degree are."""
 SWIRL, TYPICAL_SWIRL = (0.35e-6, 2e-6), 0.88e-6
 """Speed of the eddies over their wavelength, 1/s; and that of the default twin sea."""
 FLOW, LARGE_DRIFT = 0.1, 0.2
@@ -44,7 +46,8 @@ def describe_sea(seed: int, number: int, *, side: int, coasts: int) -> dict[str,
     rng = np.random.default_rng([seed, number])
     kind = _kind(seed, number)
     wavelength = _log_uniform(rng, 80e3, 300e3)
-    cell = _log_uniform(rng, *SPACING) if kind == "smooth" else wavelength / _log_uniform(rng, *CELLS_PER_EDDY)
+    cells = COARSE_CELLS if rng.random() < COARSE else CELLS_PER_EDDY
+    cell = _log_uniform(rng, *SPACING) if kind == "smooth" else wavelength / _log_uniform(rng, *cells)
     height = float(np.clip(cell, *SPACING))
     width = height * float(np.cos(np.deg2rad(rng.uniform(0, 55))))
     sea: dict[str, Any] = {"kind": kind, "seed": seed, "number": number, "spacing": (height / 1e3, width / 1e3)}
