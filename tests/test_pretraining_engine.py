@@ -66,10 +66,11 @@ def states(oracle: PeriodicGrid, device: str) -> tuple[np.ndarray, np.ndarray, t
 @pytest.mark.parametrize("device", DEVICES)
 def test_tendency_is_that_of_the_numpy_code(oracle: PeriodicGrid, device: str) -> None:
     state, heating, both, warming = states(oracle, device)
-    expected = ocean.SurfaceFlow(oracle, CONFIG).tendency(state, heating)
-    found = flow(grids(oracle, device)).tendency(both, warming)[1].cpu().numpy()
+    expected = oracle.inverse(ocean.SurfaceFlow(oracle, CONFIG).tendency(state, heating))
+    grid = grids(oracle, device)
+    found = grid.inverse(flow(grid).tendency(both, warming))[1].cpu().numpy()
     for part in (0, 1):
-        np.testing.assert_allclose(found[part], expected[part], atol=2e-6 * np.abs(expected[part]).max())
+        np.testing.assert_allclose(found[part], expected[part], atol=2e-5 * np.abs(expected[part]).max())
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -137,6 +138,28 @@ def test_resampling_keeps_the_waves() -> None:
     coarse = torch.fft.irfft2(resample(torch.fft.rfft2(field), 16), s=(16, 16))
     torch.testing.assert_close(coarse, field[::2, ::2])
     torch.testing.assert_close(torch.fft.irfft2(resample(torch.fft.rfft2(coarse), 32), s=(32, 32)), field)
+
+
+def test_spectra_are_those_of_real_fields(oracle: PeriodicGrid) -> None:
+    """What is not symmetric a CPU ignores and a GPU may not."""
+    grid = grids(oracle)
+    noise = grid.noise(generator(3), 50, 2)
+    assert noise.abs().square().mean((0, 1)).div(SIDE**2).mean() == pytest.approx(1, abs=0.02)
+    for column in (0, SIDE // 2):
+        for rows in ([0], [SIDE // 2], range(1, SIDE // 2)):
+            power = noise[:, :, rows, column].abs().square().mean() / SIDE**2
+            assert power == pytest.approx(1, abs=0.4)
+    _, _, both, warming = states(oracle, "cpu")
+    seas = flow(grid)
+    velocity = torch.tensor([[0.1, 0.2], [0.3, -0.1]])
+    for spectrum in (
+        noise,
+        noise * grid.carry(1e5 * velocity),
+        seas.velocity[:, :1] * noise[:2],
+        seas.tendency(both, warming, velocity),
+    ):
+        again = grid.transform(grid.inverse(spectrum))
+        torch.testing.assert_close(again, spectrum, rtol=0, atol=1e-5 * float(spectrum.abs().max()))
 
 
 def test_gaussian_fields_are_those_of_the_numpy_code(oracle: PeriodicGrid) -> None:
@@ -270,8 +293,8 @@ def test_coarse_seas_have_no_noise_of_the_size_of_cells() -> None:
     waves = 48 * torch.hypot(torch.fft.fftfreq(48)[:, None], torch.fft.rfftfreq(48))
     power = torch.fft.rfft2(run.anomaly[0]).abs().square().mean(0)
     bands = [float(power[(waves >= low) & (waves < low + 4)].mean()) for low in range(4, 24, 4)]
-    assert all(following < 0.75 * before for before, following in pairwise(bands))
-    assert bands[-1] < 0.02 * bands[0]
+    assert all(following < 0.6 * before for before, following in pairwise(bands))
+    assert bands[-1] < 0.05 * bands[0]
 
 
 def test_clouds_cover_what_they_should() -> None:

@@ -21,6 +21,8 @@ class Grid:
     kx, ky, k
         Eastward, northward and total wavenumber, radians a metre, on the half-plane of real transforms, each
         broadcasting to (n, side, side // 2 + 1).
+    east, north
+        As `kx` and `ky`, for derivatives and displacements.
     """
 
     def __init__(self, side: int, spacing: Tensor) -> None:
@@ -29,6 +31,10 @@ class Grid:
         self.ky = turns * torch.fft.fftfreq(side, device=self.device)[:, None] / spacing[:, 0, None, None]
         self.kx = turns * torch.fft.rfftfreq(side, device=self.device)[None, :] / spacing[:, 1, None, None]
         self.k = torch.hypot(self.kx, self.ky)
+        # Waves of two cells that are their own mirror images have no direction: a derivative of theirs is not real.
+        self.east, self.north = (wave.expand_as(self.k).clone() for wave in (self.kx, self.ky))
+        self.east[..., -1] = 0
+        self.north[:, side // 2, [0, -1]] = 0
         self.columns = torch.full((side // 2 + 1,), 2.0, device=self.device)
         self.columns[[0, -1]] = 1.0  # the mean and the shortest wave stand alone: they have no mirror image
 
@@ -54,13 +60,13 @@ class Grid:
         return (power / mean).sqrt()
 
     def noise(self, random: torch.Generator, *shape: int) -> Tensor:
-        """Return spectra of white noise of unit variance, complex64 (*shape, side, side // 2 + 1).
-
-        The columns without a mirror image are drawn without the symmetry that a real field has; `inverse` takes the
-        real part, and their variance is doubled for it.
-        """
+        """Return spectra of white noise of unit variance, complex64 (*shape, side, side // 2 + 1)."""
         white = torch.randn(*shape, self.side, self.side // 2 + 1, 2, generator=random, device=self.device)
-        return torch.view_as_complex(white * (self.side / self.columns.sqrt())[:, None])
+        noise = torch.view_as_complex(white.mul_(self.side / 2**0.5))
+        for column in (noise[..., 0], noise[..., -1]):
+            # Their mirror images are in the columns themselves. What a GPU makes of others is undefined.
+            column.copy_((column + column.flip(-1).roll(1, -1).conj()) / 2**0.5)
+        return noise
 
     def carry(self, metres: Tensor) -> Tensor:
         """Return the factors that move a field.
@@ -70,7 +76,7 @@ class Grid:
         metres
             Eastward and northward, (n, 2).
         """
-        phase = self.kx * metres[:, 0, None, None] + self.ky * metres[:, 1, None, None]
+        phase = self.east * metres[:, 0, None, None] + self.north * metres[:, 1, None, None]
         return torch.polar(torch.ones_like(phase), -phase)
 
 

@@ -254,7 +254,7 @@ def _add_idle(seas: list[dict[str, Any]], grid: Grid, random: torch.Generator, c
         _values([part[name] for part in parts], grid.device) for name in ("length", "time", "speed")
     )
     term = Term(length, time, torch.full_like(length, IDLE_SMOOTHNESS), torch.ones_like(length))
-    turn = torch.stack([-1j * grid.ky.expand_as(grid.k), 1j * grid.kx.expand_as(grid.k)], 1)
+    turn = torch.stack([-1j * grid.north, 1j * grid.east], 1)
     power = (grid.k * term.filter(grid)).square() * grid.columns
     scale = speed / (power.sum((-2, -1)) / grid.side**2).sqrt()
     still = (torch.zeros(len(seas), 2, device=grid.device) for _ in range(current.shape[1]))

@@ -91,8 +91,8 @@ class Turbulence:
     def __init__(self, grid: Grid, eddies: Eddies, scenery: Scenery) -> None:
         self.grid, self.eddies, self.scenery = grid, eddies, scenery
         stream = torch.where(grid.k > 0, 1 / grid.k, 0.0)
-        self.velocity = torch.stack([-1j * grid.ky * stream, 1j * grid.kx * stream], 1)
-        self.outflow = torch.stack([-1j * k.expand_as(grid.k) for k in (grid.kx, grid.ky)], 1)[:, :, None]
+        self.velocity = torch.stack([-1j * grid.north * stream, 1j * grid.east * stream], 1)
+        self.outflow = torch.stack([-1j * grid.east, -1j * grid.north], 1)[:, :, None]
         self.cutoff = torch.pi / grid.spacing.amax(1)
         self.stirring = -eddies.meridional_gradient[:, None, None] * self.velocity[:, 1]
         octaves = torch.log2(grid.k.clamp(min=1e-12) * _column(eddies.eddy_wavelength) / (2 * torch.pi))
