@@ -8,6 +8,9 @@ AUDIT := .venv-audit
 DATA ?= ../shared
 
 WORK ?= pretraining/work
+DEVICE ?= cpu
+# A machine with a GPU needs no more than torch, numpy and scipy.
+PRETRAIN := PYTHONPATH=src:pretraining $(if $(filter cpu,$(DEVICE)),$(BIN)/python,$(PYTHON))
 
 N ?= 1000
 SEED ?= 1
@@ -71,14 +74,13 @@ bench: setup      ## Measure accuracy and speed on the benchmark cubes in $(DATA
 leaderboard: setup  ## Score every method on the benchmark cubes and twin seas, into docs/; MINUTES=N trains the networks
 	$(BIN)/python benchmarks/leaderboard.py $(DATA)/bench $(if $(MINUTES),--minutes $(MINUTES)) --document docs/leaderboard.md
 
-pretrain: setup   ## Train the network of the package anew, on simulated seas in $(WORK): hours; goes on where it was
-	$(BIN)/python pretraining/library.py $(WORK)/library --data $(DATA)/data
-	$(BIN)/python pretraining/guesses.py $(WORK)/library $(WORK)/shards
-	$(BIN)/python pretraining/pretrain.py $(WORK)/shards -o $(WORK)/training
-	cp $(WORK)/training/weights.safetensors src/sereno/data/unet.safetensors
+pretrain: $(if $(filter cpu,$(DEVICE)),setup)  ## Train the network of the package on simulated seas, in $(WORK), on DEVICE=cuda for MINUTES=15; goes on where it was
+	mkdir -p $(WORK)
+	test -f $(WORK)/clouds.npz || test ! -d $(DATA)/data || $(PRETRAIN) pretraining/real_clouds.py $(DATA)/data $(WORK)/clouds.npz || true
+	$(PRETRAIN) pretraining/pretrain.py $(WORK)/training --device $(DEVICE) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(wildcard $(WORK)/clouds.npz),--clouds $(WORK)/clouds.npz)
 
-ablation: setup   ## Measure what each idea of the network is worth, on the samples of `make pretrain`: hours
-	PYTHONPATH=pretraining $(BIN)/python benchmarks/ablation.py $(WORK)/shards $(DATA)/bench
+ablation: setup   ## Measure what each idea of the network is worth, MINUTES of the processor each, in $(WORK)/ablation
+	PYTHONPATH=src:pretraining $(BIN)/python benchmarks/ablation.py $(WORK)/ablation $(if $(MINUTES),--minutes $(MINUTES))
 
 bench-basin: setup  ## Time the methods on the whole Mediterranean at 1/24°
 	for method in interpolation oi oi-grid unet; do $(BIN)/python benchmarks/cost.py $$method; done

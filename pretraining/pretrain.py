@@ -1,111 +1,155 @@
-"""Train the network that comes with the package on samples with their first guesses (`guesses.py`).
+"""Train the network of the package on simulated seas that are made as they are used, on whatever device there is.
 
-Usage: ``python pretraining/pretrain.py SHARDS -o FOLDER [--epochs N] [--minutes N] [--start WEIGHTS]``. It can be
-stopped at any time and goes on where it was; shards that are added meanwhile are taken up. ``metrics.csv`` in the
-folder holds the losses, and ``weights.safetensors`` the averaged weights with the least validation loss.
+Usage: ``python pretraining/pretrain.py FOLDER [--device cuda] [--minutes N]``; it needs torch, numpy and scipy, and
+`src` and `pretraining` on the path. It can be stopped at any time: the folder's ``checkpoint.pt`` is written every
+ten minutes and at the end, and the same command goes on from it. ``log.csv`` holds the losses, ``validation.csv`` the
+errors on seas of their own, by kind, and ``weights.pt`` the averaged weights.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors.numpy import save_file
-from safetensors.torch import load_file
 
-from guesses import VALIDATION_SHARDS, Shard, read_shard
-from sereno.config import UNet
-from sereno.reconstruct.unet.pool import turned
-from sereno.training import train_on
-from sereno.windows import Sample
+from engine.clouds import RealClouds
+from engine.randomness import generator
+from engine.samples import FOLLOWED, Sampler, Windows, chunks
+from engine.seas import SeaStream
+from engine.training import Plan, Pool, Training
+from engine.validation import Validation
+from sereno.nets.alldays import Design
 
-HIDDEN, OBSERVED = 1.0, 0.25
-"""Weights of cells that are not seen, and that are."""
-SPREAD = 0.2
-"""Standard deviation of the logarithm of what each sample is told of its climatological spread."""
-
-
-@dataclass(frozen=True, eq=False)
-class Shards:
-    """Samples of a folder of shards, drawn anew each epoch, turned and mirrored."""
-
-    folder: Path
-    count: int
-    seed: int
-    fixed: bool = False
-
-    def __len__(self) -> int:
-        return self.count
-
-    def of_epoch(self, epoch: int) -> Iterator[Sample]:
-        """Yield the samples of an epoch."""
-        paths = sorted(self.folder.glob("[0-9]*.npz"))
-        paths = paths[:VALIDATION_SHARDS] if self.fixed else paths[VALIDATION_SHARDS:]
-        rng = np.random.default_rng((self.seed, 0 if self.fixed else epoch))
-        shards = [read_once(path) for path in paths]
-        for index in range(self.count):
-            shard = shards[index % len(shards)] if self.fixed else shards[rng.integers(len(shards))]
-            place = index // len(shards) if self.fixed else int(rng.integers(len(shard.truth)))
-            yield sample(shard, place, rng, turn=not self.fixed)
-
-
-read_once = cache(read_shard)
-
-
-def sample(shard: Shard, place: int, rng: np.random.Generator, *, turn: bool) -> Sample:
-    """Return what `sereno.learners` trains the corrector on."""
-    values, guess, truth = (part[place].astype(np.float32) for part in (shard.values, shard.guess, shard.truth))
-    water = shard.water[place]
-    seen = np.isfinite(values[len(values) // 2])
-    weight = np.where(water, np.where(seen, OBSERVED, HIDDEN), 0).astype(np.float32)
-    angle = rng.uniform(0, 2 * np.pi)
-    told = np.append(shard.told[place], [np.sin(angle), np.cos(angle)]).astype(np.float32)
-    spread = np.full(truth.shape, rng.normal(0, SPREAD), np.float32)
-    made = (values, guess, water, spread, told, truth, weight, np.zeros((), np.float32))
-    return turned(made, rng) if turn else made
+SEED = 1
+SAVED_EVERY, TOLD_EVERY = 600.0, 60.0
+"""Seconds from one checkpoint to the next, from one line of the log to the next."""
+AT_ONCE = {
+    "cpu": {"seas": 4, "windows": 12, "batch": 8, "kept": 192},
+    "cuda": {"seas": 32, "windows": 96, "batch": 32, "kept": 6144},
+}
+"""How many at a time, by device."""
 
 
 def main() -> None:
     """Train."""
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    options.folder.mkdir(parents=True, exist_ok=True)
+    design = Design(
+        kind=options.kind, widths=tuple(options.widths), fold=options.fold, passes=options.passes, flow=options.flow
+    )
+    plan = Plan(
+        batch=options.batch,
+        rate=options.rate,
+        seconds=60 * options.minutes if options.minutes and options.fall else None,
+        fall=options.fall or 1.0,
+        uses=options.uses,
+        kept=options.kept,
+        central=options.answered == "central",
+    )
+    training = Training(design, plan, options.device)
+    checkpoint = options.folder / "checkpoint.pt"
+    if checkpoint.exists():
+        training.load(checkpoint)
+    elif options.start:
+        training.begin(options.start)
+    validation = Validation.kept(options.validation or options.folder / "validation.pt", options.device)
+    pool = Pool(windows(options, training.block), plan, generator(SEED, training.step))
+    run(training, pool, validation, options)
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shards", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--minutes", type=float)
-    parser.add_argument("--rate", type=float, default=8e-4)
-    parser.add_argument("--start", type=Path, help="weights.safetensors to begin with")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", default="cpu", choices=list(AT_ONCE))
+    parser.add_argument("--minutes", type=float, help="of the processor, or by the clock on another device, in all")
+    parser.add_argument("--fall", type=float, help="share of the time over which the step size falls to zero")
+    parser.add_argument("--validate", type=float, default=30.0, help="minutes from one validation to the next")
+    parser.add_argument("--validation", type=Path, help="where validation windows lie, or are to lie")
+    parser.add_argument("--start", type=Path, help="weights to begin with, of a network no wider (begin.py)")
+    parser.add_argument("--clouds", type=Path, help="real clouds (real_clouds.py)")
+    parser.add_argument("--seas", type=int, help="seas at a time")
+    parser.add_argument("--windows", type=int, help="windows of a sea of a block")
+    parser.add_argument("--side", type=int, default=96, help="cells of a window along either side")
+    parser.add_argument("--followed", type=float, default=FOLLOWED, help="share of the seas with currents")
+    parser.add_argument("--kind", default="channels", choices=["channels", "shared"], help="what the days are")
+    parser.add_argument("--widths", type=int, nargs="+", default=[64, 96, 128, 160])
+    parser.add_argument("--fold", type=int, default=1)
+    parser.add_argument("--passes", type=int, default=1)
+    parser.add_argument("--flow", action="store_true", help="tell the flow, and follow it from one pass to the next")
+    parser.add_argument("--answered", choices=["all", "central"], default="all", help="the days that are taught")
+    parser.add_argument("--batch", type=int, help="windows of a step")
+    parser.add_argument("--rate", type=float, default=1e-3, help="step size")
+    parser.add_argument("--uses", type=int, default=2, help="steps that each window is part of")
+    parser.add_argument("--kept", type=int, help="windows that a step's are drawn from")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    config = UNet(max_epochs=options.epochs, steps_per_epoch=200, learning_rate=options.rate, patience=options.epochs)
-    training = Shards(options.shards, config.steps_per_epoch * config.batch_size, 1)
-    validation = Shards(options.shards, 320, 2, fixed=True)
+    for name, value in AT_ONCE[options.device].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
 
-    def progress(stage: str, fraction: float) -> None:
-        path = options.output / "metrics.csv"
-        if path.exists() and (line := path.read_text().splitlines()[-1]) != told.get("line"):
-            told["line"] = line
-            print(f"{fraction:6.1%} {line}", flush=True)
 
-    told: dict[str, str] = {}
-    trained = train_on(
-        training,
-        validation,
-        config,
-        scale=1.0,
-        weights=None if options.start is None else load_file(options.start),
-        folder=options.output,
-        resume=True,
-        max_minutes=options.minutes,
-        progress=progress,
-    )
-    weights = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in trained.weights.items()}
-    save_file(weights, options.output / "weights.safetensors")
+def windows(options: argparse.Namespace, block: int) -> Iterator[tuple[Windows, int]]:
+    """Yield windows, each chunk with the number of its block."""
+    clouds = RealClouds(options.clouds, device=options.device) if options.clouds else None
+    sampler = Sampler(options.side, options.windows, clouds, options.followed)
+    stream = SeaStream(SEED, options.seas, device=options.device, start=block)
+    for chunk in chunks(sampler, stream):
+        yield chunk, stream.number - 1
+
+
+def run(training: Training, pool: Pool, validation: Validation, options: argparse.Namespace) -> None:
+    """Take steps until the time is over."""
+    clock = time.monotonic if options.device != "cpu" else time.process_time
+    before, begun, validated = training.spent, clock(), training.spent
+    saved = told = time.monotonic()
+    sums = {"loss": 0.0, "ratio": 0.0}
+    steps = 0
+    while options.minutes is None or training.spent < 60 * options.minutes:
+        found = training.learn(pool.batch())
+        training.block, training.spent = pool.block, before + clock() - begun
+        sums, steps = {name: sums[name] + found[name] for name in sums}, steps + 1
+        now = time.monotonic()
+        if now - told > TOLD_EVERY:
+            means = {name: total / steps for name, total in sums.items()}
+            row = {"step": training.step, "minutes": training.spent / 60, "made": pool.made, **means}
+            tell(options.folder / "log.csv", row)
+            told, sums, steps = now, dict.fromkeys(sums, 0.0), 0
+        if now - saved > SAVED_EVERY:
+            training.save(options.folder / "checkpoint.pt")
+            saved = now
+        if training.spent - validated > 60 * options.validate:
+            validate(training, validation, options.folder)
+            validated = training.spent
+    training.save(options.folder / "checkpoint.pt")
+    validate(training, validation, options.folder)
+
+
+def validate(training: Training, validation: Validation, folder: Path) -> None:
+    """Write down how large the errors are on the validation seas."""
+    rows = validation.errors(training.averaged)
+    for row in rows:
+        tell(folder / "validation.csv", {"step": training.step, "minutes": training.spent / 60, **row})
+    torch.save(training.averaged.state_dict(), folder / "weights.pt")
+
+
+def tell(path: Path, row: dict[str, object]) -> None:
+    """Add a row to a table, and print it."""
+    fresh = not path.exists()
+    shown = {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in row.items()}
+    with path.open("a", newline="") as stream:
+        writer = csv.DictWriter(stream, list(shown))
+        if fresh:
+            writer.writeheader()
+        writer.writerow(shown)
+    print(" ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Pre-training's engine: seas, clouds, coasts and noise in torch, against the numpy code they follow."""
 
+import os
 import subprocess
 import sys
 from itertools import islice, pairwise
@@ -11,19 +12,20 @@ import torch
 
 import engine.coasts
 import engine.runs
+import real_clouds
 from engine.clouds import RealClouds, cloud_masks
 from engine.family import KINDS, describe_sea
 from engine.gaussian import Term, gaussian_spectra
 from engine.grid import Grid, resample
-from engine.noise import cold_edges, correlated_noise, draw_errors, stripes
+from engine.noise import cold_edges, correlated_noise, draw_errors, draw_strengths, stripes
 from engine.pieces import draw_pieces
 from engine.randomness import generator
 from engine.runs import departures, make_run
 from engine.scenery import coastal_stream, flow_of, nearest_shore, patch
 from engine.seas import SeaStream
 from engine.turbulence import Eddies, Scenery, Turbulence
-from sereno.synthetic import TwinSeaConfig, family, ocean
-from sereno.synthetic.gaussian import GaussianTerm, gaussian_fields
+from numpy_gaussian import GaussianTerm, gaussian_fields
+from sereno.synthetic import TwinSeaConfig, ocean
 from sereno.synthetic.spectral import PeriodicGrid
 
 SIDE = 48
@@ -180,11 +182,14 @@ def test_gaussian_fields_are_those_of_the_numpy_code(oracle: PeriodicGrid) -> No
         assert one == pytest.approx(two, abs=0.06)
 
 
-def test_departures_are_those_of_the_numpy_code() -> None:
-    field = np.random.default_rng(0).standard_normal((2, 50, 8, 8)).cumsum(1).astype(np.float32)
-    found = departures(torch.from_numpy(field.copy())).numpy()
-    for one, other in zip(found, field, strict=True):
-        np.testing.assert_allclose(one, family.departures(other), atol=1e-4)
+def test_departures_know_no_climatology_and_no_slow_change_of_the_basin() -> None:
+    field = torch.randn(2, 90, 6, 7, generator=generator(0))
+    found = departures(field.clone())
+    torch.testing.assert_close(departures(field + torch.randn(2, 1, 6, 7)), found, atol=1e-5, rtol=0)
+    warming = torch.arange(90)[:, None, None] / 30
+    # Near the ends, where the days around lie on one side, a trend shows.
+    torch.testing.assert_close(departures(field + warming)[:, 15:-15], found[:, 15:-15], atol=1e-5, rtol=0)
+    assert found.mean((2, 3)).abs().max() > 0.05  # what the basin does within days is kept
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -350,14 +355,15 @@ def test_pieces_are_pieces() -> None:
 @pytest.mark.parametrize("device", DEVICES)
 def test_errors_are_as_strong_as_reported(device: str) -> None:
     cloudy = torch.zeros(200, 4, 32, 32, dtype=torch.bool, device=device)
-    errors = draw_errors(generator(1, device=device), cloudy, torch.full((200, 2), 6.0, device=device))
-    found = errors.total.square().mean((1, 2, 3))
-    reported = errors.white**2 + errors.correlated**2
+    random = generator(1, device=device)
+    strengths = draw_strengths(random, 200)
+    found = draw_errors(random, cloudy, torch.full((200, 2), 6.0, device=device), strengths).square().mean((1, 2, 3))
+    reported = strengths.white**2 + strengths.correlated**2
     # Stripes, in a fifth of the samples, come on top.
     assert (found / reported).median() == pytest.approx(1, abs=0.05)
     assert ((found / reported) > 1.2).float().mean() < 0.35
-    assert errors.white.min() >= 0.05
-    assert errors.length.max() <= 100
+    assert strengths.white.min() >= 0.05
+    assert strengths.length.max() <= 100
 
 
 def test_correlated_noise_is_correlated() -> None:
@@ -400,12 +406,31 @@ def test_stripes_are_lines_of_a_swath() -> None:
 
 
 def test_it_needs_torch_numpy_and_scipy_alone() -> None:
-    barred = ("sereno", "xarray", "pandas", "pydantic", "shapely", "netCDF4", "lightning", "matplotlib")
+    barred = ("xarray", "pandas", "pydantic", "shapely", "netCDF4", "lightning", "matplotlib")
     script = (
         "import sys\n"
         f"for name in {barred}: sys.modules[name] = None\n"
-        "from engine import clouds, coasts, noise, seas\n"
-        "seas.SeaStream(1, 2, days=2, side=32, run_days=2).next()\n"
+        "import pretrain\n"
+        "from engine import randomness, samples, seas, training\n"
+        "from sereno.nets.alldays import Design\n"
+        "block = seas.SeaStream(1, 1, days=20, side=32, run_days=20).next()\n"
+        "windows = samples.Sampler(side=32, count=3).windows(block, 0, randomness.generator(1))\n"
+        "design = Design(kind='channels', widths=(8, 8))\n"
+        "training.Training(design, training.Plan(), 'cpu').learn(windows)\n"
     )
     folder = Path(engine.runs.__file__).parents[1]
-    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder.parent / "src")},
+        check=True,
+        timeout=120,
+    )
+
+
+def test_pieces_of_scenes_hold_enough_water() -> None:
+    water = np.random.default_rng(0).random((9, 11)) < 0.7
+    found = real_clouds._corners(water, 4, 0.75)
+    expected = [(r, c) for r in range(6) for c in range(8) if water[r : r + 4, c : c + 4].mean() >= 0.75]
+    assert [tuple(place) for place in found] == expected
+    assert 0 < len(found) < 48

@@ -1,6 +1,7 @@
 """The family of seas: what a sea is made of, drawn from numbers alone, as a dict for JSON.
 
-The ranges are those of `sereno.synthetic.family`, whose turbulent, smooth and mixed seas these are, with more that
+A network trained on the seas of one kind is of no use on another. The family is therefore wide: the twin sea's
+turbulence with every parameter drawn, Gaussian seas like an operational analysis, sums of the two, and more that
 moves and more that stays: temperature that holds buoyancy, wind drift, jets, streams along coasts, fronts, plumes.
 """
 

@@ -1,6 +1,6 @@
 """Gaussian seas: random fields with a Matérn covariance in space and in time, carried by a uniform flow.
 
-As `sereno.synthetic.gaussian`, many seas at a time: the spectrum is (2ν/L² + k²)^−(ν + 1), and the correlation in
+Many seas at a time: the spectrum is (2ν/L² + k²)^−(ν + 1), and the correlation in
 time, following the flow, is Matérn of smoothness 3/2.
 """
 

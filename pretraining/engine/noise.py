@@ -5,7 +5,7 @@ All are in units of the sea's root mean square, which is 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,28 +24,40 @@ STRIPED, STRIPES, SWATH_BIAS = 0.2, (0.03, 0.25), 0.5
 """Share of samples with stripes; their standard deviation; that of the bias of a swath, in that of the stripes."""
 
 
-@dataclass
-class Errors:
-    """Errors of images.
+class Strengths(NamedTuple):
+    """Of the errors of images, (n,) each.
 
     Attributes
     ----------
-    total
-        Sum of all, float32 (n, days, side, side), below clouds as well.
     white, correlated
-        Standard deviation of the white and of the correlated noise, (n,).
+        Standard deviation of the white and of the correlated noise.
     length
-        Of the correlated noise, km, (n,).
+        Of the correlated noise, km.
+    cold
+        Share of the cells near clouds that are cold.
+    striped
+        Standard deviation of the stripes.
     """
 
-    total: Tensor
     white: Tensor
     correlated: Tensor
     length: Tensor
+    cold: Tensor
+    striped: Tensor
 
 
-def draw_errors(random: torch.Generator, cloudy: Tensor, spacing: Tensor) -> Errors:
-    """Draw the errors of images.
+def draw_strengths(random: torch.Generator, count: int) -> Strengths:
+    """Draw how strong the errors of images are."""
+    white, shared = uniform(random, *WHITE, count), uniform(random, *CORRELATED, count)
+    length = log_uniform(random, *LENGTH, count)
+    contaminated = torch.rand(count, generator=random, device=random.device) < CONTAMINATED
+    cold = contaminated * uniform(random, *EDGE_SHARE, count)
+    striped = torch.rand(count, generator=random, device=random.device) < STRIPED
+    return Strengths(white, shared, length, cold, striped * log_uniform(random, *STRIPES, count))
+
+
+def draw_errors(random: torch.Generator, cloudy: Tensor, spacing: Tensor, strengths: Strengths) -> Tensor:
+    """Draw the errors of images, float32 of the clouds' shape, below clouds as well.
 
     Parameters
     ----------
@@ -54,16 +66,11 @@ def draw_errors(random: torch.Generator, cloudy: Tensor, spacing: Tensor) -> Err
     spacing
         Height and width of a cell, km, (n, 2).
     """
-    count = len(cloudy)
-    white, shared = uniform(random, *WHITE, count), uniform(random, *CORRELATED, count)
-    length = log_uniform(random, *LENGTH, count)
-    total = _each(white) * torch.randn(cloudy.shape, generator=random, device=cloudy.device)
-    total += _each(shared) * correlated_noise(random, cloudy.shape[1], cloudy.shape[-1], spacing, length)
-    contaminated = torch.rand(count, generator=random, device=cloudy.device) < CONTAMINATED
-    total += cold_edges(random, cloudy, contaminated * uniform(random, *EDGE_SHARE, count))
-    striped = torch.rand(count, generator=random, device=cloudy.device) < STRIPED
-    total += stripes(random, cloudy.shape[1], cloudy.shape[-1], striped * log_uniform(random, *STRIPES, count))
-    return Errors(total, white, shared, length)
+    days, side = cloudy.shape[1], cloudy.shape[-1]
+    total = _each(strengths.white) * torch.randn(cloudy.shape, generator=random, device=cloudy.device)
+    total += _each(strengths.correlated) * correlated_noise(random, days, side, spacing, strengths.length)
+    total += cold_edges(random, cloudy, strengths.cold)
+    return total + stripes(random, days, side, strengths.striped)
 
 
 def correlated_noise(random: torch.Generator, days: int, side: int, spacing: Tensor, length: Tensor) -> Tensor:

@@ -265,7 +265,7 @@ def _add_idle(seas: list[dict[str, Any]], grid: Grid, random: torch.Generator, c
 
 
 def departures(field: Tensor) -> Tensor:
-    """Return what a climatology and the recent mean of the basin leave, as `sereno.synthetic.family.departures`.
+    """Return what a climatology and the recent mean of the basin leave of fields without gaps.
 
     Parameters
     ----------

@@ -1,0 +1,113 @@
+"""First guesses of many windows of one sea at once, with a covariance from the sea's moments, as in use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sereno.nets.carry import carried, paths
+from sereno.nets.gridded import Grid, Solver, Term
+from sereno.nets.told import told
+from sereno.reconstruct.moments.pairs import LAGS, Image, Pair, PairMoments, pair_moments
+from sereno.reconstruct.moments.terms import fit_terms
+
+EVERY = 6
+"""Days from one to the next that are the earlier ones of pairs."""
+NOISELESS = 0.02
+"""White noise of the truth, which has none, in its standard deviations."""
+WEEK, NEAR, CLEARLY = 7, 3, 0.97
+"""Lags in days, and number of the nearest classes of distance, whose variogram tells whether it pays to follow the
+currents; how much of it there must be left at most."""
+TERMS = 4
+"""Terms of the first guess."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations of the white and of the shared error, in those of the sea; width of the latter, km."""
+
+    white: float
+    shared: float
+    width: float
+
+
+def sea_terms(anomaly: Tensor, spacing: Tensor, current: Tensor | None, *, step: int) -> tuple[list[Term], bool]:
+    """Return the terms of a sea's covariance, in its variance, and whether it pays to follow the currents.
+
+    Parameters
+    ----------
+    anomaly
+        Of consecutive days, (days, lat, lon).
+    spacing
+        Height and width of a cell, km, (2,).
+    current
+        What is known of the currents, (days, 2, lat, lon); None does not follow them.
+    step
+        Days that count for one.
+    """
+    height, width = spacing.tolist()
+    size = (anomaly.shape[1], anomaly.shape[2])
+    moments = pair_moments(_pairs(anomaly[::step], spacing, None, step), size, (height, width))
+    followed = False
+    if current is not None:
+        other = pair_moments(_pairs(anomaly[::step], spacing, current, step), size, (height, width))
+        followed = pays(other, moments)
+        moments = other if followed else moments
+    found = fit_terms(moments, TERMS, cell=math.sqrt(height * width), noise=NOISELESS)
+    return [Term(*numbers) for numbers in zip(found.variances, found.widths, found.times, strict=True)], followed
+
+
+def pays(followed: PairMoments, still: PairMoments) -> bool:
+    """Tell whether water that is followed changes less from day to day than what stays in place."""
+    lags = [place for place, lag in enumerate(LAGS) if 1 < lag <= WEEK]
+    changes = [float(moments.variogram[lags, :NEAR].sum()) for moments in (followed, still)]
+    return changes[0] < CLEARLY * changes[1]
+
+
+def _pairs(anomaly: Tensor, spacing: Tensor, current: Tensor | None, step: int) -> Iterator[Pair]:
+    """Yield pairs of days, the later one carried along the currents to the earlier, if there are some."""
+    last, sides = len(anomaly) - 1, (float(spacing[0]), float(spacing[1]))
+    for day in range(0, last, EVERY):
+        days = slice(day, min(day + LAGS[-1], last) + 1)
+        images = anomaly[days].float()
+        if current is not None:
+            speed = step * current[::step][days]
+            images = carried(images[None], paths(speed[None], spacing[None], 0))[0]
+        first = Image(images[0].cpu().numpy(), sides)
+        for place, lag in enumerate(LAGS):
+            if lag < len(images):
+                yield place, first, first if lag == 0 else Image(images[lag].cpu().numpy(), sides)
+
+
+def first_guess(
+    values: Tensor, water: Tensor, spacing: Tensor, terms: list[Term], noise: Noise, spread: Tensor
+) -> tuple[Tensor, np.ndarray]:
+    """Return the first guess of every day of windows of one sea, and what is told of them.
+
+    Parameters
+    ----------
+    values
+        In standard deviations of what is seen, (batch, days, lat, lon), NaN where missing.
+    water
+        bool (batch, lat, lon).
+    terms, noise
+        In the variance and the standard deviation of what is seen.
+    spread
+        Logarithm of the climatological standard deviation over its mean, (batch, lat, lon).
+    """
+    height, width = map(float, spacing)
+    widest = max(height, width)
+    known = [Term(t.variance, max(t.width, widest), t.time) for t in sorted(terms, key=lambda t: t.width)]
+    everything = [*known, Term(noise.shared**2, max(noise.width, widest), 0.0, False)]
+    with torch.inference_mode(), torch.device(values.device):
+        grid = Grid(water, height, torch.full((water.shape[1],), width))
+        solver = Solver(everything, grid, values.shape[1])
+        precision = (torch.isfinite(values) & water[:, None]) * torch.exp(2 * spread[:, None]) / noise.white**2
+        guess = solver.analyse(torch.nan_to_num(values), precision)
+    about = told(everything, noise=noise.white, side=math.sqrt(height * width), day_of_year=0)
+    return guess.clone(), about

@@ -1,0 +1,214 @@
+"""Pre-training's windows, their first guesses, and the training on them."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import engine.currents
+from begin import of_central_network
+from engine.currents import Quality, as_seen, low_pass
+from engine.guesses import sea_terms
+from engine.randomness import generator
+from engine.samples import Sampler, Windows, chunks
+from engine.seas import Seas, SeaStream
+from engine.training import HIDDEN, OBSERVED, Plan, Pool, Training, turned, weights_of
+from sereno.config import UNet
+from sereno.nets.alldays import AllDays, Design
+from sereno.nets.corrector import corrector
+from sereno.reconstruct.unet.members import packaged
+
+SIDE = 48
+SAMPLER = Sampler(side=32, count=3, followed=0.0)
+DESIGN = Design(kind="channels", widths=(8, 12))
+
+
+@pytest.fixture(scope="module")
+def seas() -> Seas:
+    return SeaStream(3, 2, days=40, side=SIDE, run_days=40).next()
+
+
+@pytest.fixture(scope="module")
+def windows(seas: Seas) -> Windows:
+    return Windows.joined([SAMPLER.windows(seas, number, generator(5, number)) for number in range(2)])
+
+
+def carried_seas(speed: float = 0.15) -> Seas:
+    """Return one sea of a pattern that a uniform current carries, in cells of 6 km."""
+    lat, lon = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
+    per_day = speed * 86.4 / 6
+    days = [torch.sin(0.7 * (lon - per_day * day)) * torch.cos(0.5 * lat) for day in range(40)]
+    anomaly = torch.stack(days)[None]
+    current = torch.zeros(1, 40, 2, SIDE, SIDE)
+    current[:, :, 0] = speed
+    water = torch.ones(1, SIDE, SIDE, dtype=torch.bool)
+    return Seas(
+        anomaly / anomaly.std(), current, torch.zeros(1, 40, 2), torch.full((1, 2), 6.0), water, ["turbulent"], [{}]
+    )
+
+
+def test_windows_follow_from_their_seed(seas: Seas, windows: Windows) -> None:
+    again = SAMPLER.windows(seas, 0, generator(5, 0))
+    for part, same in zip(windows[slice(0, 3)].parts(), again.parts(), strict=True):
+        assert torch.equal(torch.nan_to_num(part.float()), torch.nan_to_num(same.float()))
+
+
+def test_what_a_window_holds(windows: Windows) -> None:
+    assert windows.values.shape == windows.guess.shape == windows.truth.shape == (6, 15, 32, 32)
+    seen = torch.isfinite(windows.values)
+    assert not (seen & ~windows.water[:, None]).any()
+    assert 0.02 < seen.float().mean() < 0.7
+    error = (windows.values - windows.truth)[seen].float()
+    assert 0.03 < error.square().mean().sqrt() < 0.7
+    assert torch.isfinite(windows.truth).all()
+    assert torch.isfinite(windows.guess).all()
+    assert (windows.reference == -1).all()
+    assert (windows.told[:, -1] == 0).all()
+
+
+def test_a_first_guess_is_nearer_to_the_truth_than_none(windows: Windows) -> None:
+    truth, guess = windows.truth.float(), windows.guess.float()
+    for day in (3, 7, 11):
+        assert (guess - truth)[:, day].square().mean() < 0.8 * truth[:, day].square().mean()
+
+
+def test_water_that_is_followed_stays_where_it_is() -> None:
+    sampler = Sampler(side=32, count=2, followed=1.0, references=(7,), quality=Quality(150.0, 7.0, 0.0))
+    followed = sampler.windows(carried_seas(), 0, generator(1))
+    still = replace(sampler, followed=0.0).windows(carried_seas(), 0, generator(1))
+    assert (followed.reference == 7).all()
+    assert (followed.told[:, -1] == 1).all()
+    torch.testing.assert_close(followed.truth[:, 7], still.truth[:, 7], atol=2e-3, rtol=0)
+
+    def change(windows: Windows) -> float:
+        truth = windows.truth.float()
+        difference = (truth[:, 9] - truth[:, 7])[..., 8:-8, 8:-8]
+        return float(difference[torch.isfinite(difference)].square().mean())
+
+    assert change(followed) < 0.05 * change(still)
+
+
+def test_currents_that_do_not_carry_the_sea_are_not_followed() -> None:
+    seas = carried_seas()
+    speed = seas.current[0]
+    assert sea_terms(seas.anomaly[0], seas.spacing[0], speed, step=1)[1]
+    assert not sea_terms(seas.anomaly[0], seas.spacing[0], -speed, step=1)[1]
+
+
+def test_terms_become_slow_where_the_water_is_followed() -> None:
+    seas = carried_seas()
+    still, _ = sea_terms(seas.anomaly[0], seas.spacing[0], None, step=1)
+    followed, _ = sea_terms(seas.anomaly[0], seas.spacing[0], seas.current[0], step=1)
+
+    def mean_time(terms: list) -> float:
+        return sum(t.variance * t.time for t in terms) / sum(t.variance for t in terms)
+
+    assert mean_time(followed) > 2 * mean_time(still)
+
+
+@pytest.mark.parametrize("length", [120.0, 250.0])
+def test_currents_lose_half_of_a_wave_of_the_resolved_length(length: float) -> None:
+    lon = torch.arange(256) * 5.0
+    wave = torch.cos(2 * math.pi * lon / length).expand(9, 2, 64, 256)
+    smooth = low_pass(wave, torch.tensor([5.0, 5.0]), Quality(length, 7.0, 0.0))
+    torch.testing.assert_close(smooth[4, 0, 32, 64:192], 0.5 * wave[4, 0, 32, 64:192], atol=0.03, rtol=0)
+
+
+def test_the_error_of_currents_is_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.currents, "GAP", 0.0)
+    current = low_pass(torch.randn(60, 2, 64, 64), torch.tensor([5.0, 5.0]), Quality(300.0, 20.0, 0.0))
+    exact, wrong = (
+        as_seen(current, torch.tensor([5.0, 5.0]), Quality(120.0, 5.0, e), generator(8)) for e in (0.0, 0.3)
+    )
+    share = (wrong - exact).square().mean().sqrt() / exact.square().mean().sqrt()
+    assert share == pytest.approx(0.3, rel=1e-3)
+
+
+def test_what_is_not_seen_counts_most(windows: Windows) -> None:
+    weight = weights_of(windows)
+    seen = torch.isfinite(windows.values)
+    assert (weight[seen] == OBSERVED).all()
+    assert (weight[~seen & windows.water[:, None]] == HIDDEN).all()
+    assert (weight[~windows.water[:, None].expand_as(weight)] == 0).all()
+
+
+def test_turned_windows_are_the_same_windows(windows: Windows) -> None:
+    for seed in range(6):
+        other = turned(windows, generator(seed))
+        error, same = ((w.guess - w.truth).float().square().sum((1, 2, 3)) for w in (other, windows))
+        torch.testing.assert_close(error, same, rtol=1e-2, atol=1e-2)
+        assert torch.equal(other.water.sum((1, 2)), windows.water.sum((1, 2)))
+
+
+def test_a_turned_flow_carries_the_turned_sea() -> None:
+    """What moves eastward moves northward in a window that is turned so, by as many cells a day."""
+    windows = SAMPLER.windows(carried_seas(), 0, generator(3))[slice(0, 1)]
+    assert windows.flow[0, 3, 0].float().mean() == pytest.approx(0.15 * 86.4 / 6, rel=1e-2)
+    for seed in range(8):
+        other = turned(windows, generator(seed))
+        east, north = other.flow[0, 7].float().mean((1, 2)).round().int().tolist()
+        before, after = (torch.nan_to_num(other.truth[0, day].float()) for day in (7, 8))
+        moved = torch.roll(before, (north, east), (0, 1))
+        inside = (slice(4, -4), slice(4, -4))
+        assert (moved - after)[inside].square().mean() < 0.3 * (before - after)[inside].square().mean()
+
+
+def test_each_window_is_used_as_often_as_asked_for(windows: Windows) -> None:
+    marked = replace(windows, told=torch.arange(6.0)[:, None].expand(6, 12).clone())
+
+    def endless() -> object:
+        number = 0
+        while True:
+            yield replace(marked, told=marked.told + 6 * number), number
+            number += 1
+
+    pool = Pool(endless(), Plan(batch=2, uses=3, kept=6), generator(1))
+    used = torch.cat([pool.batch().told[:, 0] for _ in range(60)]).long()
+    counts = torch.bincount(used)
+    assert counts.max() == 3
+    assert (counts[:30] == 3).float().mean() > 0.9  # chance may leave one behind for long
+
+
+def test_a_stream_gives_the_same_windows_from_any_block() -> None:
+    def first(start: int) -> list[Windows]:
+        stream = SeaStream(4, 1, days=20, side=32, run_days=40, start=start)
+        source = chunks(Sampler(side=32, count=3, followed=0.0), stream)
+        return [next(source) for _ in range(2 - start)]
+
+    assert torch.equal(first(0)[1].truth, first(1)[0].truth)
+
+
+def test_training_lowers_the_error_and_goes_on_from_a_checkpoint(windows: Windows, tmp_path: Path) -> None:
+    plan = Plan(batch=6, rate=3e-3)
+    training = Training(DESIGN, plan, "cpu")
+    ratios = [training.learn(windows)["ratio"] for _ in range(40)]
+    assert ratios[0] == pytest.approx(1.0, abs=0.02)
+    assert ratios[-1] < 0.97
+    training.save(tmp_path / "checkpoint.pt")
+    other = Training(DESIGN, plan, "cpu", seed=9)
+    other.load(tmp_path / "checkpoint.pt")
+    assert other.step == 40
+    for name, weight in training.network.state_dict().items():
+        assert torch.equal(weight, other.network.state_dict()[name])
+    assert training.learn(windows)["loss"] == pytest.approx(other.learn(windows)["loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("more", [0, 16])
+def test_a_network_of_all_days_begins_as_the_packaged_one(windows: Windows, more: int) -> None:
+    """On the central day it answers what the network of that day does; on all others the first guess."""
+    config = UNet()
+    held = packaged(config)
+    central = corrector(config).eval()
+    central.load_state_dict(held)
+    network = AllDays(Design(kind="channels", widths=tuple(width + more for width in config.widths))).eval()
+    network.load_state_dict(of_central_network(held, network))
+    values, guess, spread = (part.float() for part in (windows.values, windows.guess, windows.spread))
+    with torch.inference_mode():
+        answer = network(values, guess, windows.water, spread, windows.told)
+        mean, log_std = central(values, guess, windows.water, spread, windows.told[:, :-1])
+    torch.testing.assert_close(answer.means[0, :, 7], mean, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(answer.log_std[:, 7], log_std, atol=1e-4, rtol=1e-4)
+    others = [day for day in range(15) if day != 7]
+    torch.testing.assert_close(answer.means[0][:, others], guess[:, others])
