@@ -5,10 +5,18 @@ import sys
 
 import numpy as np
 import pytest
+import xarray as xr
 
+from sereno.config import GriddedInterpolation, OptimalInterpolation
+from sereno.methods import silent
 from sereno.reconstruct.moments import pairs
 from sereno.reconstruct.moments.pairs import BINS, LAGS, PairMoments, pair_moments, record_moments, record_pairs
 from sereno.reconstruct.moments.terms import fit_terms
+from sereno.reconstruct.oi.method import OptimalInterpolation as Interpolation
+from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
+from sereno.reconstruct.oi_grid.method import GriddedInterpolation as GriddedMethod
+from sereno.reconstruct.oi_grid.tuning import measure
+from sereno.reconstruct.oi_grid.windows import Region
 
 SPACING = (5.0, 4.0)
 
@@ -103,6 +111,87 @@ def test_short_and_empty_records_have_a_covariance(days: int, share: float) -> N
     assert all(type(number) is float and np.isfinite(number) and number > 0 for part in found[:3] for number in part)
     assert found.noise > 0
     assert min(found.widths) >= 5.0 * (1 - 1e-6)
+
+
+def anomalies(values: np.ndarray, **extra: np.ndarray) -> xr.Dataset:
+    """An anomaly cube of 1/20°, round the date line, the last column land; stated errors where given."""
+    days, rows, columns = values.shape
+    water = np.ones((rows, columns), bool)
+    water[:, -1] = False
+    dims = ("time", "lat", "lon")
+    return xr.Dataset(
+        {
+            "anomaly": (dims, (0.5 * values).astype(np.float32), {"units": "kelvin"}),
+            "water": (dims[1:], water),
+            "climatology_std": (dims[1:], np.where(water, np.float32(0.5), np.float32(np.nan))),
+            **{f"anomaly_{name}": (dims, value.astype(np.float32)) for name, value in extra.items()},
+        },
+        coords={
+            "time": np.datetime64("2019-01-01", "ns") + np.arange(days) * np.timedelta64(1, "D"),
+            "lat": 40 + 0.05 * np.arange(rows),
+            "lon": 179 + 0.05 * np.arange(columns),
+        },
+        attrs={"field": "anomaly"},
+    )
+
+
+GRIDDED = GriddedInterpolation(window=5, terms=3, steps=2)
+
+
+@pytest.mark.parametrize("days", [8, 320])
+def test_the_scales_are_the_same_whatever_the_seed(days: int) -> None:
+    sea = anomalies(a_sea([10.0, 40.0], [3.0, 9.0], days=days, side=12))
+    one, other = (GriddedMethod.fit(sea, GRIDDED, seed=seed) for seed in (0, 1))
+    assert one.covariance == other.covariance
+    one, other = (Interpolation.fit(sea, OptimalInterpolation(window=5), seed=seed) for seed in (0, 1))
+    assert one.covariance == other.covariance
+
+
+def test_the_scales_hardly_depend_on_the_years() -> None:
+    values = a_sea([10.0, 40.0], [3.0, 9.0], days=640, side=24)
+    region = Region.of(anomalies(values[:2]))
+    early, late = (measure([anomalies(v)], region, GRIDDED, progress=silent)[0] for v in (values[:320], values[320:]))
+    apart, lag = np.array([0.0, 5.0, 10.0, 20.0]), np.array([[0.0], [1.0], [3.0]])
+
+    def variogram(found: GriddedCovariance) -> np.ndarray:
+        parts = zip(found.variances, found.widths, found.times, strict=True)
+        return sum(v * (1 - np.exp(-0.5 * (apart / w) ** 2) * matern(lag / t)) for v, w, t in parts)
+
+    np.testing.assert_allclose(variogram(early), variogram(late), rtol=0.2)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("days", [1, 3])
+def test_any_record_has_scales(days: int, share: float) -> None:
+    sea = anomalies(gappy((days, 12, 13), share))
+    for cube in (
+        sea,
+        sea.assign(water=xr.zeros_like(sea["water"]), climatology_std=xr.full_like(sea["climatology_std"], 0.5)),
+    ):
+        found, _, white = measure([cube], Region.of(cube), GRIDDED, progress=silent)
+        assert all(
+            np.isfinite(number) and number > 0 for part in (*vars(found).values(), 1.0) for number in np.ravel(part)
+        )
+        assert np.isfinite(white)
+
+
+def test_errors_are_in_the_unit_of_the_field() -> None:
+    values = a_sea([15.0], [4.0], days=320, side=24)
+    stated = np.where(np.isfinite(values), 0.3, np.nan)
+    found, typical, white = measure(
+        [anomalies(values, error=stated)], Region.of(anomalies(values[:2])), GRIDDED, progress=silent
+    )
+    assert found.noise == pytest.approx(0.5 * 0.3, rel=0.15)
+    assert white == pytest.approx(0.5 * 0.3, rel=0.15)
+    assert typical == pytest.approx(0.3)
+    given = GriddedInterpolation(window=5, terms=3, noise=0.2)
+    assert measure([anomalies(values)], Region.of(anomalies(values[:2])), given, progress=silent)[
+        0
+    ].noise == pytest.approx(0.2)
+
+
+def matern(scaled: np.ndarray) -> np.ndarray:
+    return (1 + np.sqrt(3) * scaled) * np.exp(-np.sqrt(3) * scaled)
 
 
 def test_torch_is_not_needed() -> None:

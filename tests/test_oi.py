@@ -12,11 +12,12 @@ from sereno.clouds import Sample, samples
 from sereno.config import parse_config
 from sereno.cube import make_cube
 from sereno.errors import InputError
+from sereno.reconstruct.moments.pairs import PairMoments, pair_moments, record_pairs
 from sereno.reconstruct.oi.covariance import SCALES, Covariance, published, start
 from sereno.reconstruct.oi.equations import Points, analyse
+from sereno.reconstruct.oi.fitting import fit_family
 from sereno.reconstruct.oi.neighbours import Blocks, Geometry, Squares, visible
 from sereno.reconstruct.oi.pyramid import Lattice, build
-from sereno.reconstruct.oi.tuning import gather, tune
 from sereno.reconstruct.oi.walk import analyse_day, batches
 
 EXPONENTIAL = Covariance("exponential", (60.0, 5.0), amplitude=1.2, noise=0.2)
@@ -308,38 +309,31 @@ def simulated(rng: np.random.Generator, covariance: Covariance, days: int, side:
     return (covariance.amplitude * field + noise).reshape(days, side, side)
 
 
-def test_tuning_finds_the_covariance_that_made_the_field() -> None:
+def test_the_covariance_that_made_a_field_is_found() -> None:
     rng = np.random.default_rng(10)
     made = Covariance("exponential", (60.0, 8.0), amplitude=0.7, noise=0.15, correlated_noise=0.2, noise_length=50.0)
-    field = simulated(rng, made, 160, 16)
-    seen = np.where(rng.random((160, 4, 4)).repeat(4, 1).repeat(4, 2) < 0.6, field, np.nan).astype(np.float32)
-    cube = make_cube(
-        seen, time=np.arange("2020-01-01", "2020-06-09", dtype="M8[D]"), lat=np.arange(16), lon=np.arange(16),
-        water=np.ones((16, 16), bool),
-    )  # fmt: skip
-    drawn = list(samples(cube, window=11, count=60, side=16, seed=0))
-    scale = np.ones((16, 16), np.float32)
-    covariance = start("exponential", noise=0.2)
-    for _ in range(2):
-        geometry = of_cells(geometry_of(np.ones((16, 16), bool), covariance, half=5))
-        withheld = gather(drawn, geometry, scale=scale, most=32, count=900, typical_error=None, seed=0)
-        assert withheld is not None
-        covariance = tune(withheld, covariance, fixed_noise=False, progress=lambda fraction: None)
-    length, time = covariance.scales
-    variance = covariance.amplitude**2
+    field = simulated(rng, made, 300, 16) / 0.5  # in climatological standard deviations, of 0.5 K
+    seen = np.where(rng.random((300, 4, 4)).repeat(4, 1).repeat(4, 2) < 0.6, field, np.nan)
+    moments = pair_moments(record_pairs(seen, (10.0, 10.0)), (16, 16), (10.0, 10.0))
+    found = fit_family(moments, start("exponential", noise=0.2), unit=0.5, cell=10.0)
+    length, time = found.scales
+    variance = (found.amplitude * 0.5) ** 2
     assert variance / length == pytest.approx(0.49 / 60, rel=0.3)  # what is told apart at short distances
-    assert time == pytest.approx(8, rel=0.4)
-    assert covariance.noise == pytest.approx(0.15, rel=0.2)
-    assert covariance.correlated_noise == pytest.approx(0.2, rel=0.3)
-    mean, spread = withheld.solve(covariance, of_observations=True)
-    assert float(((withheld.truth - mean) / spread.sqrt()).std()) == pytest.approx(1, abs=0.05)
+    assert time == pytest.approx(8, rel=0.3)
+    assert found.noise == pytest.approx(0.15, rel=0.2)
+    assert found.correlated_noise == pytest.approx(0.2, rel=0.3)
 
 
-def test_a_given_noise_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sereno.reconstruct.oi.method.TUNING_TARGETS", (200,))
-    sea = tiny_sea()
+@pytest.mark.parametrize("family", SCALES)
+def test_every_family_has_a_covariance_without_observations(family: str) -> None:
+    first = start(family, noise=0.2)
+    found = fit_family(PairMoments.none(), first, unit=0.5, cell=5.0).vector().numpy()
+    assert found == pytest.approx(first.vector().numpy())
+
+
+def test_a_given_noise_is_kept() -> None:
     method = {"method": "oi", "noise": 0.33, "covariance": "matern", "observations": 24}
-    model = sereno.fit(sea, parse_config({"model": method, "calibration_days": 8}))
+    model = sereno.fit(tiny_sea(), parse_config({"model": method, "calibration_days": 8}))
     assert model.reconstructor.inner.covariance.noise == pytest.approx(0.33)  # type: ignore[attr-defined]
 
 

@@ -112,15 +112,16 @@ class OptimalInterpolation:
 
 @dataclass(frozen=True, config=STRICT)
 class GriddedInterpolation:
-    """Optimal interpolation by convolutions on the whole grid at once, its covariance tuned through them."""
+    """Optimal interpolation by convolutions on the whole grid at once."""
 
     method: Literal["oi-grid"] = "oi-grid"
     window: int = Field(default=15, ge=1, le=LONGEST_WINDOW)
     """Days, centred on the target, from which its observations are taken; an odd number."""
-    terms: int = Field(default=4, ge=1, le=64)
+    terms: int = Field(default=6, ge=1, le=64)
     """Terms of the covariance, each Gaussian in space and Matérn-3/2 in time."""
-    steps: int = Field(default=120, ge=1, le=100_000)
-    """Steps of the tuning, all descents together; one for every forty."""
+    steps: int = Field(default=20, ge=0, le=100_000)
+    """Steps in which the covariance of a short record is tuned, from that of its moments; one descent for every
+    forty."""
     noise: float | None = Field(default=None, ge=LEAST_ERROR, le=LARGEST_ERROR)
     """Standard deviation of an observation's own error, the field's unit; tuned where not given. Where the input
     states an error for each observation, that of a typical one."""
@@ -240,8 +241,8 @@ class UNet:
     """How often the network is applied, each time to what came out before, with the same weights."""
     attention: bool = False
     """Let the coarsest cells attend to those around them."""
-    tuning_steps: int = Field(default=120, ge=1, le=100_000)
-    """Steps of the tuning of the first guess, as of oi-grid."""
+    tuning_steps: int = Field(default=20, ge=0, le=100_000)
+    """Steps in which the first guess of a short record is tuned, as of oi-grid."""
     weights: Literal["packaged", "fine-tuned", "fresh"] = "fine-tuned"
     """Use the weights of the package as they are, train them further on the input, or train new ones on it."""
     members: int = Field(default=1, ge=1, le=64)

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
 
-from sereno.clouds import Sample
+import numpy as np
+import xarray as xr
+
+from sereno.cube import DIMS, field_of
 from sereno.reconstruct.spread import noise_variance
 
 UNKNOWN_NOISE = 0.2
 """Standard deviation of an observation's error where the images do not tell it, in climatological ones."""
+MOST_IMAGES = 100
+"""Images that are looked at."""
 
 
-def typical_error(drawn: list[Sample]) -> float | None:
-    """Return the root mean square of the stated errors of what was observed on the samples' days."""
-    stated = [s.error[np.isfinite(s.values) & (s.error > 0)] for s in drawn if s.error is not None]
-    known = np.concatenate(stated) if stated else np.empty(0)
-    return float(np.sqrt(np.mean(known.astype(np.float64) ** 2))) if known.size else None
+def typical_error(cube: xr.Dataset) -> float | None:
+    """Return the root mean square of the errors that a cube states of its observations; None where it states none."""
+    field = field_of(cube)
+    stated = cube.get(f"{field.name}_error")
+    if stated is None:
+        return None
+    total, count = 0.0, 0
+    for error, values in zip(_images(stated, cube), _images(field, cube), strict=True):
+        known = error[np.isfinite(values) & (error > 0)].astype(np.float64)
+        total, count = total + float(known @ known), count + known.size
+    return float(np.sqrt(total / count)) if count else None
 
 
-def white_noise(drawn: list[Sample]) -> float:
-    """Estimate the standard deviation of the observations' white noise from the samples' days; 0 where untold."""
-    images = [noise_variance(sample.values[len(sample.values) // 2][None]) for sample in drawn]
-    known = [variance for variance in images if variance > 0]
+def white_noise(cube: xr.Dataset) -> float:
+    """Estimate the standard deviation of the observations' white noise from the images of a cube; 0 where untold."""
+    known = [variance for image in _images(field_of(cube), cube) if (variance := noise_variance([image])) > 0]
     return float(np.sqrt(np.mean(known))) if known else 0.0
+
+
+def _images(variable: xr.DataArray, cube: xr.Dataset) -> Iterator[np.ndarray]:
+    """Yield evenly spread images, (lat, lon), NaN on land."""
+    days = variable.sizes["time"]
+    for day in np.unique(np.linspace(0, max(days - 1, 0), min(days, MOST_IMAGES)).round().astype(int)):
+        yield variable.isel(time=int(day)).where(cube["water"]).transpose(*DIMS[1:]).values
 
 
 def relative_variance(error: np.ndarray | None, typical: float | None) -> np.ndarray | None:

@@ -205,7 +205,7 @@ def record_pairs(
         del images[day]
 
 
-def record_moments(read: Read, shape: tuple[int, int, int], height: float, widths: Sequence[float]) -> PairMoments:
+def record_moments(read: Read, shape: tuple[int, int, int], height: float, widths: np.ndarray) -> PairMoments:
     """Sum over the pairs of a record; of a large one, of an even spread of runs of days and parts of the map.
 
     Parameters

@@ -36,8 +36,6 @@ def analyse(
     known: torch.Tensor,
     target: Points,
     covariance: Covariance,
-    *,
-    of_observations: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean and the error variance at the targets, float64 (neighbourhood, target).
 
@@ -56,9 +54,6 @@ def analyse(
         Where the analysis is wanted; lag 0 everywhere.
     covariance
         Of anomalies and errors.
-    of_observations
-        Predict what would be observed at the targets, errors included: the error that observations of one day share
-        is then predicted too, and the variance is that of a withheld observation.
     """
     root = torch.where(known, covariance.amplitude * observed.scale, 0.0)
     between, days = _distance(observed, observed), _lag(observed, observed)
@@ -72,10 +67,6 @@ def analyse(
     across = covariance.correlation(_distance(observed, target), _lag(observed, target))
     across = root[:, :, None] * spread[:, None, :] * across
     variance = spread.double() ** 2
-    if of_observations:
-        shared = covariance.correlated_noise**2 * covariance.noise_correlation(_distance(observed, target))
-        across = across + torch.where((_lag(observed, target) == 0) & known[:, :, None], shared, 0.0)
-        variance = variance + covariance.noise**2 + covariance.correlated_noise**2
     across = across.double()
     lower = torch.linalg.cholesky(matrix)
     data = torch.where(known, value, 0.0).double()[:, :, None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock
 from typing import Self
 
@@ -16,18 +15,17 @@ from sereno.cores import require_memory
 from sereno.grid import cell_size, cell_widths
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.moments.record import cube_moments, unit_of
 from sereno.reconstruct.observations import UNKNOWN_NOISE, relative_variance, typical_error, white_noise
 from sereno.reconstruct.oi.covariance import Covariance, published, start
+from sereno.reconstruct.oi.fitting import fit_family
 from sereno.reconstruct.oi.neighbours import Blocks, Geometry
 from sereno.reconstruct.oi.pyramid import build
-from sereno.reconstruct.oi.tuning import Withheld, gather, tune
 from sereno.reconstruct.oi.walk import Batch, analyse_day, batches, known_everywhere
+from sereno.reconstruct.oi.withheld import Withheld, gather
 from sereno.reconstruct.spread import SMALLEST_STD, Spread
 from sereno.saved import LARGEST, LEAST, optional
 
-TUNING_NEIGHBOURS, TUNING_TARGETS = 48, (400, 1000)
-"""Neighbours of each withheld observation that parameters are tuned on, and how many of these in each round: the
-neighbours are chosen by the parameters at its start."""
 CALIBRATION_TARGETS = 4000
 """Withheld observations that the spread is learned from."""
 BYTES = 5000
@@ -66,30 +64,35 @@ class OptimalInterpolation:
         seed: int = 0,
         progress: Progress = silent,
     ) -> Self:
-        """Tune the parameters on withheld observations, and learn the spread from another draw of them.
+        """Find the parameters from moments, and learn the spread from withheld observations.
 
-        Both come from `valid` where it is given, which is nearer to the days to come.
+        The moments are those of `cube` and `valid` together; the spread is learned on `valid` where it is given,
+        which is nearer to the days to come.
         """
         source = cube if valid is None else valid
-        drawn = list(samples(source, window=config.window, count=SAMPLES, side=SIDE, seed=seed))
         water, scale = _maps(cube)
-        typical, white = typical_error(drawn), white_noise(drawn)
-        noise = config.noise or typical or white or UNKNOWN_NOISE * float(scale[water].mean())
-        choose = partial(gather, drawn, scale=scale, typical_error=typical)
+        typical, white, unit = typical_error(source), white_noise(source), unit_of(water, scale)
+        noise = config.noise or typical or white or UNKNOWN_NOISE * unit
         if config.parameters == "paper":
             covariance = published(config.covariance, noise=noise)
         else:
-            covariance = start(config.covariance, noise=noise)
-            most = min(config.observations, TUNING_NEIGHBOURS)
-            for turn, count in enumerate(TUNING_TARGETS):
-                withheld = choose(_geometry(cube, covariance, config), most=most, count=count, seed=seed)
-                if withheld is not None:
-                    told = _Share(progress, turn / len(TUNING_TARGETS), 1 / len(TUNING_TARGETS))
-                    covariance = tune(withheld, covariance, fixed_noise=config.noise is not None, progress=told)
-            progress("tuning", 1.0)
-        others = choose(
-            _geometry(cube, covariance, config), most=config.observations, count=CALIBRATION_TARGETS, seed=seed + 1
+            moments = cube_moments([cube] if valid is None else [cube, valid], scale)
+            first = start(config.covariance, noise=noise)
+            cell = float(np.sqrt(np.prod(cell_size(cube))))
+            covariance = fit_family(moments, first, unit=unit, cell=cell, fixed_noise=config.noise is not None)
+        progress("tuning", 0.5)
+        drawn = list(samples(source, window=config.window, count=SAMPLES, side=SIDE, seed=seed))
+        geometry = _geometry(cube, covariance, config)
+        others = gather(
+            drawn,
+            geometry,
+            scale=scale,
+            most=config.observations,
+            count=CALIBRATION_TARGETS,
+            typical_error=typical,
+            seed=seed,
         )
+        progress("tuning", 1.0)
         return cls(config, covariance, _fit_spread(others, covariance, white**2), typical)
 
     @property
@@ -142,18 +145,6 @@ class OptimalInterpolation:
         spread = Spread.from_tensors(state.tensors)
         covariance = Covariance.from_values(state.values["covariance"])
         return cls(config, covariance, spread, optional(state.values, "typical_error", LEAST, LARGEST))
-
-
-@dataclass(frozen=True)
-class _Share:
-    """Progress of one part of the tuning."""
-
-    progress: Progress
-    before: float
-    share: float
-
-    def __call__(self, fraction: float) -> None:
-        self.progress("tuning", self.before + self.share * fraction)
 
 
 def _maps(cube: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:

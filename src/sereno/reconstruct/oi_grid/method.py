@@ -59,13 +59,15 @@ class GriddedInterpolation:
         seed: int = 0,
         progress: Progress = silent,
     ) -> Self:
-        """Tune the parameters on withheld observations, and learn the spread from another draw of them.
+        """Find the covariance from moments, and learn the spread from withheld observations.
 
-        Both come from `valid` where it is given, which is nearer to the days to come.
+        The moments are those of `cube` and `valid` together; the spread is learned on `valid` where it is given,
+        which is nearer to the days to come.
         """
         source = cube if valid is None else valid
         region = Region.of(cube)
-        covariance, typical, white = measure(source, region, config, seed=seed, progress=progress)
+        records = [cube] if valid is None else [cube, valid]
+        covariance, typical, white = measure(records, region, config, progress=progress)
         fitted = cls(config, covariance, Spread(np.array([0.0, 1.0]), np.array([1.0, SMALLEST_STD**2])), typical)
         others = list(
             samples(source, window=config.window, count=CALIBRATION_SAMPLES, side=CALIBRATION_SIDE, seed=seed + 1)

@@ -1,4 +1,4 @@
-"""Tuning through the solver: the parameters under which withheld observations are foretold best."""
+"""The covariance of a record: from its moments, and tuned through the solver where it is short."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from torch import Tensor
 from sereno.clouds import Sample, samples
 from sereno.config import GriddedInterpolation
 from sereno.methods import Progress
-from sereno.reconstruct.observations import UNKNOWN_NOISE, relative_variance, typical_error, white_noise
+from sereno.reconstruct.moments.record import cube_moments, unit_of
+from sereno.reconstruct.moments.terms import fit_terms
+from sereno.reconstruct.observations import relative_variance, typical_error, white_noise
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, terms_of
 from sereno.reconstruct.oi_grid.windows import Region
 
-SAMPLES, EXTENT, SIDE = 60, 400.0, (64, 128)
-"""Windows that parameters are tuned on, at most; kilometres along either side of one, and between how many cells."""
+FEW_IMAGES = 300
+"""A record of fewer images is tuned: what it shows at withheld observations tells more than the moments of so few."""
+SAMPLES, EXTENT, SIDE = 40, 400.0, (64, 128)
+"""Windows that it is tuned on, at most; kilometres along either side of one, and between how many cells."""
+SEED = 0
+"""Of their choice: the scales belong to the record, and are the same whatever the seed of a run."""
 BATCH = 2
 """Windows that a step looks at."""
 DESCENT = 40
@@ -37,9 +43,14 @@ STIFFNESS = 0.02
 
 
 def measure(
-    cube: xr.Dataset, region: Region, config: GriddedInterpolation, *, seed: int, progress: Progress
+    cubes: Sequence[xr.Dataset], region: Region, config: GriddedInterpolation, *, progress: Progress
 ) -> tuple[GriddedCovariance, float | None, float]:
-    """Tune the covariance on withheld observations of a cube.
+    """Find the covariance from the moments of all pairs of observations, and tune that of a short record.
+
+    Parameters
+    ----------
+    cubes
+        Anomaly cubes of one grid, each a record of its own; stated errors and noise are those of the last.
 
     Returns
     -------
@@ -47,21 +58,31 @@ def measure(
         The covariance; the root mean square of the errors that the cube states, None where it states none; the
         standard deviation of the observations' white noise. The field's unit.
     """
-    side = int(np.clip(EXTENT / region.grid.cell, *SIDE))
-    drawn = list(samples(cube, window=config.window, count=SAMPLES, side=side, seed=seed))
-    typical, white = typical_error(drawn), white_noise(drawn)
-    noise = config.noise or typical or white or UNKNOWN_NOISE * region.mean_scale
-    covariance = GriddedCovariance.start(config.terms, cell=region.grid.cell, noise=noise)
-    if drawn:
-        covariance = tune(
-            drawn,
-            region,
-            covariance,
-            steps=config.steps,
-            typical_error=typical,
-            fixed_noise=config.noise is not None,
-            progress=lambda done: progress("tuning", done),
-        )
+    source, unit, cell = cubes[-1], unit_of(region.water, region.scale), region.grid.cell
+    typical, white = typical_error(source), white_noise(source)
+    moments = cube_moments(cubes, region.scale)
+    progress("tuning", 0.3)
+    noise = None if config.noise is None else config.noise / unit
+    terms = fit_terms(moments, config.terms, cell=cell, noise=noise)
+    covariance = GriddedCovariance(*terms[:3], terms.noise * unit, terms.shared_error, terms.error_width)
+    progress("tuning", 0.4)
+    if 0 < moments.images < FEW_IMAGES and config.steps:
+        side = int(np.clip(EXTENT / cell, *SIDE))
+        drawn = [
+            sample
+            for cube in cubes
+            for sample in samples(cube, window=config.window, count=SAMPLES // len(cubes), side=side, seed=SEED)
+        ]
+        if drawn:
+            covariance = tune(
+                drawn,
+                region,
+                covariance,
+                steps=config.steps,
+                typical_error=typical,
+                fixed_noise=config.noise is not None,
+                progress=lambda done: progress("tuning", 0.4 + 0.6 * done),
+            )
     progress("tuning", 1.0)
     return covariance, typical, white
 

@@ -85,8 +85,8 @@ class UNetReconstructor:
 
         def measured() -> FirstGuess:
             settings = GriddedInterpolation(window=config.window, steps=config.tuning_steps)
-            source = cube if valid is None else valid
-            covariance, typical, _ = measure(source, Region.of(cube), settings, seed=seed, progress=progress)
+            records = [cube] if valid is None else [cube, valid]
+            covariance, typical, _ = measure(records, Region.of(cube), settings, progress=progress)
             return FirstGuess(tuple(covariance.terms()), covariance.noise, typical)
 
         if config.weights != "fresh":

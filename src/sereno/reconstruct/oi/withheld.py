@@ -1,13 +1,12 @@
-"""Tuning: the parameters under which observations withheld from the training period were the most likely."""
+"""Withheld observations with their neighbours, from which the spread is learned."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 
 from sereno.clouds import Sample
 from sereno.reconstruct.observations import relative_variance
@@ -18,8 +17,6 @@ from sereno.reconstruct.oi.pyramid import build
 from sereno.reconstruct.oi.walk import points, seen_squares
 from sereno.reconstruct.oi.workers import workers
 
-MOST_STEPS = 50
-"""Evaluations of the likelihood at most."""
 _CHUNK = 256
 
 
@@ -54,21 +51,13 @@ class Withheld:
     def predict(self, covariance: Covariance) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and error variance at the targets, (n,)."""
         with workers() as pool:
-            parts = pool.map(lambda c: c.solve(covariance, of_observations=False), self.chunks())
+            parts = pool.map(lambda c: c._solve(covariance), self.chunks())
             mean, variance = (torch.cat(part) for part in zip(*parts, strict=True))
         return mean, variance
 
-    def solve(self, covariance: Covariance, *, of_observations: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    def _solve(self, covariance: Covariance) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the same, all of it at once."""
-        mean, variance = analyse(
-            self.observed,
-            self.value,
-            self.noise,
-            self.known,
-            self.target,
-            covariance,
-            of_observations=of_observations,
-        )
+        mean, variance = analyse(self.observed, self.value, self.noise, self.known, self.target, covariance)
         return mean[:, 0], variance[:, 0]
 
 
@@ -139,39 +128,3 @@ def _joined(parts: list[Withheld]) -> Withheld:
 
 def _joined_points(parts: list[Points]) -> Points:
     return Points(*(torch.cat([getattr(part, name) for part in parts]) for name in Points.__match_args__))
-
-
-def tune(
-    withheld: Withheld, covariance: Covariance, *, fixed_noise: bool, progress: Callable[[float], None]
-) -> Covariance:
-    """Return the family's parameters of the least mean negative log likelihood of the withheld observations.
-
-    ½ log(2πv) + ½ (y − m)²/v over the observations y, with m and v their mean and variance as predicted from their
-    neighbours, errors included: an error that observations of a day share would else pass for the sea. It is
-    minimised by L-BFGS-B, with gradients by automatic differentiation.
-    """
-    first = covariance.vector().numpy()
-    chunks, count = list(withheld.chunks()), len(withheld.truth)
-    done = 0
-
-    def part(chunk: Withheld, vector: np.ndarray) -> tuple[float, np.ndarray]:
-        free = torch.tensor(vector, requires_grad=True)
-        mean, variance = chunk.solve(covariance.with_vector(free), of_observations=True)
-        loss = (torch.log(variance) + (chunk.truth - mean) ** 2 / variance).sum() / (2 * count)
-        (slope,) = torch.autograd.grad(loss, free)
-        return loss.item(), slope.numpy()
-
-    def total(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal done
-        done += 1
-        progress(min(done / MOST_STEPS, 1.0))
-        losses, slopes = zip(*pool.map(lambda chunk: part(chunk, vector), chunks), strict=True)
-        return sum(losses), np.sum(slopes, axis=0)
-
-    bounds = covariance.bounds()
-    if fixed_noise:
-        place = covariance.names.index("noise")
-        bounds[place] = (first[place], first[place])
-    with workers() as pool:
-        found = minimize(total, first, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxfun": MOST_STEPS})
-    return covariance.with_vector(torch.from_numpy(found.x)).settled()
