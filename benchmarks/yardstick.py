@@ -1,9 +1,9 @@
 """How far the error of `oi` and `oi-grid` hangs on the seed and on the years that their scales were found from.
 
-Usage: ``python benchmarks/yardstick.py FOLDER [--seas tasmania twin-1 …] [--methods oi-grid oi] [--seeds N]``, with the
-folder of `tasmania_l3.nc`. A sea is a name of the leaderboard's or ``twin-SEED``. The scales are found by the method's
-own fit on each of three choices of years, with each of the seeds, and scored as on the leaderboard. The processor time
-is that of the scales and the spread, less the calibration, of which as many days as the least are done.
+Usage: ``python benchmarks/yardstick.py FOLDER [--seas tasmania twin-1 …] [--methods oi-grid oi] [--seeds N]``, with
+the folder of `tasmania_l3.nc`. A sea is a name of the leaderboard's or ``twin-SEED``. The scales are found by the
+method's own fit on each of three choices of years, with each of the seeds, and scored as on the leaderboard. The
+processor time is that of the scales and the spread; that of the calibration is left out.
 """
 
 from __future__ import annotations
