@@ -24,7 +24,7 @@ NEAREST = 0.75
 """Where the first of these begins, in cells."""
 FEWEST_CELLS = 4
 """Cells that the classes extend to at least, where these are large."""
-MOST_CELLS = 2e7
+MOST_CELLS = 5e7
 """Cells of all images that are transformed, about: of a larger record, some of it, evenly spread."""
 RUN_DAYS = 32
 """Days of such a run, besides the longest lag."""

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from sereno.clouds import Sample, samples
 from sereno.config import GriddedInterpolation
+from sereno.cube import field_of
 from sereno.methods import Progress
+from sereno.reconstruct.moments.pairs import MOST_CELLS
 from sereno.reconstruct.moments.record import cube_moments, unit_of
 from sereno.reconstruct.moments.terms import fit_terms
 from sereno.reconstruct.observations import relative_variance, typical_error, white_noise
@@ -22,7 +24,7 @@ from sereno.reconstruct.oi_grid.windows import Region
 
 FEW_IMAGES = 300
 """A record of fewer images is tuned: what it shows at withheld observations tells more than the moments of so few."""
-SAMPLES, EXTENT, SIDE = 40, 400.0, (64, 128)
+SAMPLES, EXTENT, SIDE = 40, 400.0, (64, 96)
 """Windows that it is tuned on, at most; kilometres along either side of one, and between how many cells."""
 SEED = 0
 """Of their choice: the scales belong to the record, and are the same whatever the seed of a run."""
@@ -66,7 +68,8 @@ def measure(
     terms = fit_terms(moments, config.terms, cell=cell, noise=noise)
     covariance = GriddedCovariance(*terms[:3], terms.noise * unit, terms.shared_error, terms.error_width)
     progress("tuning", 0.4)
-    if 0 < moments.images < FEW_IMAGES and config.steps:
+    whole = sum(field_of(cube).size for cube in cubes) <= MOST_CELLS  # of a part, the images are not all there are
+    if 0 < moments.images < FEW_IMAGES and whole and config.steps:
         side = int(np.clip(EXTENT / cell, *SIDE))
         drawn = [
             sample
