@@ -75,8 +75,8 @@ def main() -> None:
     """Write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
-    config = UNet()
-    network = AllDays(Design(kind="channels", widths=config.widths))
+    config = UNet(network="central-day")
+    network = AllDays(Design(kind="channels", widths=config.levels))
     torch.save(of_central_network(packaged(config), network), parser.parse_args().file)
 
 

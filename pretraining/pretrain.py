@@ -2,14 +2,15 @@
 
 Usage: ``python pretraining/pretrain.py FOLDER [--device cuda] [--minutes N]``; it needs torch, numpy and scipy, and
 `src` and `pretraining` on the path. It can be stopped at any time: the folder's ``checkpoint.pt`` is written every
-ten minutes and at the end, and the same command goes on from it. ``log.csv`` holds the losses, ``validation.csv`` the
-errors on seas of their own, by kind, and ``weights.pt`` the averaged weights.
+ten minutes and when it ends, and the same command goes on from it. ``log.csv`` holds the losses, ``validation.csv``
+the errors on seas of their own, by kind, and ``weights.pt`` the averaged weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,7 +113,10 @@ def run(training: Training, pool: Pool, validation: Validation, options: argpars
     saved = told = time.monotonic()
     sums = {"loss": 0.0, "ratio": 0.0}
     steps = 0
-    while options.minutes is None or training.spent < 60 * options.minutes:
+    ended: list[int] = []
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda number, _: ended.append(number))
+    while not ended and (options.minutes is None or training.spent < 60 * options.minutes):
         found = training.learn(pool.batch())
         training.block, training.spent = pool.block, before + clock() - begun
         sums, steps = {name: sums[name] + found[name] for name in sums}, steps + 1
@@ -129,7 +133,8 @@ def run(training: Training, pool: Pool, validation: Validation, options: argpars
             validate(training, validation, options.folder)
             validated = training.spent
     training.save(options.folder / "checkpoint.pt")
-    validate(training, validation, options.folder)
+    if not ended:
+        validate(training, validation, options.folder)
 
 
 def validate(training: Training, validation: Validation, folder: Path) -> None:

@@ -34,7 +34,7 @@ def trained(design: Design) -> AllDays:
 @pytest.mark.parametrize("design", DESIGNS, ids=str)
 def test_a_fresh_network_answers_the_first_guess(design: Design) -> None:
     given = inputs()
-    means, log_std, _ = AllDays(design)(*given)
+    means, log_std, _ = AllDays(design).answer(*given)
     assert means.shape == (design.passes, *given[1].shape)
     assert torch.equal(means, given[1].expand_as(means))
     torch.testing.assert_close(log_std.exp(), torch.full_like(log_std, TYPICAL_ERROR + 0.02))
@@ -43,7 +43,7 @@ def test_a_fresh_network_answers_the_first_guess(design: Design) -> None:
 @pytest.mark.parametrize("design", DESIGNS, ids=str)
 @pytest.mark.parametrize("size", [(20, 28), (17, 23), (5, 6)])
 def test_maps_of_any_size(design: Design, size: tuple[int, int]) -> None:
-    means, log_std, _ = trained(design)(*inputs(*size))
+    means, log_std, _ = trained(design).answer(*inputs(*size))
     assert means.shape[-2:] == log_std.shape[-2:] == size
     assert torch.isfinite(means).all()
 
@@ -52,10 +52,10 @@ def test_maps_of_any_size(design: Design, size: tuple[int, int]) -> None:
 def test_every_day_is_answered_from_all_days(design: Design) -> None:
     """An observation of any day changes the answer of every other."""
     network, given = trained(design), inputs()
-    before = network(*given)[0][-1]
+    before = network.answer(*given)[0][-1]
     values = given[0].clone()
     values[:, 0, 8:12, 8:12] = 2.0
-    after = network(values, *given[1:])[0][-1]
+    after = network.answer(values, *given[1:])[0][-1]
     changed = (after != before).flatten(2).any(2).any(0)
     assert changed.all()
 
@@ -64,14 +64,14 @@ def test_every_day_is_answered_from_all_days(design: Design) -> None:
 def test_what_lies_on_land_or_is_missing_does_not_matter(design: Design) -> None:
     network, given = trained(design), inputs()
     values = torch.where(given[2][:, None], given[0], 9.0)
-    assert torch.equal(network(values, *given[1:])[0], network(*given)[0])
+    assert torch.equal(network.answer(values, *given[1:])[0], network.answer(*given)[0])
 
 
 def test_windows_do_not_see_each_other() -> None:
     for design in DESIGNS:
         network, given = trained(design), inputs()
-        alone = network(*(part[:1] for part in given))[0]
-        torch.testing.assert_close(network(*given)[0][:, :1], alone, rtol=1e-4, atol=1e-5)
+        alone = network.answer(*(part[:1] for part in given))[0]
+        torch.testing.assert_close(network.answer(*given)[0][:, :1], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_days_are_convolved_as_by_torch() -> None:

@@ -25,7 +25,13 @@ def inputs(seed: int = 0, lat: int = SIDE, lon: int = SIDE) -> Inputs:
     return values, guess, water, torch.zeros(2, lat, lon), torch.randn(2, TOLD, generator=generator)
 
 
-CONFIGS = [UNet(**SMALL), UNet(**SMALL, passes=2), UNet(**SMALL, attention=True), ConvLSTMUNet(**SMALL, hidden=6)]
+CENTRAL = SMALL | {"network": "central-day"}
+CONFIGS = [
+    UNet(**CENTRAL),
+    UNet(**CENTRAL, passes=2),
+    UNet(**CENTRAL, attention=True),
+    ConvLSTMUNet(**SMALL, hidden=6),
+]
 
 
 def test_channels_are_as_many_as_announced_and_hold_no_gap() -> None:

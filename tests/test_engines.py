@@ -60,9 +60,10 @@ def test_a_mixture_has_the_moments_of_draws_from_its_members() -> None:
     torch.testing.assert_close(draws.std(0), std, rtol=0.1, atol=0)
 
 
-def test_a_network_computes_where_its_inputs_are() -> None:
+@pytest.mark.parametrize("more", [{"network": "central-day", "attention": True}, {}])
+def test_a_network_computes_where_its_inputs_are(more: dict[str, object]) -> None:
     """The meta device knows shapes alone, and refuses what mixes it with the processor, as a graphics card does."""
-    config = UNet(**SMALL, attention=True, passes=2)
+    config = UNet(**SMALL, **more, passes=2)
     inputs = [part.to("meta") for part in examples(portable(config).inputs)]
     for output in portable(config).network.to("meta")(*inputs):
         assert output.device.type == "meta"

@@ -14,7 +14,7 @@ from engine.guesses import sea_terms
 from engine.randomness import generator
 from engine.samples import Sampler, Windows, chunks
 from engine.seas import Seas, SeaStream
-from engine.training import HIDDEN, OBSERVED, Plan, Pool, Training, turned, weights_of
+from engine.training import DAYS, HIDDEN, OBSERVED, Plan, Pool, Training, turned, weights_of
 from sereno.config import UNet
 from sereno.nets.alldays import AllDays, Design
 from sereno.nets.corrector import corrector
@@ -129,8 +129,12 @@ def test_the_error_of_currents_is_as_asked_for(monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_not_seen_counts_most(windows: Windows) -> None:
     weight = weights_of(windows)
     seen = torch.isfinite(windows.values)
-    assert (weight[seen] == OBSERVED).all()
-    assert (weight[~seen & windows.water[:, None]] == HIDDEN).all()
+    for day, of_day in enumerate(DAYS):
+        hidden = ~seen[:, day] & windows.water
+        torch.testing.assert_close(weight[:, day][hidden], torch.full((int(hidden.sum()),), of_day * HIDDEN))
+        torch.testing.assert_close(
+            weight[:, day][seen[:, day]], torch.full((int(seen[:, day].sum()),), of_day * OBSERVED)
+        )
     assert (weight[~windows.water[:, None].expand_as(weight)] == 0).all()
 
 
@@ -198,15 +202,15 @@ def test_training_lowers_the_error_and_goes_on_from_a_checkpoint(windows: Window
 @pytest.mark.parametrize("more", [0, 16])
 def test_a_network_of_all_days_begins_as_the_packaged_one(windows: Windows, more: int) -> None:
     """On the central day it answers what the network of that day does; on all others the first guess."""
-    config = UNet()
+    config = UNet(network="central-day")
     held = packaged(config)
     central = corrector(config).eval()
     central.load_state_dict(held)
-    network = AllDays(Design(kind="channels", widths=tuple(width + more for width in config.widths))).eval()
+    network = AllDays(Design(kind="channels", widths=tuple(width + more for width in config.levels))).eval()
     network.load_state_dict(of_central_network(held, network))
     values, guess, spread = (part.float() for part in (windows.values, windows.guess, windows.spread))
     with torch.inference_mode():
-        answer = network(values, guess, windows.water, spread, windows.told)
+        answer = network.answer(values, guess, windows.water, spread, windows.told)
         mean, log_std = central(values, guess, windows.water, spread, windows.told[:, :-1])
     torch.testing.assert_close(answer.means[0, :, 7], mean, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(answer.log_std[:, 7], log_std, atol=1e-4, rtol=1e-4)

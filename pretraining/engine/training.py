@@ -16,8 +16,11 @@ from sereno.nets.alldays import AllDays, Design
 
 HIDDEN, OBSERVED = 1.0, 0.25
 """Weights of cells that are not seen, and that are."""
+DAYS = (0.3,) * 5 + (1.5,) * 5 + (0.7,) * 4 + (2.0,)
+"""Weight of each day of a window: the middle ones are answered in delayed mode, the last in near real time, those
+between at the end of a record."""
 FAR, NEAR = 0.3, 3
-"""Weight of days further than so many from the reference day of a window that follows the currents."""
+"""Weight of days further than so many from the reference day of a window that follows the currents; 1 of others."""
 FLOOR = 0.02
 """Least mean square of a first guess's error that a sample's loss is divided by."""
 LIKELIHOOD = 0.1
@@ -60,11 +63,11 @@ class Plan:
     central: bool = False
 
 
-def loss_of(network: nn.Module, windows: Windows, *, central: bool = False) -> tuple[Tensor, dict[str, float]]:
+def loss_of(network: AllDays, windows: Windows, *, central: bool = False) -> tuple[Tensor, dict[str, float]]:
     """Return the loss of windows, and what is logged: the loss, and the error over that of the first guess."""
     names = ("values", "guess", "truth", "spread", "flow")
     values, guess, truth, spread, flow = (getattr(windows, name).float() for name in names)
-    answer = network(values, guess, windows.water, spread, windows.told)
+    answer = network.answer(values, guess, windows.water, spread, windows.told)
     weight = weights_of(windows)
     if central:
         weight[:, torch.arange(weight.shape[1]) != weight.shape[1] // 2] = 0
@@ -97,9 +100,10 @@ def weights_of(windows: Windows) -> Tensor:
     """Return the weight of each cell, float32 (n, days, lat, lon)."""
     seen = torch.isfinite(windows.values)
     weight = torch.where(seen, OBSERVED, HIDDEN) * (windows.water[:, None] & torch.isfinite(windows.truth))
-    days = torch.arange(weight.shape[1], device=weight.device)
-    far = (windows.reference >= 0)[:, None] & ((days - windows.reference[:, None]).abs() > NEAR)
-    return weight * torch.where(far, FAR, 1.0)[:, :, None, None]
+    of_days = torch.tensor(DAYS, device=weight.device)
+    lag = (torch.arange(len(of_days), device=weight.device) - windows.reference[:, None]).abs()
+    followed = torch.where(lag > NEAR, FAR, 1.0)
+    return weight * torch.where((windows.reference < 0)[:, None], of_days, followed)[:, :, None, None]
 
 
 def turned(windows: Windows, generator: torch.Generator) -> Windows:

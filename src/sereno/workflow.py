@@ -242,7 +242,10 @@ def load(folder: str | Path) -> Model | BareNetwork:
     """
 
     def configuration(description: ModelDescription) -> RunConfig:
-        return parse_config(description.config, origin=f"{folder}: configuration of the model")
+        model = description.config["model"]
+        if description.method == "unet" and "network" not in model:  # of a version that knew no other
+            model = model | {"network": "central-day"}
+        return parse_config(description.config | {"model": model}, origin=f"{folder}: configuration of the model")
 
     def weights(description: ModelDescription) -> dict[str, tuple[int, ...]]:
         model = configuration(description).model

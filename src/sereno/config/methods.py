@@ -231,12 +231,15 @@ class UNet:
     """A U-Net that corrects the first guess of gridded optimal interpolation and tells how uncertain it is."""
 
     method: Literal["unet"] = "unet"
+    network: Literal["all-days", "central-day"] = "central-day"
+    """What the network answers: the central day of its window, or every day, of which no weights come yet."""
     window: int = Field(default=15, ge=3, le=LONGEST_WINDOW)
-    """Days in the window, an odd number; the target is the central one."""
-    widths: tuple[Annotated[int, Field(ge=1, le=MOST_CHANNELS)], ...] = Field(
-        default=(48, 80, 128, 160), min_length=2, max_length=8
+    """Days in the window, an odd number."""
+    widths: tuple[Annotated[int, Field(ge=1, le=MOST_CHANNELS)], ...] | None = Field(
+        default=None, min_length=2, max_length=8
     )
-    """Channels of each level of the network, the finest first; a level has half the cells of the one before."""
+    """Channels of each level of the network, the finest first; a level has half the cells of the one before. Those of
+    the network of the package where not given."""
     passes: int = Field(default=1, ge=1, le=4)
     """How often the network is applied, each time to what came out before, with the same weights."""
     attention: bool = False
@@ -276,8 +279,19 @@ class UNet:
     def __post_init__(self) -> None:
         """Refuse a window without a centre, and more packaged networks than there are."""
         require_odd(self, "window")
+        if self.attention and self.network == "all-days":
+            raise ValueError("attention: the network of all days has none; set network to central-day")
         if self.weights == "packaged" and self.members > 1:
             raise ValueError("members: the package holds one network; train several with weights fine-tuned or fresh")
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The widths, where not given those of the network of the package."""
+        return self.widths or PACKAGED_WIDTHS[self.network]
+
+
+PACKAGED_WIDTHS = {"all-days": (64, 96, 128, 160), "central-day": (48, 80, 128, 160)}
+"""Of the networks of the package."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -285,6 +299,8 @@ class ConvLSTMUNet(UNet):
     """The same with a ConvLSTM over the days, to and fro, at the coarsest level of the network."""
 
     method: Literal["convlstm-unet"] = "convlstm-unet"  # type: ignore[assignment]  # narrower
+    network: Literal["central-day"] = "central-day"
+    """What the network answers: the central day of its window."""
     hidden: int = Field(default=64, ge=1, le=MOST_CHANNELS)
     """Channels of the ConvLSTM in either direction."""
 

@@ -207,7 +207,14 @@ class AllDays(nn.Module):
         network = make(daily + STATIC, 4 if design.flow else 2, design)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack it
 
-    def forward(self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor) -> Answer:
+    def forward(
+        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return mean and logarithm of the standard deviation of every day, as of `answer`, of the last pass."""
+        answer = self.answer(values, guess, water, spread, told)
+        return answer.means[-1], answer.log_std
+
+    def answer(self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor) -> Answer:
         """Return mean, standard deviation and flow of every day.
 
         Parameters

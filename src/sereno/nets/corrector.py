@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from sereno.config import ConvLSTMUNet
 from sereno.config import UNet as UNetConfig
+from sereno.nets.alldays import AllDays, Design
 from sereno.nets.middle import LocalAttention, Nothing, Recurrence
 from sereno.nets.unet import UNet
 
@@ -122,27 +123,32 @@ class Corrector(nn.Module):
 class Mixture(nn.Module):
     """Correctors as one network: the mean and the standard deviation of the mixture of their Gaussians."""
 
-    def __init__(self, members: Iterable[Corrector]) -> None:
+    def __init__(self, members: Iterable[Corrector | AllDays]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
 
     def forward(
         self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation, float32 (batch, lat, lon), in the unit of `values`."""
+        """Return mean and standard deviation, float32, in the unit of `values`.
+
+        (batch, lat, lon); (batch, days, lat, lon) where networks answer all days.
+        """
         answers = [member(values, guess, water, spread, told) for member in self.members]
         means = torch.stack([mean for mean, _ in answers])
         variance = torch.stack([torch.exp(2 * log_std) for _, log_std in answers]).mean(0)
         return means.mean(0), torch.sqrt(variance + means.var(0, correction=0))
 
 
-def corrector(config: UNetConfig | ConvLSTMUNet) -> Corrector:
+def corrector(config: UNetConfig | ConvLSTMUNet) -> Corrector | AllDays:
     """Return the network that a configuration asks for, with fresh weights."""
-    coarsest = config.widths[-1]
+    if config.network == "all-days":
+        return AllDays(Design(config.window, "channels", config.levels, passes=config.passes))
+    coarsest = config.levels[-1]
     middle: nn.Module = Nothing()
     if isinstance(config, ConvLSTMUNet):
-        middle = Recurrence(coarsest, daily=3, hidden=config.hidden, factor=2 ** (len(config.widths) - 1))
+        middle = Recurrence(coarsest, daily=3, hidden=config.hidden, factor=2 ** (len(config.levels) - 1))
     elif config.attention:
         middle = LocalAttention(coarsest)
-    network = UNet(channels(config.window), 2, config.widths, middle)
+    network = UNet(channels(config.window), 2, config.levels, middle)
     return Corrector(network.to(memory_format=torch.channels_last), passes=config.passes)  # type: ignore[call-overload]

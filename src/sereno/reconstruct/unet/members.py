@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 
@@ -19,10 +20,10 @@ from sereno.nets.corrector import corrector
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.kept import Kept
-from sereno.reconstruct.unet.pool import Pool, pool
+from sereno.reconstruct.unet.pool import Pool, days_drawn, pool
 from sereno.windows import Drawn, Sample, windows_of_epoch
 
-WEIGHTS = "unet.safetensors"
+WEIGHTS = {"central-day": "unet.safetensors"}
 """Weights that come with the package, in `sereno.data`."""
 
 
@@ -32,17 +33,22 @@ def packaged(config: UNet) -> dict[str, Tensor]:
     Raises
     ------
     InputError
-        If they are of a network of another size.
+        If there are none of such a network, or they are of another size.
     """
-    held = load_tensors((files("sereno.data") / WEIGHTS).read_bytes())
+    if config.network not in WEIGHTS:
+        raise InputError(
+            f'model.weights: the package has none of model.network = "{config.network}"; '
+            'set model.weights to "fresh" and train with fit, or model.network to "central-day"'
+        )
+    held = load_tensors((files("sereno.data") / WEIGHTS[config.network]).read_bytes())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         weights = corrector(config).state_dict()
     if any(name not in weights or weights[name].shape != array.shape for name, array in held.items()):
-        default = UNet()
+        default = UNet(network=config.network)
         raise InputError(
             f"model.weights: those of the package are of a network with window {default.window} and widths "
-            f'{list(default.widths)}; keep to these, or set model.weights to "fresh" and train with fit'
+            f'{list(default.levels)}; keep to these, or set model.weights to "fresh" and train with fit'
         )
     return weights | {name: torch.from_numpy(array) for name, array in held.items()}
 
@@ -62,15 +68,16 @@ def train_members(
     from sereno.training import train_on  # with Lightning, for which whoever fills need not wait
 
     region, archives = Region.of(cube), split(cube, config, valid=valid)
-    make = partial(pool, guess=guess, region=region, past_fraction=config.past_fraction)
-    validating = Drawn(archives[1], config, seed, config.validation_windows, fixed=True)
+    make = partial(pool, guess=guess, region=region, config=config)
+    drawing = replace(config, window=days_drawn(config))
+    validating = Drawn(archives[1], drawing, seed, config.validation_windows, fixed=True)
     fixed = kept.samples("validation", lambda: make(validating.of_epoch(0), seed=seed))
     if not fixed:
         raise InputError("the validation days have too few observations to hide some of them")
     weights, history = [], []
     for member in range(config.members):
         name, told = f"member-{member}", _of_member(progress, member, config.members)
-        drawn = Drawn(archives[0], config, seed + member, config.windows_kept)
+        drawn = Drawn(archives[0], drawing, seed + member, config.windows_kept)
         samples = kept.samples(f"{name}/samples", partial(_samples, make, drawn, seed + member, told))
         trained = train_on(
             Pool(samples, windows_of_epoch(config), seed + member),

@@ -15,7 +15,10 @@ from torch import Tensor
 from sereno.config import GriddedInterpolation, UNet
 from sereno.features import split
 from sereno.methods import Progress, State, silent
-from sereno.nets.corrector import TOLD, Corrector, Mixture, channels, corrector
+from sereno.nets import alldays
+from sereno.nets import corrector as corrector_module
+from sereno.nets.alldays import AllDays
+from sereno.nets.corrector import Corrector, Mixture, corrector
 from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
 from sereno.nets.exchange import Input, Portable, examples
 from sereno.nets.gridded import Solver
@@ -24,10 +27,12 @@ from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.tuning import measure
-from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, Run, runs
+from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, runs
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
 from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.members import packaged, train_members
+from sereno.reconstruct.unet.placing import Placed, days_solved, margin, placed
+from sereno.reconstruct.unet.pool import told_of
 from sereno.tiling import blend, plan
 
 TILE, HALO = 448, 64
@@ -52,7 +57,7 @@ class UNetReconstructor:
 
     config: UNet
     guess: FirstGuess
-    networks: tuple[Corrector, ...]
+    networks: tuple[Corrector | AllDays, ...]
     history: list[dict[str, float]]
     _engines: dict[str, Engine] = field(default_factory=dict, init=False, repr=False)
 
@@ -107,7 +112,7 @@ class UNetReconstructor:
     @property
     def reach(self) -> int:
         """Days either side that bear on a day."""
-        return self.config.window // 2 + RUN - 1
+        return self.config.window // 2 + margin(self.config)
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the corrected anomalies of `days` and their standard deviation, lazily."""
@@ -122,46 +127,67 @@ class UNetReconstructor:
             def work(here: Region, solver: Solver, crop: tuple[slice, slice]) -> np.ndarray:
                 found = np.zeros((2, len(block), *here.water.shape), np.float32)
 
-                def fill(run: Run) -> None:
-                    seen = values[run.context, *crop]
-                    stated = None if error is None else error[run.context, *crop]
+                def fill(part: Placed) -> None:
+                    seen = values[part.context, *crop]
+                    stated = None if error is None else error[part.context, *crop]
                     guess = self.guess.analyse(solver, seen, here, stated)
-                    for at, day in zip(run.at, run.targets, strict=True):
-                        around = slice(day, day + window)
-                        found[:, at] = self._correct(engine, seen[around], guess[around], here, block[at])
+                    for around, which in part.each_window():
+                        at, slots = part.at[which], part.slots[which]
+                        centre = block[at[0]] + np.timedelta64(window // 2 - int(slots[0]), "D")
+                        answers = self._correct(engine, seen[around], guess[around], here, centre, slots)
+                        found[:, at] = answers
 
-                list(pool.map(fill, runs(block, window=window)))
+                list(pool.map(fill, of_days))
                 return found
 
-            # Threads share the runs: torch keeps to a core in each of them. More blocks would but add to the memory.
+            observed = np.isfinite(values).any((1, 2))
+            of_days = [part for run in runs(block, window=window) for part in placed(run, observed, self.config)]
+            # Threads share the windows: torch keeps to a core in each. More blocks would but add to the memory.
             with lock, workers() as pool:
                 engine = self._engine(kind)
 
                 def make(here: Region) -> Solver:
-                    return pool.submit(self.guess.solver, here, window + RUN - 1).result()
+                    return pool.submit(self.guess.solver, here, days_solved(self.config)).result()
 
                 mean, std = parts.analyse(len(block), make=make, work=work)
             return mean, std
 
         return by_block(
-            cube, days, window=window, margin=RUN - 1, reconstruct_block=correct, together=RUN, with_error=True
+            cube,
+            days,
+            window=window,
+            margin=margin(self.config),
+            reconstruct_block=correct,
+            together=RUN,
+            with_error=True,
         )
 
     def _correct(
-        self, engine: Engine, values: np.ndarray, guess: np.ndarray, region: Region, day: np.datetime64
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and standard deviation of the central day of a window, the field's unit."""
+        self,
+        engine: Engine,
+        values: np.ndarray,
+        guess: np.ndarray,
+        region: Region,
+        centre: np.datetime64,
+        slots: np.ndarray,
+    ) -> np.ndarray:
+        """Return mean and standard deviation of some days of a window, the field's unit, (2, days, lat, lon)."""
+        found = np.zeros((2, len(slots), *region.water.shape), np.float32)
+        found[1] = region.scale
         if not np.isfinite(values).any():
-            return np.zeros_like(region.scale), region.scale
-        told, spread = self.guess.told(region, day), spread_of(region)
+            return found
+        told, spread = told_of(self.guess, region, centre, self.config), spread_of(region)
         tiles = plan(region.water.shape, tile=_tile(region.water.shape), halo=HALO)
         pieces = []
         for tile in tiles:
             crop = tile.outer
             scaled = (values[:, *crop] / region.scale[crop]).astype(np.float32)
-            pieces.append(engine(scaled, guess[:, *crop], region.water[crop], spread[crop], told))
-        mean, std = (blend(tiles, (piece[k] for piece in pieces)) * region.scale for k in (0, 1))
-        return mean, std
+            answers = engine(scaled, guess[:, *crop], region.water[crop], spread[crop], told)
+            pieces.append([answer[slots] if answer.ndim > 2 else answer[None] for answer in answers])
+        for k in (0, 1):
+            for day in range(len(slots)):
+                found[k, day] = blend(tiles, (piece[k][day] for piece in pieces)) * region.scale
+        return found
 
     def _engine(self, kind: str) -> Engine:
         """Return what runs the networks, made once."""
@@ -183,7 +209,7 @@ class UNetReconstructor:
     def portable(config: UNet, state: State | None) -> Portable:
         """Return the networks for other programs, those of the package without a state."""
         networks = [_network(config, packaged(config))] if state is None else _networks(config, state)
-        about = {"channels": str(channels(config.window)), "unit": "climatological standard deviations"}
+        about = {"network": config.network, "unit": "climatological standard deviations"}
         return Portable(Mixture(networks).eval(), _inputs(config), ("anomaly", "std"), about)
 
     def state(self) -> State:
@@ -217,11 +243,11 @@ def _inputs(config: UNet) -> tuple[Input, ...]:
         Input("guess", days),
         Input("water", cells, mask=True),
         Input("spread", cells),
-        Input("told", ("batch", TOLD)),
+        Input("told", ("batch", corrector_module.TOLD if config.network == "central-day" else alldays.TOLD)),
     )
 
 
-def _networks(config: UNet, state: State) -> list[Corrector]:
+def _networks(config: UNet, state: State) -> list[Corrector | AllDays]:
     """Build the networks of all members from their state."""
     weights = checked(state.tensors, UNetReconstructor.weights(config))
     parts: list[dict[str, Tensor]] = [{} for _ in range(config.members)]
@@ -231,7 +257,7 @@ def _networks(config: UNet, state: State) -> list[Corrector]:
     return [_network(config, each) for each in parts]
 
 
-def _network(config: UNet, weights: dict[str, Tensor]) -> Corrector:
+def _network(config: UNet, weights: dict[str, Tensor]) -> Corrector | AllDays:
     """Build a network around given weights."""
     with torch.random.fork_rng(devices=[]):
         network = corrector(config)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sereno.config import UNet
 from sereno.features import HiddenWindow
 from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.windows import Region
@@ -47,7 +48,7 @@ def turned(sample: Sample, rng: np.random.Generator) -> Sample:
 
     Its members are those of `pool`'s samples; sides that differ are not exchanged.
     """
-    values, guess, water, spread, told_, truth, weight, noise = sample
+    values, guess, water, spread, told_, truth, weight, noise, day = sample
     maps = [values, guess, water, spread, truth, weight]
     axes = tuple(axis for axis in (-2, -1) if rng.random() < 0.5)
     maps = [np.flip(part, axes) for part in maps]
@@ -55,7 +56,38 @@ def turned(sample: Sample, rng: np.random.Generator) -> Sample:
         maps = [part.swapaxes(-1, -2) for part in maps]
     sign = np.float32(rng.choice([-1, 1]))
     values, guess, water, spread, truth, weight = (np.ascontiguousarray(part) for part in maps)
-    return sign * values, sign * guess, water, spread, told_, sign * truth, weight, noise
+    return sign * values, sign * guess, water, spread, told_, sign * truth, weight, noise, day
+
+
+def days_drawn(config: UNet) -> int:
+    """Return the days of the windows that `pool` takes: any day of its own window is that with the hidden pixels."""
+    return config.window if config.network == "central-day" else 2 * config.window - 1
+
+
+def placed(values: np.ndarray, config: UNet, *, past: bool) -> tuple[np.ndarray, int]:
+    """Return the days that a network is shown round the middle one of some, and which of them this is.
+
+    Parameters
+    ----------
+    values
+        (days, lat, lon), of `days_drawn` days.
+    past
+        Whether nothing is known of the days after it: it is the last then, where the network answers all days.
+    """
+    half = config.window // 2
+    if config.network == "all-days":
+        first, day = (0, config.window - 1) if past else (config.window - 1 - half, half)
+        return values[first : first + config.window].copy(), day
+    values = values.copy()
+    if past:
+        values[half + 1 :] = np.nan
+    return values, half
+
+
+def told_of(guess: FirstGuess, region: Region, centre: np.datetime64, config: UNet) -> np.ndarray:
+    """Return what the network is told of a window of a region around a day; no currents are followed."""
+    about = guess.told(region, centre)
+    return about if config.network == "central-day" else np.append(about, np.float32(0))
 
 
 def pool(
@@ -63,37 +95,38 @@ def pool(
     guess: FirstGuess,
     region: Region,
     *,
-    past_fraction: float,
+    config: UNet,
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Sample]:
     """Return samples to train a corrector on, in climatological standard deviations.
 
     Each holds values and first guess (window, lat, lon); water and spread (lat, lon); what is told (n,); truth and
-    weight (lat, lon); the variance of the truth's noise.
+    weight (lat, lon); the variance of the truth's noise; the day of the window that these are of.
 
     Parameters
     ----------
     windows
-        Windows with hidden pixels.
+        Windows with hidden pixels, of so many days as `days_drawn` says.
     guess, region
         The first guess, and the grid that windows were cut from.
-    past_fraction
-        Share of windows that lose all days after the central one.
+    config
+        Of the network; a share of `past_fraction` of the windows has no day after the one with the hidden pixels.
     progress
         Called with the number of samples made.
     """
 
     def one(item: tuple[int, HiddenWindow]) -> Sample:
         number, window = item
-        here, values = region.part(*window.crop), window.values.copy()
-        if np.random.default_rng((seed, number)).random() < past_fraction:
-            values[len(values) // 2 + 1 :] = np.nan
+        past = np.random.default_rng((seed, number)).random() < config.past_fraction
+        here, (values, day) = region.part(*window.crop), placed(window.values, config, past=past)
         first = guess.analyse(guess.solver(here, len(values)), values, here)
         scaled = (values / here.scale).astype(np.float32)
         truth = np.where(window.hidden, window.truth / here.scale, 0).astype(np.float32)
         weight, noise = window.hidden.astype(np.float32), np.array(guess.error_variance(here), np.float32)
-        return scaled, first, here.water, spread_of(here), guess.told(here, window.day), truth, weight, noise
+        centre = window.day + np.timedelta64(config.window // 2 - day, "D")
+        about = told_of(guess, here, centre, config)
+        return scaled, first, here.water, spread_of(here), about, truth, weight, noise, np.array(day)
 
     made = []
     with workers() as threads:
