@@ -98,7 +98,7 @@ def test_currents_that_do_not_carry_the_sea_are_not_followed() -> None:
 
 
 def test_terms_become_slow_where_the_water_is_followed() -> None:
-    seas = carried_seas()
+    seas = carried_seas(0.03)
     still, _ = sea_terms(seas.anomaly[0], seas.spacing[0], None, step=1)
     followed, _ = sea_terms(seas.anomaly[0], seas.spacing[0], seas.current[0], step=1)
 

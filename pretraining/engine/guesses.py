@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,8 +23,9 @@ NOISELESS = 0.02
 WEEK, NEAR, CLEARLY = 7, 3, 0.97
 """Lags in days, and number of the nearest classes of distance, whose variogram tells whether it pays to follow the
 currents; how much of it there must be left at most."""
-TERMS = 4
-"""Terms of the first guess."""
+TERMS, IMAGES = 6, 1000
+"""Terms of the first guess, as in use; and images of the record of years that its moments stand for: the truth of
+some days, without gaps and noise, tells as much."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def sea_terms(anomaly: Tensor, spacing: Tensor, current: Tensor | None, *, step:
         other = pair_moments(_pairs(anomaly[::step], spacing, current, step), size, (height, width))
         followed = pays(other, moments)
         moments = other if followed else moments
+    moments = replace(moments, images=IMAGES)
     found = fit_terms(moments, TERMS, cell=math.sqrt(height * width), noise=NOISELESS)
     return [Term(*numbers) for numbers in zip(found.variances, found.widths, found.times, strict=True)], followed
 
