@@ -1,13 +1,18 @@
 """Pre-training's windows, their first guesses, and the training on them."""
 
 import math
+import os
+import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 import engine.currents
+import engine.validation
+import pretrain
 from begin import of_central_network
 from engine.currents import Quality, as_seen, low_pass
 from engine.guesses import sea_terms
@@ -216,3 +221,56 @@ def test_a_network_of_all_days_begins_as_the_packaged_one(windows: Windows, more
     torch.testing.assert_close(answer.log_std[:, 7], log_std, atol=1e-4, rtol=1e-4)
     others = [day for day in range(15) if day != 7]
     torch.testing.assert_close(answer.means[0][:, others], guess[:, others])
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Return the arguments of a training of moments, on small seas."""
+    monkeypatch.setattr(engine.validation, "SEAS", 2)
+    monkeypatch.setattr(engine.validation, "WINDOWS", 2)
+    monkeypatch.setattr(engine.validation, "SeaStream", partial(SeaStream, days=20, side=48, run_days=20))
+    monkeypatch.setattr(engine.validation, "Sampler", partial(Sampler, side=32))
+    monkeypatch.setattr(pretrain, "SeaStream", partial(SeaStream, days=20, side=48, run_days=40))
+    monkeypatch.setattr(pretrain, "TOLD_EVERY", 0.0)
+    more = "--side 32 --seas 1 --windows 3 --kept 3 --batch 2 --widths 8 8 --minutes"
+    return ["pretrain.py", str(tmp_path / "training"), *more.split()]
+
+
+def test_a_training_goes_on_where_it_was(
+    small: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, steps = tmp_path / "training", []
+    for minutes in ("0.005", "0.03"):
+        monkeypatch.setattr("sys.argv", [*small, minutes])
+        pretrain.main()
+        steps.append(torch.load(folder / "checkpoint.pt", weights_only=True)["counts"][0])
+    assert 0 < steps[0] < steps[1]
+    assert (folder / "checkpoint.pt").stat().st_size < 60e6
+    told = (folder / "log.csv").read_text().splitlines()
+    assert told[0] == "step,minutes,made,loss,ratio"
+    assert [int(line.split(",")[0]) for line in told[1:]] == list(range(1, steps[1] + 1))
+    errors = (folder / "validation.csv").read_text()
+    assert "delayed" in errors
+    assert "with currents,nrt" in errors
+    network = Training.read(folder / "checkpoint.pt")
+    assert network.state_dict().keys() == torch.load(folder / "weights.pt", weights_only=True).keys()
+    assert "validation" not in capsys.readouterr().err
+
+
+def test_a_training_that_is_ended_keeps_what_it_has(
+    small: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def ending(training: Training, windows: Windows) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return learn(training, windows)
+
+    learn = Training.learn
+    monkeypatch.setattr(Training, "learn", ending)
+    monkeypatch.setattr("sys.argv", [*small, "60"])
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        pretrain.main()
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert torch.load(tmp_path / "training" / "checkpoint.pt", weights_only=True)["counts"][0] == 1
