@@ -25,6 +25,7 @@ from engine.scenery import coastal_stream, flow_of, nearest_shore, patch
 from engine.seas import SeaStream
 from engine.turbulence import Eddies, Scenery, Turbulence
 from numpy_gaussian import GaussianTerm, gaussian_fields
+from sereno.nets.carry import carried, paths
 from sereno.synthetic import TwinSeaConfig, ocean
 from sereno.synthetic.spectral import PeriodicGrid
 
@@ -237,6 +238,28 @@ def test_seas_of_each_kind(kind: str) -> None:
         speed = float(run.current.float().square().sum(2).mean().sqrt())
         assert 0.5 < speed / sea["eddies"]["current_speed"] < 3
     assert torch.equal(run.water, torch.ones_like(run.water)) or "stream" in sea
+
+
+@pytest.mark.parametrize("kind", ["turbulent", "buoyant"])
+def test_water_takes_the_whole_along(kind: str) -> None:
+    """Anomalies with what rests beside them change less in water that is followed than anomalies alone do."""
+    numbers = (number for number in range(99) if describe_sea(3, number, side=64, coasts=0)["kind"] == kind)
+    described = describe_sea(3, next(numbers), side=64, coasts=0)
+    run = make_run([described], days=60, side=64, device=torch.device("cpu"), seed=3)
+    speed = run.current.float() + run.drift[..., None, None]
+    spacing = torch.tensor([described["spacing"]])
+    change = {}
+    for name, resting in (("whole", run.resting[:, None]), ("anomaly", None)):
+        misses = []
+        for day in range(0, 50, 10):
+            places = paths(speed[:, day : day + 6], spacing, 0)
+            found = carried(run.anomaly[:, day : day + 6], places, resting=resting)[0, :, 8:-8, 8:-8]
+            difference = found[5] - found[0]
+            misses.append(difference[torch.isfinite(difference)].square().mean())
+        change[name] = float(torch.stack(misses).mean())
+    still = float((run.anomaly[0, 5:] - run.anomaly[0, :-5])[:, 8:-8, 8:-8].square().mean())
+    assert change["whole"] < 0.9 * change["anomaly"]
+    assert change["whole"] < 0.6 * still
 
 
 def test_a_buoyant_sea_shows_its_currents() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import engine.currents
 import engine.validation
 import pretrain
 from begin import of_central_network
@@ -49,9 +48,13 @@ def carried_seas(speed: float = 0.15) -> Seas:
     current = torch.zeros(1, 40, 2, SIDE, SIDE)
     current[:, :, 0] = speed
     water = torch.ones(1, SIDE, SIDE, dtype=torch.bool)
-    return Seas(
-        anomaly / anomaly.std(), current, torch.zeros(1, 40, 2), torch.full((1, 2), 6.0), water, ["turbulent"], [{}]
-    )
+    steady = {
+        "drift": torch.zeros(1, 40, 2),
+        "spacing": torch.full((1, 2), 6.0),
+        "resting": torch.zeros(1, SIDE, SIDE),
+    }
+    about = {"kind": ["turbulent"], "parameters": [{}]}
+    return Seas(anomaly / anomaly.std(), current, water=water, **steady, **about)
 
 
 def test_windows_follow_from_their_seed(seas: Seas, windows: Windows) -> None:
@@ -98,14 +101,14 @@ def test_water_that_is_followed_stays_where_it_is() -> None:
 def test_currents_that_do_not_carry_the_sea_are_not_followed() -> None:
     seas = carried_seas()
     speed = seas.current[0]
-    assert sea_terms(seas.anomaly[0], seas.spacing[0], speed, step=1)[1]
-    assert not sea_terms(seas.anomaly[0], seas.spacing[0], -speed, step=1)[1]
+    assert sea_terms(seas.anomaly[0], seas.resting[0], seas.spacing[0], speed, step=1)[1]
+    assert not sea_terms(seas.anomaly[0], seas.resting[0], seas.spacing[0], -speed, step=1)[1]
 
 
 def test_terms_become_slow_where_the_water_is_followed() -> None:
     seas = carried_seas(0.03)
-    still, _ = sea_terms(seas.anomaly[0], seas.spacing[0], None, step=1)
-    followed, _ = sea_terms(seas.anomaly[0], seas.spacing[0], seas.current[0], step=1)
+    still, _ = sea_terms(seas.anomaly[0], seas.resting[0], seas.spacing[0], None, step=1)
+    followed, _ = sea_terms(seas.anomaly[0], seas.resting[0], seas.spacing[0], seas.current[0], step=1)
 
     def mean_time(terms: list) -> float:
         return sum(t.variance * t.time for t in terms) / sum(t.variance for t in terms)
@@ -121,14 +124,23 @@ def test_currents_lose_half_of_a_wave_of_the_resolved_length(length: float) -> N
     torch.testing.assert_close(smooth[4, 0, 32, 64:192], 0.5 * wave[4, 0, 32, 64:192], atol=0.03, rtol=0)
 
 
-def test_the_error_of_currents_is_as_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.currents, "GAP", 0.0)
+def test_the_error_of_currents_is_as_asked_for() -> None:
     current = low_pass(torch.randn(60, 2, 64, 64), torch.tensor([5.0, 5.0]), Quality(300.0, 20.0, 0.0))
     exact, wrong = (
         as_seen(current, torch.tensor([5.0, 5.0]), Quality(120.0, 5.0, e), generator(8)) for e in (0.0, 0.3)
     )
     share = (wrong - exact).square().mean().sqrt() / exact.square().mean().sqrt()
     assert share == pytest.approx(0.3, rel=1e-3)
+
+
+def test_currents_fade_where_they_end() -> None:
+    current = torch.ones(30, 2, 64, 64)
+    found = [
+        as_seen(current, torch.tensor([5.0, 5.0]), Quality(120.0, 5.0, 0.0, gaps=1.0), generator(n)) for n in range(9)
+    ]
+    rows = torch.stack([each[0, 0, :, 32] for each in found])
+    assert rows.min() < 0.1 < 0.9 < rows.max()
+    assert rows.diff(dim=1).abs().max() < 0.1
 
 
 def test_what_is_not_seen_counts_most(windows: Windows) -> None:

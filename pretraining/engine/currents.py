@@ -13,10 +13,9 @@ RESOLVED, AVERAGED = (120.0, 250.0), (5.0, 15.0)
 """Wavelength, km, and days of which the half is left."""
 ERROR = (0.1, 0.5)
 """Root mean square of the error, in that of what is left of the current."""
-ERROR_LENGTH, ERROR_TIME = (100.0, 250.0), 10.0
-"""Wavelength and days of the error."""
-GAP = 0.15
-"""Share of the seas with a part of the map without currents."""
+GAPS, FADE = 0.15, 4.0
+"""Share of the seas with a part of the map without currents; cells over which they fade towards it: where they end at
+once, water on either side that belongs together would be torn apart."""
 TRUNCATE = 3.0
 
 
@@ -30,17 +29,20 @@ class Quality:
         Of a wave, km, and of a mean, days, that leave half of it.
     error
         Root mean square of the error, in that of the smooth current.
+    gaps
+        Probability that a part of the map is without currents.
     """
 
     wavelength: float
     days: float
     error: float
+    gaps: float = 0.0
 
     @classmethod
     def draw(cls, random: torch.Generator) -> Quality:
         """Draw one."""
         lot = torch.rand(3, generator=random, device=random.device).tolist()
-        return cls(_between(RESOLVED, lot[0]), _between(AVERAGED, lot[1]), _between(ERROR, lot[2]))
+        return cls(_between(RESOLVED, lot[0]), _between(AVERAGED, lot[1]), _between(ERROR, lot[2]), GAPS)
 
 
 def as_seen(current: Tensor, spacing: Tensor, quality: Quality, random: torch.Generator) -> Tensor:
@@ -62,15 +64,14 @@ def as_seen(current: Tensor, spacing: Tensor, quality: Quality, random: torch.Ge
     """
     smooth = low_pass(current.float(), spacing, quality)
     power = smooth.square().mean().sqrt()
-    lot = torch.rand(4, generator=random, device=random.device).tolist()
+    lot = torch.rand(3, generator=random, device=random.device).tolist()
     white = torch.randn(current[:, :1].shape, generator=random, device=random.device)
-    wave = Quality(_between(ERROR_LENGTH, lot[0]), ERROR_TIME, 0.0)
-    error = _turned_stream(low_pass(white, spacing, wave)[:, 0], spacing)
+    error = _turned_stream(low_pass(white, spacing, quality)[:, 0], spacing)  # no finer than what is resolved
     smooth = smooth + quality.error * power * error / error.square().mean().sqrt().clamp(min=1e-9)
-    if lot[1] < GAP:
-        row = int(lot[2] * current.shape[-2])
-        half = slice(0, row) if lot[3] < 0.5 else slice(row, None)
-        smooth[:, :, half] = 0
+    if lot[0] < quality.gaps:
+        rows = torch.arange(current.shape[-2], device=current.device)
+        beyond = torch.sigmoid((rows - lot[1] * len(rows)) / FADE)
+        smooth = smooth * (beyond if lot[2] < 0.5 else 1 - beyond)[:, None]
     return smooth
 
 

@@ -37,13 +37,17 @@ class Noise:
     width: float
 
 
-def sea_terms(anomaly: Tensor, spacing: Tensor, current: Tensor | None, *, step: int) -> tuple[list[Term], bool]:
+def sea_terms(
+    anomaly: Tensor, resting: Tensor, spacing: Tensor, current: Tensor | None, *, step: int
+) -> tuple[list[Term], bool]:
     """Return the terms of a sea's covariance, in its variance, and whether it pays to follow the currents.
 
     Parameters
     ----------
     anomaly
         Of consecutive days, (days, lat, lon).
+    resting
+        What they are departures from, (lat, lon).
     spacing
         Height and width of a cell, km, (2,).
     current
@@ -53,10 +57,10 @@ def sea_terms(anomaly: Tensor, spacing: Tensor, current: Tensor | None, *, step:
     """
     height, width = spacing.tolist()
     size = (anomaly.shape[1], anomaly.shape[2])
-    moments = pair_moments(_pairs(anomaly[::step], spacing, None, step), size, (height, width))
+    moments = pair_moments(_pairs(anomaly[::step], resting, spacing, None, step), size, (height, width))
     followed = False
     if current is not None:
-        other = pair_moments(_pairs(anomaly[::step], spacing, current, step), size, (height, width))
+        other = pair_moments(_pairs(anomaly[::step], resting, spacing, current, step), size, (height, width))
         followed = pays(other, moments)
         moments = other if followed else moments
     moments = replace(moments, images=IMAGES)
@@ -71,7 +75,7 @@ def pays(followed: PairMoments, still: PairMoments) -> bool:
     return changes[0] < CLEARLY * changes[1]
 
 
-def _pairs(anomaly: Tensor, spacing: Tensor, current: Tensor | None, step: int) -> Iterator[Pair]:
+def _pairs(anomaly: Tensor, resting: Tensor, spacing: Tensor, current: Tensor | None, step: int) -> Iterator[Pair]:
     """Yield pairs of days, the later one carried along the currents to the earlier, if there are some."""
     last, sides = len(anomaly) - 1, (float(spacing[0]), float(spacing[1]))
     for day in range(0, last, EVERY):
@@ -79,7 +83,7 @@ def _pairs(anomaly: Tensor, spacing: Tensor, current: Tensor | None, step: int) 
         images = anomaly[days].float()
         if current is not None:
             speed = step * current[::step][days]
-            images = carried(images[None], paths(speed[None], spacing[None], 0))[0]
+            images = carried(images[None], paths(speed[None], spacing[None], 0), resting=resting[None, None])[0]
         first = Image(images[0].cpu().numpy(), sides)
         for place, lag in enumerate(LAGS):
             if lag < len(images):

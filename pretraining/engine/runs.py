@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -37,6 +38,7 @@ class Run:
     current: Tensor
     drift: Tensor
     water: Tensor
+    resting: Tensor
 
 
 def make_run(seas: list[dict[str, Any]], *, days: int, side: int, device: torch.device, seed: int) -> Run:
@@ -57,13 +59,16 @@ def make_run(seas: list[dict[str, Any]], *, days: int, side: int, device: torch.
         torch.zeros(len(seas), days, 2, side, side, dtype=torch.float16, device=device),
         torch.zeros(len(seas), days, 2, device=device),
         torch.from_numpy(np.stack([_water(sea, side) for sea in seas])).to(device),
+        torch.zeros(len(seas), side, side, device=device),
     )
     for members in _together(seas, separately=device.type == "cpu"):
         chosen = [seas[member] for member in members]
         random = generator(seed, chosen[0]["number"], len(chosen), device=device)
-        part = Run(run.anomaly[members], run.current[members], run.drift[members], run.water[members])
+        names = [field.name for field in dataclasses.fields(Run)]
+        part = Run(*(getattr(run, name)[members] for name in names))
         _make(chosen, part, random)
-        run.anomaly[members], run.current[members], run.drift[members] = part.anomaly, part.current, part.drift
+        for name in names:
+            getattr(run, name)[members] = getattr(part, name)
     return run
 
 
@@ -84,21 +89,24 @@ def _make(seas: list[dict[str, Any]], run: Run, random: torch.Generator) -> None
     run.drift[:] = drift[:, -days:]
     flow = _values([sea.get("gaussian", {}).get("flow", [0.0, 0.0]) for sea in seas], device)
     if "eddies" in seas[0]:
-        run.anomaly[:] = _eddying(seas, Grid(side, spacing), flow[:, None] + drift, random, run.current)
+        run.anomaly[:], run.resting[:] = _eddying(
+            seas, Grid(side, spacing), flow[:, None] + drift, random, run.current
+        )
     run.current += flow[:, None, :, None, None].half()
     if "gaussian" in seas[0]:
         share = _values([sea["turbulent_share"] for sea in seas], device)[:, None, None, None]
         grid = Grid(MARGIN * side, spacing)
-        smooth = _smooth(seas, grid, flow[:, None] + run.drift, random)
+        smooth, resting = _smooth(seas, grid, flow[:, None] + run.drift, random)
         run.anomaly[:] = share**0.5 * run.anomaly + (1 - share) ** 0.5 * smooth
+        run.resting[:] = share[:, 0] ** 0.5 * run.resting + (1 - share[:, 0]) ** 0.5 * resting
         _add_idle(seas, grid, random, run.current)
-    scaled(run.anomaly)
+    run.resting /= scaled(run.anomaly)[1][:, 0]
 
 
 def _eddying(
     seas: list[dict[str, Any]], grid: Grid, drift: Tensor, random: torch.Generator, current: Tensor
-) -> Tensor:
-    """Return the anomalies that the eddies make, of unit variance, and add the flow to the currents."""
+) -> tuple[Tensor, Tensor]:
+    """Return the anomalies that the eddies make, of unit variance, and what rests; add the flow to the currents."""
     days = current.shape[1]
     flow = _flow(seas, grid, random)
     temperature = torch.empty(len(seas), days, grid.side, grid.side, device=grid.device)
@@ -108,15 +116,35 @@ def _eddying(
         current[:, day] = fields[:, :2] if flow.scenery.flow is None else fields[:, :2] + flow.scenery.flow
         temperature[:, day] = fields[:, 3]
         buoyancy[:, day] = fields[buoyant, 2]
-    temperature = scaled(departures(temperature))
+    northward = torch.arange(grid.side, device=grid.device) - (grid.side - 1) / 2
+    resting = (flow.eddies.meridional_gradient * grid.spacing[:, 0])[:, None, None] * northward[:, None]
+    if flow.scenery.background is not None:
+        resting = resting + flow.scenery.background
+    temperature, resting = _parted(temperature, resting)
     if buoyant:
         share, sign = (
             _values([seas[n][f"buoyant_{name}"] for n in buoyant], grid.device)[:, None, None, None]
             for name in ("share", "sign")
         )
-        held = sign * share**0.5 * scaled(departures(buoyancy))
-        temperature[buoyant] = held + (1 - share) ** 0.5 * temperature[buoyant]
-    return temperature
+        held, still = _parted(buoyancy, torch.zeros_like(buoyancy[:, 0]))
+        temperature[buoyant] = sign * share**0.5 * held + (1 - share) ** 0.5 * temperature[buoyant]
+        resting[buoyant] = (sign * share**0.5)[:, 0] * still + (1 - share[:, 0]) ** 0.5 * resting[buoyant]
+    return temperature, resting
+
+
+def _parted(field: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
+    """Return anomalies of unit variance, and what rests beside them: the mean of each cell and the background.
+
+    Parameters
+    ----------
+    field
+        (n, days, side, side); used up.
+    background
+        What water does not take along, in the field's unit, (n, side, side).
+    """
+    resting = field.mean(1) + background
+    anomaly, std = scaled(departures(field))
+    return anomaly, resting / std[:, 0]
 
 
 def _days(seas: list[dict[str, Any]], flow: Turbulence, drift: Tensor, random: torch.Generator) -> Iterator[Tensor]:
@@ -229,10 +257,11 @@ def _autoregression(memory: list[float], random: torch.Generator) -> Iterator[Te
         value = kept * value + (1 - kept**2) ** 0.5 * fresh
 
 
-def _smooth(seas: list[dict[str, Any]], grid: Grid, flow: Tensor, random: torch.Generator) -> Tensor:
-    """Return Gaussian anomalies of unit variance, (n, days, side, side)."""
+def _smooth(seas: list[dict[str, Any]], grid: Grid, flow: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return Gaussian anomalies of unit variance, (n, days, side, side), and what rests beside them."""
     days, side = flow.shape[1], grid.side // MARGIN
     total = torch.zeros(len(seas), days, side, side, device=grid.device)
+    resting = torch.zeros(len(seas), side, side, device=grid.device)
     parts = [sea["gaussian"] for sea in seas]
     small = _values([part["small_share"] for part in parts], grid.device)[:, None, None, None]
     for scale, (share, speed) in enumerate(((small, 1.0), (1 - small, LARGE_DRIFT))):
@@ -241,8 +270,10 @@ def _smooth(seas: list[dict[str, Any]], grid: Grid, flow: Tensor, random: torch.
         field = torch.empty_like(total)
         for day, spectrum in enumerate(gaussian_spectra(grid, term, iter((speed * flow).unbind(1)), random)):
             field[:, day] = grid.inverse(spectrum)[:, :side, :side]
-        total += share**0.5 * scaled(departures(field))
-    return total
+        anomaly, still = _parted(field, torch.zeros_like(resting))
+        total += share**0.5 * anomaly
+        resting += share[:, 0] ** 0.5 * still
+    return total, resting
 
 
 def _add_idle(seas: list[dict[str, Any]], grid: Grid, random: torch.Generator, current: Tensor) -> None:
@@ -279,9 +310,10 @@ def departures(field: Tensor) -> Tensor:
     return anomaly.sub_(recent[:, :, None, None])
 
 
-def scaled(field: Tensor) -> Tensor:
-    """Return fields each of a root mean square of one; the argument is used up."""
-    return field.div_(field.square().mean((1, 2, 3), keepdim=True).sqrt())
+def scaled(field: Tensor) -> tuple[Tensor, Tensor]:
+    """Return fields each of a root mean square of one, and what it was, (n, 1, 1, 1); the argument is used up."""
+    std = field.square().mean((1, 2, 3), keepdim=True).sqrt()
+    return field.div_(std), std
 
 
 def _values(values: list[Any], device: torch.device) -> Tensor:

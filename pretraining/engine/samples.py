@@ -135,7 +135,7 @@ class Sampler:
         strengths = draw_strengths(random, 1)
         white, shared, length = (float(part) for part in strengths[:3])
         std = math.sqrt(1 + white**2 + shared**2)
-        terms, followed = sea_terms(anomaly, spacing, current, step=step)
+        terms, followed = sea_terms(anomaly, seas.resting[number], spacing, current, step=step)
         terms = [term._replace(variance=term.variance / std**2) for term in terms]
         current = current if followed else None
         groups, each = (
@@ -196,7 +196,9 @@ class Sampler:
         if current is not None:
             known = torch.stack([current[part] for part in days])
             places = paths(step * known, spacing, reference)
-            values, truth = carried(values, places, nearest=True), carried(truth, places)
+            resting = seas.resting[number].expand(count, 1, -1, -1)
+            values = carried(values, places, resting=resting, nearest=True)
+            truth = carried(truth, places, resting=resting)
             flow = torch.stack([carried(part, places) for part in (flow - known).unbind(2)], 2)
         flow = step * DAY / 1e3 * flow / spacing.flip(1)[:, None, :, None, None]
         rows, columns = (_below(size - self.side + 1, count, random) for _ in range(2))

@@ -36,6 +36,9 @@ class Seas:
         Height and width of a cell, km, float32 (batch, 2).
     water
         The coast along which a sea flows, bool (batch, side, side); all True in seas that know no coast.
+    resting
+        What stays in place beside the anomalies, in their unit: water takes the sum of the two along, float32
+        (batch, side, side).
     kind
         Of each sea, one of `engine.family.KINDS`.
     parameters
@@ -47,6 +50,7 @@ class Seas:
     drift: Tensor
     spacing: Tensor
     water: Tensor
+    resting: Tensor
     kind: list[str]
     parameters: list[dict[str, Any]]
 
@@ -129,6 +133,7 @@ class SeaStream:
             torch.cat([run.drift[:, days] for run, days in pieces]),
             torch.tensor([sea["spacing"] for sea in parameters], device=self.device),
             torch.cat([run.water for run, _ in pieces]),
+            torch.cat([run.resting for run, _ in pieces]),
             [sea["kind"] for sea in parameters],
             parameters,
         )

@@ -90,7 +90,7 @@ def sampled(maps: Tensor, places: Tensor, *, edge: bool = False, nearest: bool =
     )
 
 
-def carried(images: Tensor, places: Tensor, *, nearest: bool = False) -> Tensor:
+def carried(images: Tensor, places: Tensor, *, resting: Tensor | None = None, nearest: bool = False) -> Tensor:
     """Return the images of all days in the frame of the reference day that `places` belong to.
 
     Parameters
@@ -99,6 +99,9 @@ def carried(images: Tensor, places: Tensor, *, nearest: bool = False) -> Tensor:
         (batch, days, lat, lon). Observations, NaN where missing, want `nearest`, which keeps their errors white.
     places
         As of `paths`.
+    resting
+        What the images are departures from, (batch, days or 1, lat, lon), such as their climatology. Water takes the
+        whole along, not the departure: what a climatology has of fronts and of passing eddies would else be torn.
 
     Returns
     -------
@@ -106,6 +109,8 @@ def carried(images: Tensor, places: Tensor, *, nearest: bool = False) -> Tensor:
         Of the same shape; NaN outside of the map.
     """
     batch, days, lat, lon = images.shape
+    if resting is not None:
+        return carried(images + resting, places, nearest=nearest) - resting
     at = places.flatten(0, 1)
     found = sampled(images.reshape(-1, 1, lat, lon), at, edge=True, nearest=nearest)[:, 0]
     column, row = at.unbind(-1)
