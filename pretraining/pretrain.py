@@ -114,8 +114,8 @@ def run(training: Training, pool: Pool, validation: Validation, options: argpars
     sums = {"loss": 0.0, "ratio": 0.0}
     steps = 0
     ended: list[int] = []
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda number, _: ended.append(number))
+    signals = (signal.SIGTERM, signal.SIGINT)
+    handlers = [signal.signal(each, lambda number, _: ended.append(number)) for each in signals]
     while not ended and (options.minutes is None or training.spent < 60 * options.minutes):
         found = training.learn(pool.batch())
         training.block, training.spent = pool.block, before + clock() - begun
@@ -133,6 +133,8 @@ def run(training: Training, pool: Pool, validation: Validation, options: argpars
             validate(training, validation, options.folder)
             validated = training.spent
     training.save(options.folder / "checkpoint.pt")
+    for each, handler in zip(signals, handlers, strict=True):
+        signal.signal(each, handler)
     if not ended:
         validate(training, validation, options.folder)
 

@@ -279,10 +279,7 @@ def test_a_training_that_is_ended_keeps_what_it_has(
     learn = Training.learn
     monkeypatch.setattr(Training, "learn", ending)
     monkeypatch.setattr("sys.argv", [*small, "60"])
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        pretrain.main()
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    pretrain.main()
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before
     assert torch.load(tmp_path / "training" / "checkpoint.pt", weights_only=True)["counts"][0] == 1

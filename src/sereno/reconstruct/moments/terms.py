@@ -61,8 +61,8 @@ def fit_terms(moments: PairMoments, count: int, *, cell: float, noise: float | N
     --------
     >>> import numpy as np
     >>> from sereno.reconstruct.moments.pairs import pair_moments, record_pairs
-    >>> values = np.random.default_rng(0).normal(size=(20, 16, 16))
-    >>> moments = pair_moments(record_pairs(values, (5.0, 5.0)), (16, 16), (5.0, 5.0))
+    >>> values = np.random.default_rng(0).normal(size=(400, 12, 12))
+    >>> moments = pair_moments(record_pairs(values, (5.0, 5.0)), (12, 12), (5.0, 5.0))
     >>> round(fit_terms(moments, 2, cell=5.0).noise, 1)
     1.0
     """
