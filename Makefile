@@ -76,8 +76,8 @@ leaderboard: setup  ## Score every method on the benchmark cubes and twin seas, 
 
 pretrain: $(if $(filter cpu,$(DEVICE)),setup)  ## Train the network of the package on simulated seas, in $(WORK), on DEVICE=cuda for MINUTES=15; goes on where it was
 	mkdir -p $(WORK)
-	test -f $(WORK)/clouds.npz || test ! -d $(DATA)/data || $(PRETRAIN) pretraining/real_clouds.py $(DATA)/data $(WORK)/clouds.npz || true
-	$(PRETRAIN) pretraining/pretrain.py $(WORK)/training --device $(DEVICE) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(wildcard $(WORK)/clouds.npz),--clouds $(WORK)/clouds.npz)
+	$(if $(filter cpu,$(DEVICE)),test -f $(WORK)/clouds.npz || test ! -d $(DATA)/data || $(PRETRAIN) pretraining/real_clouds.py $(DATA)/data $(WORK)/clouds.npz)
+	$(PRETRAIN) pretraining/pretrain.py $(WORK)/training --device $(DEVICE) $(if $(MINUTES),--minutes $(MINUTES)) $$(test ! -f $(WORK)/clouds.npz || echo --clouds $(WORK)/clouds.npz)
 
 ablation: setup   ## Measure what each idea of the network is worth, MINUTES of the processor each, in $(WORK)/ablation
 	PYTHONPATH=src:pretraining $(BIN)/python benchmarks/ablation.py $(WORK)/ablation $(if $(MINUTES),--minutes $(MINUTES))

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.training import Training
+from engine.training import read_network
 from engine.validation import SLOTS, Validation
 
 PRETRAINING = Path(__file__).parents[1] / "pretraining"
@@ -74,7 +74,7 @@ def table(folder: Path) -> str:
     """Return the table of what has been trained."""
     validation = Validation.kept(folder / "validation.pt", "cpu")
     of_each = {
-        name: validation.sums(Training.read(folder / place(name) / "checkpoint.pt"))
+        name: validation.sums(read_network(folder / place(name) / "checkpoint.pt"))
         for name in VARIANTS
         if (folder / place(name) / "weights.pt").exists()
     }

@@ -28,12 +28,13 @@ from engine.currents import Quality, as_seen
 from engine.family import describe_sea
 from engine.guesses import pays
 from engine.runs import make_run
+from engine.training import read_network
 from engine.validation import SLOTS
 from sereno.climatology import Climatology, fit_climatology
 from sereno.clouds import hide, visible_part, withhold
 from sereno.config import configure
 from sereno.cube import make_cube, select_period
-from sereno.nets.alldays import AllDays, Design
+from sereno.nets.alldays import AllDays
 from sereno.nets.carry import carried, paths
 from sereno.reconstruct.moments.pairs import LAGS, Image, Pair, pair_moments
 from sereno.reconstruct.moments.terms import FittedTerms, fit_terms
@@ -220,15 +221,6 @@ def answers(
     return {"first guess": guess[slot] * region.scale, "network": mean * region.scale}
 
 
-def read(path: Path) -> AllDays:
-    """Return a network from the file of a training."""
-    held = torch.load(path, map_location="cpu", weights_only=True)
-    design = Design(**held["design"]) if "design" in held else Design(kind="channels", widths=(64, 96, 128, 160))
-    network = AllDays(design)
-    network.load_state_dict(held.get("averaged", held))
-    return network.eval()
-
-
 def main() -> None:
     """Print the errors and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -236,7 +228,7 @@ def main() -> None:
     parser.add_argument("--seas", type=int, nargs="+", default=[21, 22, 31, 32])
     parser.add_argument("--work", type=Path, help="keeps the seas")
     options = parser.parse_args()
-    network = read(options.weights)
+    network = read_network(options.weights)
     for seed in options.seas:
         kept = options.work / f"sea-{seed}.pkl" if options.work else None
         sea = pickle.loads(kept.read_bytes()) if kept and kept.exists() else make_sea(seed)

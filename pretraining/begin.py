@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from engine.beginning import widened
+from engine.training import weights_of_network
+from engine.whole import write_whole
 from sereno.config import UNet
 from sereno.nets.alldays import ONCE, AllDays, Design
 from sereno.nets.corrector import LAGS
@@ -76,8 +78,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     config = UNet(network="central-day")
-    network = AllDays(Design(kind="channels", widths=config.levels))
-    torch.save(of_central_network(packaged(config), network), parser.parse_args().file)
+    network = AllDays(Design(widths=config.levels))
+    network.load_state_dict(of_central_network(packaged(config), network))
+    write_whole(weights_of_network(network), parser.parse_args().file)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ from engine.clouds import RealClouds
 from engine.randomness import generator
 from engine.samples import FOLLOWED, Sampler, Windows, chunks
 from engine.seas import SeaStream
-from engine.training import Plan, Pool, Training
+from engine.training import Plan, Pool, Training, weights_of_network
 from engine.validation import Validation
+from engine.whole import write_whole
 from sereno.nets.alldays import Design
 
 SEED = 1
@@ -144,7 +145,7 @@ def validate(training: Training, validation: Validation, folder: Path) -> None:
     rows = validation.errors(training.averaged)
     for row in rows:
         tell(folder / "validation.csv", {"step": training.step, "minutes": training.spent / 60, **row})
-    torch.save(training.averaged.state_dict(), folder / "weights.pt")
+    write_whole(weights_of_network(training.averaged), folder / "weights.pt")
 
 
 def tell(path: Path, row: dict[str, object]) -> None:

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from sereno.config import ConvLSTMUNet, UNet
 from sereno.losses import beta_nll
-from sereno.nets.corrector import COAST_CELLS, LAGS, MEMORY, SMALLEST_STD, TOLD, channels, corrector, encode
+from sereno.nets.alldays import COAST_CELLS, MEMORY, SMALLEST_STD
+from sereno.nets.corrector import LAGS, TOLD, channels, corrector, encode
 from sereno.nets.middle import LocalAttention, Recurrence
 from shuffle import shuffled
 

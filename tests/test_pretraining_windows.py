@@ -18,7 +18,8 @@ from engine.guesses import sea_terms
 from engine.randomness import generator
 from engine.samples import Sampler, Windows, chunks
 from engine.seas import Seas, SeaStream
-from engine.training import DAYS, HIDDEN, OBSERVED, Plan, Pool, Training, turned, weights_of
+from engine.training import DAYS, HIDDEN, OBSERVED, Plan, Pool, Training, read_network, turned, weights_of
+from engine.whole import write_whole
 from sereno.config import UNet
 from sereno.nets.alldays import AllDays, Design
 from sereno.nets.corrector import corrector
@@ -264,8 +265,11 @@ def test_a_training_goes_on_where_it_was(
     errors = (folder / "validation.csv").read_text()
     assert "delayed" in errors
     assert "with currents,nrt" in errors
-    network = Training.read(folder / "checkpoint.pt")
-    assert network.state_dict().keys() == torch.load(folder / "weights.pt", weights_only=True).keys()
+    one, other = (read_network(folder / name).state_dict() for name in ("checkpoint.pt", "weights.pt"))
+    assert all(torch.equal(one[name], other[name]) for name in other)
+    monkeypatch.setattr("sys.argv", [*small[:-2], "12", "--minutes", "1"])
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is of another network"):
+        pretrain.main()
     assert "validation" not in capsys.readouterr().err
 
 
@@ -283,3 +287,12 @@ def test_a_training_that_is_ended_keeps_what_it_has(
     pretrain.main()
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before
     assert torch.load(tmp_path / "training" / "checkpoint.pt", weights_only=True)["counts"][0] == 1
+
+
+def test_a_file_that_cannot_be_written_leaves_what_there_was(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    write_whole([1, 2], path)
+    with pytest.raises(Exception, match="pickle"):
+        write_whole([1, lambda: 3], path)
+    assert torch.load(path, weights_only=True) == [1, 2]
+    assert [part.name for part in tmp_path.iterdir()] == ["weights.pt"]

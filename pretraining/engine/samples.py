@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,6 +103,8 @@ class Sampler:
         Real clouds, if there are any.
     followed
         Share of the seas whose currents are followed.
+    wrong
+        Of these the share with currents of another sea.
     references
         Days in whose frames windows are that follow the currents, by turns; −1 draws one.
     quality
@@ -114,6 +115,7 @@ class Sampler:
     count: int = 12
     clouds: RealClouds | None = None
     followed: float = FOLLOWED
+    wrong: float = WRONG
     references: tuple[int, ...] = (WINDOW // 2, WINDOW - 1, -1)
     quality: Quality | None = None
 
@@ -162,7 +164,7 @@ class Sampler:
 
     def _current(self, seas: Seas, number: int, random: torch.Generator) -> Tensor:
         """Return what is known of the currents of a sea, (days, 2, side, side)."""
-        wrong = torch.rand((), generator=random, device=random.device) < WRONG
+        wrong = torch.rand((), generator=random, device=random.device) < self.wrong
         source = (number + 1) % len(seas.kind) if wrong else number
         quality = self.quality or Quality.draw(random)
         return as_seen(seas.current[source], seas.spacing[number], quality, random)
@@ -256,8 +258,7 @@ def _cut(maps: Tensor, rows: Sequence[int], columns: Sequence[int], side: int) -
 
 
 def _below(end: int, count: int, random: torch.Generator) -> list[int]:
-    numbers: Any = torch.randint(end, (count,), generator=random, device=random.device).tolist()
-    return list(numbers)
+    return torch.randint(end, (count,), generator=random, device=random.device).tolist()
 
 
 def _whole(reference: int, random: torch.Generator) -> int:

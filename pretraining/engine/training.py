@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.beginning import widened
 from engine.samples import Windows
+from engine.whole import write_whole
 from sereno.nets.alldays import AllDays, Design
 
 HIDDEN, OBSERVED = 1.0, 0.25
@@ -195,35 +196,43 @@ class Training:
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         state = {
-            "design": self.design.values(),
             "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "counts": [self.step, self.spent, self.block],
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        torch.save(state, temporary)
-        temporary.replace(path)
+        write_whole(weights_of_network(self.averaged) | state, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        ValueError
+            If it is of another network.
+        """
         state = torch.load(path, map_location=self.device, weights_only=True)
+        if Design(**state["design"]) != self.design:
+            raise ValueError(f"{path} is of another network, {state['design']}: train this one in another folder")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.spent, self.block = state["counts"]
 
-    @staticmethod
-    def read(path: Path) -> AllDays:
-        """Return the averaged network of a checkpoint."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        network = AllDays(Design(**state["design"] | {"widths": tuple(state["design"]["widths"])}))
-        network.load_state_dict(state["averaged"])
-        return network.eval()
-
     def begin(self, path: Path) -> None:
-        """Begin with weights of a network no wider."""
-        held = torch.load(path, map_location=self.device, weights_only=True)
-        weights = widened(held, self.network)
+        """Begin with weights, or the averaged ones of a checkpoint, of a network no wider."""
+        weights = widened(read_network(path).state_dict(), self.network)
         self.network.load_state_dict(weights)
         self.averaged.load_state_dict(weights)
+
+
+def weights_of_network(network: AllDays) -> dict[str, Any]:
+    """Return what a file of weights holds."""
+    return {"design": network.design.values(), "averaged": network.state_dict()}
+
+
+def read_network(path: Path) -> AllDays:
+    """Return the network of a file of weights, or the averaged one of a checkpoint."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    network = AllDays(Design(**state["design"]))
+    network.load_state_dict(state["averaged"])
+    return network.eval()

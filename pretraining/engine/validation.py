@@ -13,6 +13,7 @@ from engine.currents import Quality
 from engine.randomness import generator
 from engine.samples import WINDOW, Sampler, Windows
 from engine.seas import SeaStream
+from engine.whole import write_whole
 from sereno.nets.alldays import AllDays
 
 SEED, SEAS, WINDOWS = 900_001, 24, 6
@@ -35,9 +36,8 @@ class Validation:
         """Return those that a file keeps; make them and write it where there is none."""
         if not path.exists():
             made = cls.made(device)
-            torch.save(
-                {"kinds": made.kinds, "windows": [[part.cpu() for part in w.parts()] for w in made.windows]}, path
-            )
+            parts = [[part.cpu() for part in windows.parts()] for windows in made.windows]
+            write_whole({"kinds": made.kinds, "windows": parts}, path)
         held = torch.load(path, weights_only=True)
         return cls(held["kinds"], [Windows(*parts).to(device) for parts in held["windows"]])
 
@@ -47,7 +47,8 @@ class Validation:
         seas = SeaStream(SEED, SEAS, device=device).next()
         kinds, windows = [], []
         for followed in (0.0, 1.0):
-            sampler = Sampler(count=WINDOWS, followed=followed, references=tuple(SLOTS.values()), quality=QUALITY)
+            days = tuple(SLOTS.values())
+            sampler = Sampler(count=WINDOWS, followed=followed, wrong=0.0, references=days, quality=QUALITY)
             for number, kind in enumerate(seas.kind):
                 kinds.append(kind + (" with currents" if followed else ""))
                 windows.append(sampler.windows(seas, number, generator(SEED, number, device=device)))

@@ -74,7 +74,7 @@ def _correction_loss(network: nn.Module, batch: list[Tensor], done: float) -> tu
     *inputs, truth, weight, noise_variance, day = batch
     mean, log_std = network(*inputs)
     if mean.ndim > truth.ndim:  # of all days
-        mean, log_std = (part[torch.arange(len(day)), day] for part in (mean, log_std))
+        mean, log_std = (part[torch.arange(len(day), device=day.device), day] for part in (mean, log_std))
     variance = torch.exp(2 * log_std) + noise_variance[:, None, None]
     if network.training:
         loss = beta_nll(mean, variance, truth, weight, squared_error=done < 1 - FINAL_SHARE)

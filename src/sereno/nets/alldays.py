@@ -22,7 +22,7 @@ from sereno.nets.unet import UNet
 TOLD = 12
 """Numbers that hold for a whole window."""
 TYPICAL_ERROR = 0.3
-"""Error of a first guess, in climatological standard deviations: what departures and answers are measured in."""
+"""Error of a first guess, in climatological standard deviations: what a network's answers are measured in."""
 SMALLEST_STD = 0.02
 """Floor of the standard deviation, in climatological ones."""
 COAST_CELLS = 8
@@ -60,9 +60,9 @@ class Design:
     """
 
     window: int = 15
-    kind: str = "shared"
-    widths: tuple[int, ...] = (48, 80, 112)
-    fold: int = 2
+    kind: str = "channels"
+    widths: tuple[int, ...] = (64, 96, 128, 160)
+    fold: int = 1
     passes: int = 1
     flow: bool = False
 
@@ -233,7 +233,7 @@ class AllDays(nn.Module):
         seen = torch.isfinite(values) & water[:, None]
         sea = water[:, None].float()
         days = values.shape[1]
-        static = torch.cat([sea, _offshore(sea), spread[:, None]], 1)[:, None].expand(-1, days, -1, -1, -1)
+        static = torch.cat([sea, offshore(sea), spread[:, None]], 1)[:, None].expand(-1, days, -1, -1, -1)
         mean, means, flows = guess, [], []
         log_std = torch.zeros_like(guess)
         flow = torch.zeros(*values.shape[:2], 2, *(-(-n // COARSE) for n in values.shape[2:]), device=values.device)
@@ -294,7 +294,7 @@ def _nearest(departure: Tensor, seen: Tensor) -> list[Tensor]:
     return [torch.stack(values, 1), torch.stack(weights, 1)]
 
 
-def _offshore(sea: Tensor) -> Tensor:
+def offshore(sea: Tensor) -> Tensor:
     """Return the distance from land in cells, over `COAST_CELLS` and at most 1."""
     total, near = torch.zeros_like(sea), sea
     for _ in range(COAST_CELLS):

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sereno.config import ConvLSTMUNet
 from sereno.config import UNet as UNetConfig
-from sereno.nets.alldays import AllDays, Design
+from sereno.nets.alldays import MEMORY, SMALLEST_STD, TYPICAL_ERROR, AllDays, Design, offshore
 from sereno.nets.middle import LocalAttention, Nothing, Recurrence
 from sereno.nets.unet import UNet
 
@@ -19,14 +18,6 @@ TOLD = 11
 """Numbers that hold for a whole window: see `sereno.correction.told`."""
 LAGS = (1, 2, 4, 6)
 """Days before and after the central one whose first guess is shown, as a departure from that of the central day."""
-MEMORY = 4.0
-"""The lag of the nearest observation is shown as exp(−lag / MEMORY), days."""
-COAST_CELLS = 8
-"""The distance from the coast is told up to so many cells."""
-TYPICAL_ERROR = 0.3
-"""Error of a first guess, in climatological standard deviations: what the network's answers are measured in."""
-SMALLEST_STD = 0.02
-"""Floor of the standard deviation, in climatological ones."""
 
 
 def channels(window: int) -> int:
@@ -68,7 +59,7 @@ def encode(values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: T
     sea = water[:, None].float()
     constant = told[:, :, None, None].expand(-1, -1, *water.shape[1:])
     return torch.cat(
-        [departure, seen.float(), centre, *others, *before, *after, sea, _offshore(sea), spread[:, None], constant], 1
+        [departure, seen.float(), centre, *others, *before, *after, sea, offshore(sea), spread[:, None], constant], 1
     )
 
 
@@ -77,15 +68,6 @@ def _nearest(departure: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     lag = torch.argmax(seen.int(), 1, keepdim=True)  # of several the first
     weight = torch.where(seen.any(1, keepdim=True), torch.exp(-lag / MEMORY), 0.0)
     return departure.gather(1, lag), weight
-
-
-def _offshore(sea: Tensor) -> Tensor:
-    """Return the distance from land in cells, over `COAST_CELLS` and at most 1."""
-    total, near = torch.zeros_like(sea), sea
-    for _ in range(COAST_CELLS):
-        total = total + near
-        near = -functional.max_pool2d(-near, 3, stride=1, padding=1)
-    return total / COAST_CELLS
 
 
 class Corrector(nn.Module):

@@ -15,10 +15,9 @@ from torch import Tensor
 from sereno.config import GriddedInterpolation, UNet
 from sereno.features import split
 from sereno.methods import Progress, State, silent
-from sereno.nets import alldays
-from sereno.nets import corrector as corrector_module
+from sereno.nets.alldays import TOLD as TOLD_OF_ALL_DAYS
 from sereno.nets.alldays import AllDays
-from sereno.nets.corrector import Corrector, Mixture, corrector
+from sereno.nets.corrector import TOLD, Corrector, Mixture, corrector
 from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
 from sereno.nets.exchange import Input, Portable, examples
 from sereno.nets.gridded import Solver
@@ -243,7 +242,7 @@ def _inputs(config: UNet) -> tuple[Input, ...]:
         Input("guess", days),
         Input("water", cells, mask=True),
         Input("spread", cells),
-        Input("told", ("batch", corrector_module.TOLD if config.network == "central-day" else alldays.TOLD)),
+        Input("told", ("batch", TOLD if config.network == "central-day" else TOLD_OF_ALL_DAYS)),
     )
 
 

@@ -64,7 +64,7 @@ def days_drawn(config: UNet) -> int:
     return config.window if config.network == "central-day" else 2 * config.window - 1
 
 
-def placed(values: np.ndarray, config: UNet, *, past: bool) -> tuple[np.ndarray, int]:
+def shown_days(values: np.ndarray, config: UNet, *, past: bool) -> tuple[np.ndarray, int]:
     """Return the days that a network is shown round the middle one of some, and which of them this is.
 
     Parameters
@@ -119,7 +119,7 @@ def pool(
     def one(item: tuple[int, HiddenWindow]) -> Sample:
         number, window = item
         past = np.random.default_rng((seed, number)).random() < config.past_fraction
-        here, (values, day) = region.part(*window.crop), placed(window.values, config, past=past)
+        here, (values, day) = region.part(*window.crop), shown_days(window.values, config, past=past)
         first = guess.analyse(guess.solver(here, len(values)), values, here)
         scaled = (values / here.scale).astype(np.float32)
         truth = np.where(window.hidden, window.truth / here.scale, 0).astype(np.float32)
