@@ -10,7 +10,7 @@ import torch
 
 
 def write_whole(held: Any, path: Path) -> None:  # noqa: ANN401
-    """Write what torch can, under another name at first: who is killed or finds the disk full leaves what there was."""
+    """Write what torch can, first under another name: a kill or a full disk leaves what there was."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         torch.save(held, temporary)
