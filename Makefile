@@ -32,10 +32,10 @@ demo: setup       ## Run the whole job on a simulated sea; results in demo/
 	$(BIN)/sereno demo -o demo
 
 test: setup       ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/slurm
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/cluster
 
 test-slurm: setup ## Run the tests on a real SLURM of one node; as root, with Debian's slurmctld, slurmd, munge
-	$(BIN)/python -m pytest tests/slurm
+	$(BIN)/python -m pytest tests/cluster
 
 test-keras: $(KERAS)/.ready  ## Compare the networks with Keras itself, in an environment of its own
 	$(KERAS)/bin/python -m pytest tests/reference

@@ -120,7 +120,7 @@ def convolution_rate(batch: int, shape: tuple[int, ...], precision: str, *, repe
 
 def serve() -> None:
     """Answer requests, as ``benchmarks/keras_step.py`` does."""
-    from sereno.nets.memory import kept_memory
+    from sereno.compute.memory import kept_memory
 
     ready = cache(network_step)
     with kept_memory():

@@ -120,7 +120,7 @@ def test_coordinates_are_those_of_the_input(sea: xr.Dataset, analysis: xr.Datase
 def test_a_map_larger_than_the_memory_is_refused_or_bearable(
     sea: xr.Dataset, model: Model, analysis: xr.Dataset, days: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sereno.cores.os.sysconf", lambda name: 64)  # 64 pages of 64 bytes
+    monkeypatch.setattr("sereno.compute.cores.os.sysconf", lambda name: 64)  # 64 pages of 64 bytes
     if model.name in ("oi", "dineof"):
         with pytest.raises(InputError, match=f"{model.name} holds the whole map.*use oi-grid or unet"):
             sereno.fill(sea, model, days=days).compute()

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sereno import debugging, stopping
 from sereno.cli import edge, progress, streams
+from sereno.compute import debugging, stopping
+from sereno.compute.stopping import heeding_stops
 from sereno.errors import InputError, PausedError
 from sereno.io.atomic import atomic_files, atomic_path
-from sereno.stopping import heeding_stops
 
 Run = Callable[..., tuple[int, str]]
 

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sereno import cli, demo, stopping
+from sereno import cli, demo
+from sereno.compute import stopping
+from sereno.compute.stopping import heeding_stops, undisturbed
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.io.atomic import atomic_files, atomic_path
 from sereno.io.locking import output_lock
 from sereno.io.store import write_cube
-from sereno.stopping import heeding_stops, undisturbed
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 Run = Callable[..., tuple[int, str]]

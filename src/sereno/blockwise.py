@@ -14,19 +14,19 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
+from sereno.compute.cores import cores
+from sereno.compute.dask_cluster import compute_at
+from sereno.compute.memory import return_memory, trim_memory
+from sereno.compute.processes import compute, worker_pool
 from sereno.continuing import is_folder, model_of, with_record
-from sereno.cores import cores
 from sereno.cube import consecutive
 from sereno.io.checksums import Images
 from sereno.io.daily import DailyFolder, checksum_of
 from sereno.io.filled import FilledStore
 from sereno.io.level4 import Product
-from sereno.io.parallel import compute, worker_pool
-from sereno.io.scheduler import compute_at
 from sereno.io.tally import Tally, tally_of
 from sereno.io.write import write_days
 from sereno.methods import Progress
-from sereno.nets.memory import return_memory, trim_memory
 from sereno.reconstruct.blocks import CONTEXT_CELLS
 from sereno.workflow import Model, fill_days, product_of
 

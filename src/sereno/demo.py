@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sereno import stopping
 from sereno.clouds import coverage
+from sereno.compute import stopping
 from sereno.config import RunConfig, parse_config
 from sereno.cube import select_period
 from sereno.errors import InputError

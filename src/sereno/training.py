@@ -26,6 +26,7 @@ from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from torch import Tensor
 
 from sereno import tasks
+from sereno.compute.memory import kept_memory
 from sereno.config import ConvLSTM, UNet
 from sereno.epochs import Data, steps_of
 from sereno.errors import InputError, file_edge
@@ -34,7 +35,6 @@ from sereno.files import require_regular
 from sereno.learners import Learner, learner_of
 from sereno.logbook import Logbook, is_over, state_in
 from sereno.methods import Progress, silent
-from sereno.nets.memory import kept_memory
 from sereno.nets.precision import training_precision
 from sereno.trained import TrainedNetwork, lasting_settings
 from sereno.windows import Encoded, Samples, windows_for

@@ -6,13 +6,13 @@ import xarray as xr
 from stores import DAYS, StoppedError, days_of, maps, stamps, stop_after
 
 from sereno.cli.filling import workers_of
+from sereno.compute import dask_cluster
+from sereno.compute.dask_cluster import compute_at
 from sereno.errors import InputError
 from sereno.filling import Filled, Shard, fill_to
-from sereno.io import scheduler
 from sereno.io.atomic import first_come
 from sereno.io.filled import FilledStore
 from sereno.io.read import open_cube
-from sereno.io.scheduler import compute_at
 from sereno.io.write import write_analysis
 from sereno.workflow import Model, fill, product_of
 
@@ -97,7 +97,7 @@ def test_the_workers_of_a_dask_cluster_write_the_bytes_of_one_process(
     cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distributed = pytest.importorskip("distributed", reason="needs the extra cluster")
-    monkeypatch.setattr(scheduler, "PATIENCE", 5)
+    monkeypatch.setattr(dask_cluster, "PATIENCE", 5)
     monkeypatch.chdir(tmp_path)
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         address = cluster.scheduler_address
@@ -107,13 +107,13 @@ def test_the_workers_of_a_dask_cluster_write_the_bytes_of_one_process(
     assert done == Filled(Path("out.zarr"), DAYS, DAYS, "linear", finished=True)
     assert maps(tmp_path / "out.zarr") == maps(whole)
     with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
-        monkeypatch.setattr(scheduler, "PATIENCE", 1)
+        monkeypatch.setattr(dask_cluster, "PATIENCE", 1)
         with pytest.raises(InputError, match="the scheduler has no worker"):
             compute_at(empty.scheduler_address, fail, lambda threads: [threads])
 
 
 def test_without_its_extra_a_cluster_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "find_spec", lambda name: None)
+    monkeypatch.setattr(dask_cluster, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r'--workers tcp://a:1: .* pip install "sereno\[cluster\]"'):
         compute_at("tcp://a:1", fail, lambda threads: [threads])
 
@@ -152,7 +152,7 @@ def test_a_scheduler_that_does_not_answer_is_told(
     cube: xr.Dataset, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     pytest.importorskip("distributed", reason="needs the extra cluster")
-    monkeypatch.setattr(scheduler, "PATIENCE", 1)
+    monkeypatch.setattr(dask_cluster, "PATIENCE", 1)
     with pytest.raises(InputError, match=f"--workers {address}: no Dask scheduler answers there"):
         fill_to(cube, model, tmp_path / "out.zarr", workers=address)
     assert fill_to(cube, model, tmp_path / "out.zarr").finished

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from sereno.cli.streams import Stream, one_line, standard_streams
-from sereno.debugging import VARIABLE, debugging, quiet_libraries
+from sereno.compute.debugging import VARIABLE, debugging, quiet_libraries
+from sereno.compute.stopping import Stop, heeding_stops
 from sereno.errors import InputError, PausedError, reason_of, system_reason
-from sereno.stopping import Stop, heeding_stops
 
 DEBUG = "--debug"
 INPUT, UNFORESEEN, MADE_WAY, BROKEN_PIPE = 2, 70, 75, 141

@@ -18,8 +18,8 @@ from uuid import uuid4
 
 import xarray as xr
 
-from sereno import stopping
-from sereno.cores import cores
+from sereno.compute import stopping
+from sereno.compute.cores import cores
 from sereno.errors import InputError
 from sereno.io.disk import naming_output
 from sereno.io.guard import require_whole

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sereno import stopping
+from sereno.compute import stopping
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sereno.compute.processes import Pool, compute, worker_pool, workers_for
 from sereno.cube import LAND, MISSING, make_cube
 from sereno.errors import InputError, file_edge
 from sereno.io.agreement import warn_of_skipped
@@ -21,7 +22,6 @@ from sereno.io.dates import LONGEST_GAP
 from sereno.io.days import Done, read_images, write_days
 from sereno.io.locking import output_lock
 from sereno.io.opening import Paths, expand
-from sereno.io.parallel import Pool, compute, worker_pool, workers_for
 from sereno.io.part import Part, raise_all, some_of
 from sereno.io.plan import Plan, plan_days
 from sereno.io.read import Looks, check_values, water_of

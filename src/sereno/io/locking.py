@@ -32,7 +32,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from sereno import stopping
+from sereno.compute import stopping
 from sereno.errors import InputError, file_edge, reason_of
 
 BEAT = 60.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sereno.cores import memory
+from sereno.compute.cores import memory
 from sereno.errors import InputError, at_file, file_edge, is_of_the_system, reason_of
 from sereno.files import is_address, known_beginning, missing, require_regular
 from sereno.io.hdf5 import open_netcdf

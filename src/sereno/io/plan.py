@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sereno.compute.processes import Pool, compute
 from sereno.errors import InputError
 from sereno.io.days import Days, compare_days, stored_checksums
-from sereno.io.parallel import Pool, compute
 from sereno.io.recipe import Recipe
 from sereno.io.scan import Scanned, counter, runs
 from sereno.io.sources import UNKNOWN, Sources, name_of

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
+from sereno.compute.processes import Pool, compute
 from sereno.cube import days_per_block
 from sereno.errors import InputError, file_edge, out_of_resources
 from sereno.io.agreement import agreeing
 from sereno.io.hdf5 import Signature
-from sereno.io.parallel import Pool, compute
 from sereno.io.part import Part, raise_all
 from sereno.io.recipe import Recipe
 from sereno.methods import Progress

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sereno.cores import memory
+from sereno.compute.cores import memory
 from sereno.cube import DIMS
 from sereno.errors import InputError, file_edge
 from sereno.io.atomic import write_dataset

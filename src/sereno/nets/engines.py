@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sereno.compute.cores import cores
 from sereno.config import ConvLSTMUNet, UNet
-from sereno.cores import cores
 from sereno.errors import InputError
 from sereno.nets.precision import device
 

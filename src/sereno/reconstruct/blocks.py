@@ -14,7 +14,7 @@ import xarray as xr
 from dask.callbacks import Callback
 from dask.delayed import delayed
 
-from sereno.cores import cores
+from sereno.compute.cores import cores
 from sereno.cube import BEYOND_SUPPORT, DIMS, FILLED, OBSERVED, days_per_block, field_of
 from sereno.errors import InputError
 

@@ -13,12 +13,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sereno.compute.memory import kept_memory
 from sereno.config import ConvLSTM
 from sereno.errors import InputError
 from sereno.features import Archive, denormalise, encode, land_channel
 from sereno.methods import Progress, State, silent
 from sereno.nets.exchange import Input, Portable
-from sereno.nets.memory import kept_memory
 from sereno.nets.precision import device, filling_precision
 from sereno.nets.thesis import CHANNELS, ThesisNetwork
 from sereno.nets.weights import Shapes, checked, shapes_of

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from sereno.cores import cores
+from sereno.compute.cores import cores
 
 T = TypeVar("T")
 

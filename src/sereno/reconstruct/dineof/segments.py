@@ -9,8 +9,8 @@ from threading import Lock
 import numpy as np
 import xarray as xr
 
+from sereno.compute.cores import require_memory
 from sereno.config import DINEOF
-from sereno.cores import require_memory
 from sereno.cube import DIMS, days_per_block, field_of
 from sereno.reconstruct.dineof.eof import Eofs, over_rows
 from sereno.reconstruct.dineof.errors import error_variance, information

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from sereno.clouds import samples
+from sereno.compute.cores import require_memory
 from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
-from sereno.cores import require_memory
 from sereno.grid import cell_size, cell_widths
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
+from sereno.compute.threads import workers
 from sereno.reconstruct.oi.equations import Points, analyse
 from sereno.reconstruct.oi.neighbours import Blocks, Geometry, Stencil, nearest, visible
 from sereno.reconstruct.oi.pyramid import Pyramid
-from sereno.reconstruct.oi.workers import workers
 
 BATCH = 192
 """Blocks whose equations are solved at once."""

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from sereno.clouds import Sample
+from sereno.compute.threads import workers
 from sereno.reconstruct.observations import relative_variance
 from sereno.reconstruct.oi.covariance import Covariance
 from sereno.reconstruct.oi.equations import Points, analyse
 from sereno.reconstruct.oi.neighbours import Geometry, Stencil, nearest
 from sereno.reconstruct.oi.pyramid import build
 from sereno.reconstruct.oi.walk import points, seen_squares
-from sereno.reconstruct.oi.workers import workers
 
 _CHUNK = 256
 

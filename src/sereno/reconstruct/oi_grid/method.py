@@ -13,12 +13,12 @@ import torch
 import xarray as xr
 
 from sereno.clouds import Sample, samples
+from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.methods import Progress, State, silent
 from sereno.nets.gridded import Solver
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.observations import relative_variance
-from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.explained import explained
 from sereno.reconstruct.oi_grid.tuning import measure

@@ -11,6 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from sereno.clouds import Sample, samples
+from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation
 from sereno.cube import field_of
 from sereno.methods import Progress
@@ -18,7 +19,6 @@ from sereno.reconstruct.moments.pairs import MOST_CELLS
 from sereno.reconstruct.moments.record import cube_moments, unit_of
 from sereno.reconstruct.moments.terms import fit_terms
 from sereno.reconstruct.observations import relative_variance, typical_error, white_noise
-from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, terms_of
 from sereno.reconstruct.oi_grid.windows import Region
 

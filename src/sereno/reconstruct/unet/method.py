@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation, UNet
 from sereno.features import split
 from sereno.methods import Progress, State, silent
@@ -24,7 +25,6 @@ from sereno.nets.gridded import Solver
 from sereno.nets.precision import filling_precision
 from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.tuning import measure
 from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, runs
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sereno.compute.threads import workers
 from sereno.config import UNet
 from sereno.features import HiddenWindow
-from sereno.reconstruct.oi.workers import workers
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
 from sereno.windows import Sample

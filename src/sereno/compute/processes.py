@@ -23,8 +23,8 @@ from dask.multiprocessing import RemoteException
 from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
-from sereno import stopping
-from sereno.debugging import hush
+from sereno.compute import stopping
+from sereno.compute.debugging import hush
 from sereno.errors import InputError
 
 MEMORY = 2**31

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from sereno.cores import cores
+from sereno.compute.cores import cores
 
 
 @contextmanager

@@ -8,7 +8,7 @@ PROGRAM = """
 import ctypes
 import numpy as np
 from pathlib import Path
-from sereno.nets.memory import return_memory, trim_memory
+from sereno.compute.memory import return_memory, trim_memory
 
 NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks used free top"  # of malloc.h
 
@@ -70,7 +70,7 @@ FAULTS = """
 import resource
 from threading import Thread
 import numpy as np
-from sereno.nets.memory import kept_memory, return_memory
+from sereno.compute.memory import kept_memory, return_memory
 
 return_memory()
 with kept_memory():

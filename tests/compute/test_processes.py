@@ -12,12 +12,11 @@ import pytest
 import xarray as xr
 from dask.multiprocessing import remote_exception
 
-from sereno import stopping
+from sereno.compute import processes, stopping
+from sereno.compute.processes import compute, worker_pool, workers_for
+from sereno.compute.stopping import heeding_stops
 from sereno.errors import InputError
-from sereno.io import parallel
 from sereno.io.atomic import atomic_path
-from sereno.io.parallel import compute, worker_pool, workers_for
-from sereno.stopping import heeding_stops
 
 
 def square(number: int) -> int:
@@ -70,7 +69,7 @@ def test_a_worker_that_is_killed_is_told_with_a_remedy() -> None:
 
 
 def test_workers_are_as_many_as_are_held_and_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "CPU_COUNT", 6)
+    monkeypatch.setattr(processes, "CPU_COUNT", 6)
     large = 1890 * 6525
     assert workers_for(10_000, cells=100 * 200) == 6
     assert workers_for(10, cells=100 * 200) == 1
@@ -84,7 +83,7 @@ def test_an_error_in_a_worker_comes_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
     def failing(*_: object, **__: object) -> None:
         raise remote_exception(InputError("a.nc: damaged"), "Traceback of another process")
 
-    monkeypatch.setattr(parallel, "dask_compute", failing)
+    monkeypatch.setattr(processes, "dask_compute", failing)
     with pytest.raises(InputError) as caught:
         compute(square, range(2), pool=None)
     assert str(caught.value) == "a.nc: damaged"

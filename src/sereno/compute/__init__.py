@@ -1,0 +1,1 @@
+"""Cores, memory, threads, processes and signals: what a run uses of the machine."""
