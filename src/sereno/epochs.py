@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, IterableDataset
 
-from sereno import tasks
 from sereno.errors import InputError
+from sereno.slurm import step
 from sereno.windows import Samples
 
 T = TypeVar("T")
@@ -38,9 +38,9 @@ class Epoch(IterableDataset[Any]):
         self.first, self.whole = first, whole
 
     def __iter__(self) -> Iterator[Any]:
-        stop = len(self.samples) // tasks.count() * tasks.count() if self.whole else None
+        stop = len(self.samples) // step.count() * step.count() if self.whole else None
         return ahead(
-            islice(self.samples.of_epoch(self.epoch), self.first + tasks.rank(), stop, tasks.count()), count=AHEAD
+            islice(self.samples.of_epoch(self.epoch), self.first + step.rank(), stop, step.count()), count=AHEAD
         )
 
 
@@ -59,7 +59,7 @@ def ahead(items: Iterator[T], *, count: int) -> Iterator[T]:
 
 def steps_of(samples: Samples, batch_size: int) -> int:
     """Return the training steps of an epoch."""
-    return -(-(len(samples) // tasks.count()) // batch_size)
+    return -(-(len(samples) // step.count()) // batch_size)
 
 
 class Data(LightningDataModule):
@@ -73,9 +73,9 @@ class Data(LightningDataModule):
 
     def __init__(self, training: Samples, validation: Samples, batch_size: int, *, done: Callable[[], int]) -> None:
         super().__init__()
-        if min(len(training), len(validation)) < tasks.count():
+        if min(len(training), len(validation)) < step.count():
             raise InputError(
-                f"{tasks.count()} tasks cannot share {len(training)} training and {len(validation)} validation "
+                f"{step.count()} tasks cannot share {len(training)} training and {len(validation)} validation "
                 "windows: use fewer tasks"
             )
         self.training, self.validation, self.batch_size, self.done = training, validation, batch_size, done
@@ -83,7 +83,7 @@ class Data(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Return the samples of the epoch that begins, or what is left of it."""
         assert self.trainer is not None
-        first = self.done() * self.batch_size * tasks.count()
+        first = self.done() * self.batch_size * step.count()
         return DataLoader(Epoch(self.training, self.trainer.current_epoch, first=first), self.batch_size)
 
     def val_dataloader(self) -> DataLoader[Any]:

@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
-from sereno import tasks
 from sereno.errors import PausedError
 from sereno.methods import Progress
+from sereno.slurm import step
 
 NAME = "_Logbook"
 """What checkpoints call it."""
@@ -61,7 +61,7 @@ class Logbook(Callback):
 
     def heeding(self) -> AbstractContextManager[None]:
         """Heed SIGUSR1 meanwhile."""
-        return tasks.heeding_notice(lambda *_: setattr(self, "_asked", True))
+        return step.heeding_notice(lambda *_: setattr(self, "_asked", True))
 
     def count(self, loss: float, weight: float) -> None:
         """Note the loss of a step on this task."""
@@ -91,7 +91,7 @@ class Logbook(Callback):
         losses["valid_loss"] = float(trainer.callback_metrics["valid_loss"])
         self.history.append({"epoch": trainer.current_epoch, **losses})
         self.done, self.sums = 0, np.zeros(2)
-        if tasks.rank() == 0:
+        if step.rank() == 0:
             with open(self._folder / "metrics.csv", "w", newline="") as stream:
                 writer = csv.DictWriter(stream, self.history[0])
                 writer.writeheader()
@@ -125,7 +125,7 @@ class Logbook(Callback):
         """Take up the history of a checkpoint, and the epoch that was under way."""
         self.history = list(state_dict["history"])
         self.done = state_dict.get("done", 0)
-        if tasks.rank() == 0:
+        if step.rank() == 0:
             self.sums = np.array(state_dict.get("sums", (0.0, 0.0)))
         self._began -= state_dict.get("seconds", 0.0)
 
@@ -141,7 +141,7 @@ class Logbook(Callback):
 
     def _add_up(self, trainer: Trainer) -> None:
         """Add up the sums of all tasks."""
-        if tasks.count() > 1:
+        if step.count() > 1:
             sums = torch.tensor(self.sums, device=trainer.strategy.root_device)
             self.sums = trainer.strategy.reduce(sums, reduce_op="sum").cpu().numpy()
 

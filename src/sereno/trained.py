@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from sereno import tasks
 from sereno.config import ConvLSTM, UNet
+from sereno.slurm import step
 from sereno.windows import Windows
 
 
@@ -40,4 +40,4 @@ def lasting_settings(config: ConvLSTM | UNet) -> dict[str, Any]:
     """Return the configuration less what a training may change when it is resumed; the batch of all tasks."""
     free = ("max_epochs", "patience", "recompute", "engine")
     told = {key: value for key, value in asdict(config).items() if key not in free}
-    return told | {"batch_size": config.batch_size * tasks.count()}
+    return told | {"batch_size": config.batch_size * step.count()}

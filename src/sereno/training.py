@@ -25,7 +25,6 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from torch import Tensor
 
-from sereno import tasks
 from sereno.compute.memory import kept_memory
 from sereno.config import ConvLSTM, UNet
 from sereno.epochs import Data, steps_of
@@ -36,6 +35,7 @@ from sereno.learners import Learner, learner_of
 from sereno.logbook import Logbook, is_over, state_in
 from sereno.methods import Progress, silent
 from sereno.nets.precision import training_precision
+from sereno.slurm import step
 from sereno.trained import TrainedNetwork, lasting_settings
 from sereno.windows import Encoded, Samples, windows_for
 
@@ -181,15 +181,15 @@ class _Fitting(LightningModule):
         """Return the loss of a batch, whose gradients are averaged over the tasks as if it were one batch."""
         loss, count = self.learner.loss(self.network, batch, self.global_step / self.steps)
         self.logbook.count(loss.item(), count)
-        if tasks.count() == 1:
+        if step.count() == 1:
             return loss
         total = self.trainer.strategy.reduce(torch.tensor(float(count), device=self.device), reduce_op="sum")
-        return loss * (count * tasks.count() / total)
+        return loss * (count * step.count() / total)
 
     def validation_step(self, batch: list[Tensor], index: int) -> None:
         """Record the loss of a batch."""
         loss, count = self.learner.loss(self.network, batch, self.global_step / self.steps)
-        self.log("valid_loss", loss, on_epoch=True, batch_size=count, sync_dist=tasks.count() > 1)  # type: ignore[arg-type]  # a weight
+        self.log("valid_loss", loss, on_epoch=True, batch_size=count, sync_dist=step.count() > 1)  # type: ignore[arg-type]  # a weight
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """Return the learner's optimiser."""
@@ -204,11 +204,11 @@ def _trainer(config: ConvLSTM | UNet, logbook: Logbook, averaging: float | None)
     """Return a trainer that says nothing."""
     averages = [] if averaging is None else [WeightAveraging(avg_fn=partial(_averaged, longest=averaging))]
     return Trainer(
-        devices=tasks.count() // tasks.nodes(),
-        num_nodes=tasks.nodes(),
-        strategy="auto" if tasks.count() == 1 else "ddp",
+        devices=step.count() // step.nodes(),
+        num_nodes=step.nodes(),
+        strategy="auto" if step.count() == 1 else "ddp",
         # Of itself Lightning would wait for all tasks of a SLURM job, be they started or not.
-        plugins=[LightningEnvironment() if tasks.count() == 1 else SLURMEnvironment(auto_requeue=False)],
+        plugins=[LightningEnvironment() if step.count() == 1 else SLURMEnvironment(auto_requeue=False)],
         precision="bf16-mixed" if training_precision(config) == torch.bfloat16 else "32-true",
         max_epochs=config.max_epochs,
         callbacks=[*averages, logbook, EarlyStopping("valid_loss", patience=config.patience)],

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from sereno import tasks
 from sereno.config import ConvLSTM, UNet
 from sereno.errors import InputError
 from sereno.features import VALIDATION_SHARE, Archive, HiddenWindow, Record, encode, land_channel, normalise
+from sereno.slurm import step
 from sereno.tiling import starts, window_positions
 
 RANDOM_VALIDATION_WINDOWS = 64
@@ -178,7 +178,7 @@ def plan_tiles(archive: Archive, config: ConvLSTM, *, seed: int) -> np.ndarray:
 
 def windows_of_epoch(config: ConvLSTM | UNet) -> int:
     """Return how many windows all tasks that train together take in an epoch, where windows are drawn."""
-    return config.steps_per_epoch * config.batch_size * tasks.count()
+    return config.steps_per_epoch * config.batch_size * step.count()
 
 
 def windows_for(training: Archive, validation: Archive, config: ConvLSTM, *, seed: int) -> tuple[Windows, Windows]:

@@ -28,7 +28,7 @@ def submit(
     from sereno.config import parse_config, read_config
     from sereno.slurm import queue
     from sereno.slurm.script import Place, scripts
-    from sereno.slurm.tables import parse_slurm
+    from sereno.slurm.settings import parse_slurm
 
     if not status:
         require_regular(run)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sereno import tasks
 from sereno.cli.filling import shard_of, told_of, workers_of
 from sereno.cli.options import (
     Days,
@@ -34,6 +33,7 @@ from sereno.cli.options import (
 from sereno.cli.progress import can_go_on, holds_files, making_way, shown_progress, sole_writer
 from sereno.files import require_regular
 from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
+from sereno.slurm import step
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -146,7 +146,7 @@ def fit(
                 model = networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
             else:
                 model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
-        if tasks.rank() > 0:
+        if step.rank() > 0:
             return
         workflow.save(model, output)
     if isinstance(model, workflow.Model):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 
-from sereno import tasks
 from sereno.cli.edge import DEBUG
 from sereno.cli.streams import one_line
 from sereno.errors import InputError
+from sereno.slurm import step
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -129,7 +129,7 @@ def tell_skipped(skipped: list[str]) -> None:
 
     new = [line for line in skipped if line not in _told]
     _told.update(new)
-    if tasks.rank() == 0:
+    if step.rank() == 0:
         for line in some_of(new):
             typer.secho(one_line(f"warning: skipped {line}"), fg="yellow", err=True)
 
@@ -145,7 +145,7 @@ def leave_with(skipped: list[str]) -> None:
 
 def note(text: str) -> None:
     """Print a note on standard error, once for all tasks."""
-    if tasks.rank() == 0:
+    if step.rank() == 0:
         typer.secho(f"note: {one_line(text)}", fg="yellow", err=True)
 
 

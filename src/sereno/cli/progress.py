@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sereno import tasks
 from sereno.errors import InputError, PausedError
+from sereno.slurm import step
 
 if TYPE_CHECKING:
     from sereno.methods import Progress
@@ -34,7 +34,7 @@ def sole_writer(output: Path) -> Iterator[None]:
     from sereno.io.atomic import clear_litter
     from sereno.io.locking import output_lock
 
-    if tasks.rank() > 0:
+    if step.rank() > 0:
         yield
         return
     with output_lock(output) as lock:
@@ -80,14 +80,14 @@ def making_way(checkpoints: Path) -> Iterator[None]:
         raise InputError("the time limit is too short for what comes before or after the training; give a longer one")
 
     before = newest()
-    with tasks.heeding_notice(make_way):
+    with step.heeding_notice(make_way):
         yield
 
 
 @contextmanager
 def shown_progress() -> Iterator[Progress]:
     """Show progress: bars on a terminal, otherwise a line for every twentieth part done; of the first task only."""
-    if tasks.rank() > 0:
+    if step.rank() > 0:
         yield _noted(lambda stage, fraction: None)
     elif sys.stderr.isatty():
         with _bars() as report:
@@ -115,12 +115,12 @@ def _bars() -> Iterator[Progress]:
 
     columns = (TextColumn("{task.description:<24}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, Any] = {}
+        step: dict[str, Any] = {}
 
         def report(stage: str, fraction: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=1.0)
-            bars.update(tasks[stage], completed=fraction)
+            if stage not in step:
+                step[stage] = bars.add_task(stage, total=1.0)
+            bars.update(step[stage], completed=fraction)
 
         yield report
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sereno import tasks
 from sereno.errors import InputError
 from sereno.io.dates import LONGEST_GAP, gaps_of_years
 from sereno.io.part import Part, raise_all, some_of
+from sereno.slurm import step
 
 _GRIDS = 20
 """Different grids among which the most common one is looked for."""
@@ -103,7 +103,7 @@ def _stray(parts: Sequence[Part]) -> dict[Path, str]:
 
 def warn_of_skipped(bad: Sequence[str]) -> None:
     """Log a warning of files that are left out."""
-    if bad and tasks.rank() == 0:
+    if bad and step.rank() == 0:
         logging.getLogger("sereno").warning("\n".join(f"skipped: {line}" for line in some_of(bad)))
 
 

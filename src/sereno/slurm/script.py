@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sereno.errors import InputError
-from sereno.slurm.tables import Job, SlurmConfig
+from sereno.slurm.settings import Job, SlurmConfig
 
 MADE_WAY = 75
 """Exit status of a run that made way for the time limit, and is to be queued again: EX_TEMPFAIL of sysexits.h."""

@@ -14,12 +14,12 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from sereno import tasks
 from sereno.config import UNet
 from sereno.errors import InputError, file_edge
 from sereno.features import Archive
 from sereno.files import read_bounded, require_regular
 from sereno.reconstruct.unet.guess import FirstGuess
+from sereno.slurm import step
 from sereno.trained import lasting_settings
 from sereno.windows import Sample
 
@@ -86,7 +86,7 @@ class Kept:
                     raise InputError(f"{self.folder}: cannot resume, not the same as before: {', '.join(changed)}")
                 return FirstGuess.from_values(kept["guess"])
         guess = measure()
-        if tasks.rank() > 0:
+        if step.rank() > 0:
             return guess
         if not self.resume:
             for member in self.folder.glob("member-*"):
@@ -106,7 +106,7 @@ class Kept:
                 parts = [kept[key] for key in kept.files]
                 return [tuple(part[n, ...] for part in parts) for n in range(len(parts[0]))]
         samples = make()
-        if samples and tasks.rank() == 0:
+        if samples and step.rank() == 0:
             with _whole(path) as place, place.open("wb") as stream:
                 np.savez(stream, *(np.stack(part) for part in zip(*samples, strict=True)))
         return samples

@@ -19,7 +19,7 @@ from sereno.cli import app
 from sereno.errors import InputError
 from sereno.slurm import queue
 from sereno.slurm.script import Place, Script, scripts
-from sereno.slurm.tables import parse_slurm
+from sereno.slurm.settings import parse_slurm
 
 PLACE = Path("/sea")
 STUB = """#!/bin/bash

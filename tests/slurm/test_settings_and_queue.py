@@ -4,13 +4,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sereno import tasks
 from sereno.cli import app
 from sereno.config import parse_config, read_config
 from sereno.errors import InputError
-from sereno.slurm import queue
+from sereno.slurm import queue, step
 from sereno.slurm.script import Place, Script, scripts
-from sereno.slurm.tables import SlurmConfig, parse_slurm
+from sereno.slurm.settings import SlurmConfig, parse_slurm
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PLACE = Place(Path("/sea/run.toml"), Path("/sea"), Path("/sea/run.slurm"))
@@ -200,11 +199,11 @@ def test_a_job_that_the_queue_forgot_is_asked_of_the_accounting(
 def test_notice_is_heeded_meanwhile_and_where_there_is_such_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[int] = []
     before = signal.getsignal(signal.SIGUSR1)
-    with tasks.heeding_notice(lambda number, _: heard.append(number)):
+    with step.heeding_notice(lambda number, _: heard.append(number)):
         signal.raise_signal(signal.SIGUSR1)
     assert heard == [signal.SIGUSR1]
     assert signal.getsignal(signal.SIGUSR1) == before
     monkeypatch.delattr(signal, "SIGUSR1")  # as on Windows
-    with tasks.heeding_notice(lambda number, _: heard.append(number)):
+    with step.heeding_notice(lambda number, _: heard.append(number)):
         pass
     assert len(heard) == 1
