@@ -1,6 +1,6 @@
 """The configuration of a run: frozen dataclasses, read from and written to TOML, validated."""
 
-from sereno.config.methods import (
+from sereno.config.model import (
     DINEOF,
     REFERENCE_NETWORKS,
     Climatology,

@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from sereno.config.methods import REFERENCE_NETWORKS, STRICT, MethodConfig, configurations, require_odd
+from sereno.config.model import REFERENCE_NETWORKS, STRICT, MethodConfig, configurations, require_odd
 from sereno.errors import InputError, reason_of
 from sereno.files import read_bounded
 

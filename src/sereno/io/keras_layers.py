@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sereno.config.methods import (
+from sereno.config.model import (
     LARGEST_DILATION,
     LARGEST_KERNEL,
     LONGEST_WINDOW,
