@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from sereno.coast import land_mask
 from sereno.cube import make_cube
+from sereno.grids.coast import land_mask
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 SHAPE, SPACING, CORNER = (378, 1305), 1 / 24, (30.2708, -18.1042)

@@ -16,9 +16,9 @@ import xarray as xr
 import sereno
 from basin import mediterranean
 from sereno.config import configure_at_once
+from sereno.grids.tiles import plan
 from sereno.reconstruct import corrections
 from sereno.reconstruct.oi_grid import windows
-from sereno.tiling import plan
 from sereno.workflow import Model
 
 WHOLE = 2**30

@@ -25,7 +25,7 @@ import numpy as np
 from matplotlib.ticker import NullFormatter
 
 from leaderboard import write
-from sereno.coast import land_mask
+from sereno.grids.coast import land_mask
 from sereno.methods import METHODS, QUICK_METHODS
 from sereno.report.styles import look
 from stages import STEPS, WINDOWS

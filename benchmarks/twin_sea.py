@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from scipy import ndimage, signal
 
-from sereno.coast import land_polygons
+from sereno.grids.coast import land_polygons
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 KM_PER_DEGREE = 111.195

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sereno.coast import land_mask
+from sereno.grids.coast import land_mask
 
 SIDE, FIRST_SEED = 128, 1000
 OPEN_SEA = 1 / 3

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from sereno.coast import land_mask
+from sereno.grids.coast import land_mask
 from sereno.io.atomic import atomic_path
 
 SIDE, SEED = 128, 1000

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from sereno.coast import land_mask, land_polygons
 from sereno.errors import InputError
 from sereno.filling import fill_to
+from sereno.grids.coast import land_mask, land_polygons
 from sereno.io.axes import around, latitudes, longitudes
 from sereno.io.read import open_cube
 from sereno.io.static import read_climatology

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sereno.gradients import GradientSums, gradient, gradient_scores, gradient_sums
-from sereno.grid import KM_PER_DEGREE
+from sereno.grids.cells import KM_PER_DEGREE
 
 LAT, LON = np.linspace(30, 46, 33), np.linspace(0, 10, 41)
 

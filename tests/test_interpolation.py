@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from sereno.clouds import samples
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.cube import BEYOND_SUPPORT, FILLED, make_cube
-from sereno.grid import cell_size
+from sereno.grids.cells import cell_size
 from sereno.reconstruct import corrections
 from sereno.reconstruct.corrections import fill_gaps, stages_reach
 from sereno.reconstruct.interpolation import CELL_SCALES, TIME_SCALES, Interpolation

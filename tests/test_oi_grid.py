@@ -12,7 +12,7 @@ import sereno
 from sereno.clouds import Sample
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.config import parse_config
-from sereno.grid import cell_size
+from sereno.grids.cells import cell_size
 from sereno.nets import gridded
 from sereno.nets.gridded import Grid, Solver, Term, two_scale_terms
 from sereno.nets.kernels import Axis, Nodes, Smoother

@@ -17,11 +17,11 @@ import zarr
 from sereno.climatology import leap_day_of_year
 from sereno.cube import state
 from sereno.errors import InputError
+from sereno.grids.regrid import regridding
 from sereno.io.read import open_cube
 from sereno.io.scan import runs
 from sereno.io.store import DONE, write_cube
 from sereno.preparation import prepare
-from sereno.regrid import regridding
 
 DAYS = pd.date_range("2020-02-26", periods=8)
 SHAPE = (18, 24)

@@ -6,7 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from sereno.grid import KM_PER_DEGREE
+from sereno.grids.cells import KM_PER_DEGREE
 from sereno.spectra import (
     FEWEST_SEGMENTS,
     SpectralSums,

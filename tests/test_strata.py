@@ -10,7 +10,7 @@ import xarray as xr
 
 from sereno.clouds import hide
 from sereno.cube import OBSERVED, make_cube
-from sereno.grid import KM_PER_DEGREE, cell_size
+from sereno.grids.cells import KM_PER_DEGREE, cell_size
 from sereno.metrics import Sums, sums, sums_by_bin
 from sereno.reconstruct.blocks import by_block
 from sereno.strata import COUNTS, SCORES, STRATA, bins, days_to_observation, distance_to, tabulate

@@ -17,7 +17,7 @@ from sereno.config import ClimatologyConfig, ConvLSTMUNet, UNet, parse_config
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.errors import InputError
 from sereno.features import Archive
-from sereno.grid import cell_size
+from sereno.grids.cells import cell_size
 from sereno.nets.corrector import corrector
 from sereno.nets.gridded import Term
 from sereno.reconstruct.blocks import by_block

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sereno.grid import KM_PER_DEGREE
+from sereno.grids.cells import KM_PER_DEGREE
 from sereno.metrics import Mergeable
 
 

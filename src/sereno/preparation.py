@@ -15,6 +15,7 @@ from sereno.cube import field_name, field_of, select_period, span, validate
 from sereno.distributions import distributions
 from sereno.errors import InputError
 from sereno.gaps import gap_statistics
+from sereno.grids.regrid import parse_step
 from sereno.io.atomic import clear_litter, require_place, write_dataset
 from sereno.io.climatology import describe_climatology
 from sereno.io.ingest import How, Prepared, prepare_store
@@ -26,7 +27,6 @@ from sereno.io.static import climatology_table
 from sereno.io.store import write_cube
 from sereno.io.tally import tally_of
 from sereno.methods import Progress, silent
-from sereno.regrid import parse_step
 
 
 def prepare(

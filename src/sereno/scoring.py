@@ -14,7 +14,7 @@ from dask.base import compute
 from sereno.clouds import hide
 from sereno.cube import DIMS, OBSERVED, days_per_block
 from sereno.errors import InputError
-from sereno.grid import cell_size
+from sereno.grids.cells import cell_size
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.blocks import by_block
 from sereno.strata import bins, days_to_observation, distance_to

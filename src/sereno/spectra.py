@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.signal import periodogram
 
-from sereno.grid import KM_PER_DEGREE
+from sereno.grids.cells import KM_PER_DEGREE
 
 SEGMENT_CELLS = (64, 32, 16)
 """Lengths of segments, the first that yields `FEWEST_SEGMENTS` being taken."""

@@ -104,7 +104,7 @@ def distance_to(cells: np.ndarray, size: tuple[float, float]) -> np.ndarray:
     cells
         bool (lat, lon).
     size
-        Height and width of a cell in the middle of the grid, km, as of `sereno.grid.cell_size`.
+        Height and width of a cell in the middle of the grid, km, as of `sereno.grids.cells.cell_size`.
 
     Notes
     -----

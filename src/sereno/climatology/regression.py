@@ -14,10 +14,10 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from sereno.climatology.calendar import DAYS_PER_YEAR
-from sereno.coarse import block_mean, refine
 from sereno.config import ClimatologyConfig
 from sereno.cube import days_per_block, field_of, span
 from sereno.errors import InputError
+from sereno.grids.coarsen import block_mean, refine
 
 WIDENING = 4.0
 """Each level of neighbourhood is so many times as wide as the next finer one."""

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from sereno.coast import land_mask
 from sereno.cube import days_per_block, field_of, make_cube, validate
 from sereno.errors import InputError, out_of_resources
+from sereno.grids.coast import land_mask
 from sereno.io.agreement import agreeing
 from sereno.io.masks import compare
 from sereno.io.opening import Paths, expand

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from sereno.grids.regrid import Regridding, regridding
 from sereno.io.part import Part, read_part
 from sereno.io.store import Grid
 from sereno.io.tally import Tally
-from sereno.regrid import Regridding, regridding
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from sereno.coarse import block_mean
 from sereno.cube import days_per_block
+from sereno.grids.coarsen import block_mean
 from sereno.reconstruct.nearest import nearest
 from sereno.reconstruct.smoothing import Blocks, block_of, in_cache, reach_of, smooth, smooth_blocks
 

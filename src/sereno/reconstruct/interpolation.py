@@ -11,7 +11,7 @@ import xarray as xr
 
 from sereno.clouds import Sample, samples
 from sereno.config import Interpolation as InterpolationConfig
-from sereno.grid import cell_size
+from sereno.grids.cells import cell_size
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.corrections import fill_gaps, stages_reach, tiles

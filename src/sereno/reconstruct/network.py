@@ -17,6 +17,7 @@ from sereno.compute.memory import kept_memory
 from sereno.config import ConvLSTM
 from sereno.errors import InputError
 from sereno.features import Archive, denormalise, encode, land_channel
+from sereno.grids.tiles import Tile, blend, plan
 from sereno.methods import Progress, State, silent
 from sereno.nets.exchange import Input, Portable
 from sereno.nets.precision import device, filling_precision
@@ -25,7 +26,6 @@ from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.spread import SPREAD, ObservedPixels, Spread, noise_variance, support
 from sereno.saved import LARGEST, LEAST, number
-from sereno.tiling import Tile, blend, plan
 from sereno.trained import TrainedNetwork
 from sereno.windows import Drawn, Samples, Windows
 

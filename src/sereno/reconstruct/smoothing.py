@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from sereno.coarse import block_mean, refine
+from sereno.grids.coarsen import block_mean, refine
 
 NARROW = 3.0
 """Below so many cells of standard deviation a kernel is Gaussian and takes no account of land."""

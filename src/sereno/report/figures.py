@@ -23,8 +23,8 @@ from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from sereno.coast import land_polygons
 from sereno.cube import FILLED, OBSERVED, field_of
+from sereno.grids.coast import land_polygons
 from sereno.io.atomic import atomic_path
 
 with warnings.catch_warnings():

@@ -17,7 +17,7 @@ from matplotlib.colors import Colormap
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from sereno.coast import land_polygons
+from sereno.grids.coast import land_polygons
 from sereno.report.figures import Limits, bounds
 
 _LEVELS = 127

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sereno.cube import field_of, span
-from sereno.grid import cell_size
+from sereno.grids.cells import cell_size
 from sereno.io.part import some_of
 from sereno.io.tally import tally_of
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sereno.coast import land_mask
 from sereno.errors import InputError
+from sereno.grids.coast import land_mask
 
 
 @dataclass(frozen=True)

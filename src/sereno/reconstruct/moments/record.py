@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.cube import DIMS, field_of
-from sereno.grid import cell_size, cell_widths
+from sereno.grids.cells import cell_size, cell_widths
 from sereno.reconstruct.moments.pairs import PairMoments, record_moments
 
 

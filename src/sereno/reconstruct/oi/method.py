@@ -12,7 +12,7 @@ import xarray as xr
 from sereno.clouds import samples
 from sereno.compute.cores import require_memory
 from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
-from sereno.grid import cell_size, cell_widths
+from sereno.grids.cells import cell_size, cell_widths
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.moments.record import cube_moments, unit_of

@@ -15,6 +15,7 @@ from torch import Tensor
 from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation, UNet
 from sereno.features import split
+from sereno.grids.tiles import blend, plan
 from sereno.methods import Progress, State, silent
 from sereno.nets.alldays import TOLD as TOLD_OF_ALL_DAYS
 from sereno.nets.alldays import AllDays
@@ -32,7 +33,6 @@ from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.members import packaged, train_members
 from sereno.reconstruct.unet.placing import Placed, days_solved, margin, placed
 from sereno.reconstruct.unet.pool import told_of
-from sereno.tiling import blend, plan
 
 TILE, HALO = 448, 64
 """Cells of the tiles that a large map is cut into for the network, and of the context round each."""

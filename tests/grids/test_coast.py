@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from sereno.coast import land_mask, land_polygons
+from sereno.grids.coast import land_mask, land_polygons
 
 PLACES = {
     "Rome": (41.9, 12.5, True),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sereno.coarse import block_mean, refine
+from sereno.grids.coarsen import block_mean, refine
 
 SHAPE = (23, 21)
 WHOLE = (np.arange(23), np.arange(21))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sereno.errors import InputError
-from sereno.regrid import Regridding, cell_edges, parse_step, regridding
+from sereno.grids.regrid import Regridding, cell_edges, parse_step, regridding
 
 
 @st.composite

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sereno.tiling import Tile, blend, plan, window_positions
+from sereno.grids.tiles import Tile, blend, plan, window_positions
 
 
 @st.composite
