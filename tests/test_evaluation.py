@@ -11,11 +11,11 @@ import pytest
 import xarray as xr
 
 import sereno
+from sereno.climatology.heatwaves import heatwave_days
 from sereno.config import RunConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.gallery import gallery_days, step_of
-from sereno.heatwaves import heatwave_days
 from sereno.io.withheld import read_withheld
 from sereno.metrics import scores_with_zeros, sums_with_zeros
 from sereno.reconstruct.interpolation import Interpolation

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from sereno.climatology.heatwaves import heatwave_days
 from sereno.clouds import coverage, hide
 from sereno.config import RunConfig, as_mapping
 from sereno.cube import field_of, span, validate
 from sereno.gallery import common_maps, gallery_days, middling, step_of
-from sereno.heatwaves import heatwave_days
 from sereno.io.artefact import PACKAGED, check_fits
 from sereno.methods import Progress, labelled, silent
 from sereno.networks import BareNetwork

@@ -9,10 +9,10 @@ from typing import Literal
 import xarray as xr
 
 from sereno.climatology import Climatology, daily_climatology, fit_climatology
+from sereno.climatology.distributions import distributions
 from sereno.clouds import coverage, visible_part
 from sereno.config import ClimatologyConfig, RunConfig, configure, to_toml
 from sereno.cube import field_name, field_of, select_period, span, validate
-from sereno.distributions import distributions
 from sereno.errors import InputError
 from sereno.gaps import gap_statistics
 from sereno.grids.regrid import parse_step
@@ -132,7 +132,7 @@ def describe(
     xr.Dataset
         In memory: what `sereno.gaps.gap_statistics` returns; ``coverage`` (time,), ``coverage_monthly`` (month,)
         and ``coverage_by_month_of_year`` (month_of_year,), % of the water; what
-        `sereno.distributions.distributions` returns of the field and of ``anomaly``; ``water``. Attributes:
+        `sereno.climatology.distributions.distributions` returns of the field and of ``anomaly``; ``water``. Attributes:
         ``field``, ``variable``, ``period``, ``climatology`` (what it is made of) and ``sereno_config``.
 
     Raises

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from sereno import heatwaves
-from sereno.heatwaves import events, heatwave_days, thresholds
+from sereno.climatology import heatwaves
+from sereno.climatology.heatwaves import events, heatwave_days, thresholds
 
 
 def series(years: int = 6, pixels: int = 4) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sereno.distributions import MOST_BINS, QUANTILES, distributions, nice_width
+from sereno.climatology.distributions import MOST_BINS, QUANTILES, distributions, nice_width
 from sereno.errors import InputError
 
 FIELDS = st.tuples(st.integers(1, 9), st.integers(1, 3), st.integers(1, 3)).flatmap(
