@@ -24,9 +24,9 @@ import numpy as np
 import xarray as xr
 
 import sereno
-from sereno.clouds import hide
 from sereno.config import RunConfig, configure, configure_at_once
 from sereno.errors import InputError
+from sereno.gaps.withholding import hide
 from sereno.methods import METHODS, TRAINED_METHODS
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.workflow import Model, fit

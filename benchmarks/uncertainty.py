@@ -22,8 +22,8 @@ import xarray as xr
 import sereno
 from leaderboard import PACKAGED, Sea, seas
 from sereno.climatology import fit_climatology
-from sereno.clouds import visible_part
 from sereno.cube import DIMS, field_of, select_period
+from sereno.gaps.withholding import visible_part
 from sereno.strata import days_to_observation
 from sereno.workflow import Model, fill_days, fit
 

@@ -31,9 +31,9 @@ from engine.runs import make_run
 from engine.training import read_network
 from engine.validation import SLOTS
 from sereno.climatology import Climatology, fit_climatology
-from sereno.clouds import hide, visible_part, withhold
 from sereno.config import configure
 from sereno.cube import make_cube, select_period
+from sereno.gaps.withholding import hide, visible_part, withhold
 from sereno.nets.alldays import AllDays
 from sereno.nets.carry import carried, paths
 from sereno.reconstruct.moments.pairs import LAGS, Image, Pair, pair_moments

@@ -23,10 +23,10 @@ import xarray as xr
 
 import sereno
 from sereno.climatology import fit_climatology
-from sereno.clouds import visible_part
 from sereno.config import ConvLSTM, RunConfig, parse_config
 from sereno.cube import make_cube
 from sereno.features import Archive
+from sereno.gaps.withholding import visible_part
 from sereno.io.atomic import write_dataset
 from sereno.losses import masked_mse
 from sereno.nets.precision import training_precision

@@ -12,9 +12,9 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter, minimum_filter
 
 from sereno.climatology import fit_climatology
-from sereno.clouds import hide, withhold
 from sereno.config import configure
 from sereno.cube import make_cube
+from sereno.gaps.withholding import hide, withhold
 from sereno.methods import State
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.blocks import by_block

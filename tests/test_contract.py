@@ -8,10 +8,10 @@ import pytest
 import xarray as xr
 
 import sereno
-from sereno.clouds import hide, withhold
 from sereno.config import RunConfig, parse_config
 from sereno.cube import DIMS, OBSERVED
 from sereno.errors import InputError
+from sereno.gaps.withholding import hide, withhold
 from sereno.methods import METHODS
 from sereno.workflow import Model
 

@@ -10,10 +10,10 @@ from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
-from sereno.clouds import coverage
 from sereno.config import configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
+from sereno.gaps.withholding import coverage
 from sereno.preparation import describe
 from sereno.report import exploration
 from sereno.report.exploration import (

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from sereno.clouds import samples
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.cube import BEYOND_SUPPORT, FILLED, make_cube
+from sereno.gaps.withholding import samples
 from sereno.grids.cells import cell_size
 from sereno.reconstruct import corrections
 from sereno.reconstruct.corrections import fill_gaps, stages_reach

@@ -8,10 +8,10 @@ import xarray as xr
 from pykrige.ok import OrdinaryKriging
 
 import sereno
-from sereno.clouds import Sample, samples
 from sereno.config import parse_config
 from sereno.cube import make_cube
 from sereno.errors import InputError
+from sereno.gaps.withholding import Sample, samples
 from sereno.reconstruct.moments.pairs import PairMoments, pair_moments, record_pairs
 from sereno.reconstruct.oi.covariance import SCALES, Covariance, published, start
 from sereno.reconstruct.oi.equations import Points, analyse

@@ -9,9 +9,9 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 import sereno
-from sereno.clouds import Sample
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.config import parse_config
+from sereno.gaps.withholding import Sample
 from sereno.grids.cells import cell_size
 from sereno.nets import gridded
 from sereno.nets.gridded import Grid, Solver, Term, two_scale_terms

@@ -21,10 +21,10 @@ import xarray as xr
 
 import sereno
 from sereno import evaluation
-from sereno.clouds import hide, withhold
 from sereno.config import RunConfig, configure
 from sereno.cube import DIMS
 from sereno.errors import InputError
+from sereno.gaps.withholding import hide, withhold
 from sereno.io.store import write_cube
 from sereno.methods import METHODS
 from sereno.reconstruct.anomaly import AnomalyReconstructor

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from sereno.clouds import hide
 from sereno.cube import OBSERVED, make_cube
+from sereno.gaps.withholding import hide
 from sereno.grids.cells import KM_PER_DEGREE, cell_size
 from sereno.metrics import Sums, sums, sums_by_bin
 from sereno.reconstruct.blocks import by_block

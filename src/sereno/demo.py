@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sereno.clouds import coverage
 from sereno.compute import stopping
 from sereno.config import RunConfig, parse_config
 from sereno.cube import select_period
 from sereno.errors import InputError
 from sereno.evaluation import evaluate
+from sereno.gaps.withholding import coverage
 from sereno.io.atomic import atomic_text
 from sereno.io.disk import naming_output
 from sereno.io.read import open_cube

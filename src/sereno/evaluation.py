@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 
 from sereno.climatology.heatwaves import heatwave_days
-from sereno.clouds import coverage, hide
 from sereno.config import RunConfig, as_mapping
 from sereno.cube import field_of, span, validate
 from sereno.gallery import common_maps, gallery_days, middling, step_of
+from sereno.gaps.withholding import coverage, hide
 from sereno.io.artefact import PACKAGED, check_fits
 from sereno.methods import Progress, labelled, silent
 from sereno.networks import BareNetwork
@@ -82,7 +82,7 @@ def evaluate(
 ) -> Evaluation:
     """Score methods on observations withheld from all of them.
 
-    Where the cube has ``<field>_withheld``, exactly those pixels are scored; otherwise `sereno.clouds.withhold`
+    Where the cube has ``<field>_withheld``, exactly those pixels are scored; otherwise `sereno.gaps.withholding.withhold`
     chooses them. No method sees a withheld pixel, ``<field>_withheld`` or ``truth``; a method given by name or
     configuration is fitted here, on the days before the scored ones where these make two years, else on the cube
     without the withheld pixels.
@@ -94,7 +94,7 @@ def evaluate(
     days
         Period ``A:B`` to score.
     protocol
-        ``clouds`` or ``hidden-day``, see `sereno.clouds.withhold`.
+        ``clouds`` or ``hidden-day``, see `sereno.gaps.withholding.withhold`.
     withheld
         An index (time, lat, lon) of an earlier evaluation, as of `sereno.io.withheld.read_withheld`: exactly its
         pixels are scored, by the protocol and the seed that its attributes name.

@@ -13,11 +13,11 @@ import numpy as np
 import xarray as xr
 
 from sereno.climatology import fit_climatology
-from sereno.clouds import visible_part
 from sereno.config import ConvLSTM, RunConfig, parse_config
 from sereno.cube import select_period, validate
 from sereno.errors import InputError
 from sereno.features import Archive
+from sereno.gaps.withholding import visible_part
 from sereno.io.keras import read_keras
 from sereno.io.static import climatology_table, require_climatology
 from sereno.io.tiles import read_tiles, split_tiles, write_tiles

@@ -10,11 +10,11 @@ import xarray as xr
 
 from sereno.climatology import Climatology, daily_climatology, fit_climatology
 from sereno.climatology.distributions import distributions
-from sereno.clouds import coverage, visible_part
 from sereno.config import ClimatologyConfig, RunConfig, configure, to_toml
 from sereno.cube import field_name, field_of, select_period, span, validate
 from sereno.errors import InputError
-from sereno.gaps import gap_statistics
+from sereno.gaps.statistics import gap_statistics
+from sereno.gaps.withholding import coverage, visible_part
 from sereno.grids.regrid import parse_step
 from sereno.io.atomic import clear_litter, require_place, write_dataset
 from sereno.io.climatology import describe_climatology
@@ -130,7 +130,7 @@ def describe(
     Returns
     -------
     xr.Dataset
-        In memory: what `sereno.gaps.gap_statistics` returns; ``coverage`` (time,), ``coverage_monthly`` (month,)
+        In memory: what `sereno.gaps.statistics.gap_statistics` returns; ``coverage`` (time,), ``coverage_monthly`` (month,)
         and ``coverage_by_month_of_year`` (month_of_year,), % of the water; what
         `sereno.climatology.distributions.distributions` returns of the field and of ``anomaly``; ``water``. Attributes:
         ``field``, ``variable``, ``period``, ``climatology`` (what it is made of) and ``sereno_config``.

@@ -11,9 +11,9 @@ import numpy as np
 import xarray as xr
 from dask.base import compute
 
-from sereno.clouds import hide
 from sereno.cube import DIMS, OBSERVED, days_per_block
 from sereno.errors import InputError
+from sereno.gaps.withholding import hide
 from sereno.grids.cells import cell_size
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.blocks import by_block

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sereno.clouds import PROTOCOLS, withhold
 from sereno.cube import DIMS, field_name, field_of, parse_period, span
 from sereno.errors import InputError
+from sereno.gaps.withholding import PROTOCOLS, withhold
 from sereno.workflow import Model
 
 _COORDINATE_TOLERANCE = 1e-4

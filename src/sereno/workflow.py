@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 
 from sereno.climatology import DAYS_PER_YEAR, HARMONIC_YEARS
-from sereno.clouds import visible_part
 from sereno.config import RunConfig, as_mapping, configure, configure_at_once, parse_config, to_toml
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
 from sereno.errors import InputError, file_edge
+from sereno.gaps.withholding import visible_part
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
 from sereno.io.level4 import Product, SstType
 from sereno.io.static import climatology_table

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import sereno
 from sereno.climatology import DAYS_PER_YEAR, fit_climatology, leap_day_of_year, regression
-from sereno.clouds import hide, withhold
 from sereno.config import ClimatologyConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
+from sereno.gaps.withholding import hide, withhold
 from sereno.io.static import read_climatology
 
 PLAIN = ClimatologyConfig(recent_days=0)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import sereno
 from sereno.climatology import daily_climatology, fit_climatology
 from sereno.climatology.calendar import DayOfYearSums
-from sereno.clouds import hide, withhold
 from sereno.config import ClimatologyConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
+from sereno.gaps.withholding import hide, withhold
 from sereno.io.static import read_climatology
 from sereno.preparation import make_climatology
 from sereno.report.score_tables import show_scores

@@ -69,8 +69,8 @@ def evaluate(
 ) -> None:
     """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
     from sereno import evaluation
-    from sereno.clouds import require_protocol
     from sereno.config import RunConfig, configure_at_once
+    from sereno.gaps.withholding import require_protocol
     from sereno.io.atomic import atomic_files, refuse_folder
     from sereno.io.withheld import read_withheld
     from sereno.report.page import save_report

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from sereno.climatology import Climatology
-from sereno.clouds import hide
 from sereno.cube import DIMS, field_of
+from sereno.gaps.withholding import hide
 from sereno.methods import Progress, Reconstructor, silent
 from sereno.reconstruct.conditions import WINDOW
 from sereno.reconstruct.draws import Draw, draw

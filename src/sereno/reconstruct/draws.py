@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from sereno.clouds import (
+from sereno.gaps.withholding import (
     SMALLEST_COVERAGE,
     donor_clouds,
     donor_of,

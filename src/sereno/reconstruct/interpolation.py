@@ -9,8 +9,8 @@ from typing import NamedTuple, Self
 import numpy as np
 import xarray as xr
 
-from sereno.clouds import Sample, samples
 from sereno.config import Interpolation as InterpolationConfig
+from sereno.gaps.withholding import Sample, samples
 from sereno.grids.cells import cell_size
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block

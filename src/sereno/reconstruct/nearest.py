@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy.optimize import isotonic_regression
 
-from sereno.clouds import Sample, samples
+from sereno.gaps.withholding import Sample, samples
 from sereno.reconstruct.spread import SMALLEST_STD, ObservedPixels, Spread, noise_variance
 
 SAMPLE_CELLS = 2e7

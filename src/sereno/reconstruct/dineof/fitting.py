@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sereno.clouds import WHOLE_DAY_EVERY, withhold
 from sereno.config import DINEOF
 from sereno.cube import field_of
 from sereno.errors import InputError
+from sereno.gaps.withholding import WHOLE_DAY_EVERY, withhold
 from sereno.methods import Progress
 from sereno.reconstruct.dineof.filter import smoothing
 from sereno.reconstruct.dineof.iterations import trials

@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 import xarray as xr
 
-from sereno.clouds import samples
 from sereno.compute.cores import require_memory
 from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
+from sereno.gaps.withholding import samples
 from sereno.grids.cells import cell_size, cell_widths
 from sereno.methods import Progress, State, silent
 from sereno.reconstruct.blocks import by_block

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sereno.clouds import Sample
 from sereno.compute.threads import workers
+from sereno.gaps.withholding import Sample
 from sereno.reconstruct.observations import relative_variance
 from sereno.reconstruct.oi.covariance import Covariance
 from sereno.reconstruct.oi.equations import Points, analyse

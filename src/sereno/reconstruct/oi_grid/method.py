@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from sereno.clouds import Sample, samples
 from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
+from sereno.gaps.withholding import Sample, samples
 from sereno.methods import Progress, State, silent
 from sereno.nets.gridded import Solver
 from sereno.reconstruct.blocks import by_block

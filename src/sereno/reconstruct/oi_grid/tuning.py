@@ -10,10 +10,10 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from sereno.clouds import Sample, samples
 from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation
 from sereno.cube import field_of
+from sereno.gaps.withholding import Sample, samples
 from sereno.methods import Progress
 from sereno.reconstruct.moments.pairs import MOST_CELLS
 from sereno.reconstruct.moments.record import cube_moments, unit_of

@@ -3,9 +3,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from sereno.clouds import SMALLEST_COVERAGE, WHOLE_DAY_EVERY, coverage, hide, samples, withhold
 from sereno.cube import DIMS, make_cube
 from sereno.errors import InputError
+from sereno.gaps.withholding import SMALLEST_COVERAGE, WHOLE_DAY_EVERY, coverage, hide, samples, withhold
 
 
 def cloudy(days: int, *, start: str = "2015-01-01", shape: tuple[int, int] = (12, 14), seed: int = 0) -> xr.Dataset:

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sereno import gaps
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.gaps import GapRuns, gap_statistics
+from sereno.gaps.statistics import GapRuns, gap_statistics, statistics
 
 
 def a_cube(missing: np.ndarray, water: np.ndarray | None = None) -> xr.Dataset:
@@ -111,8 +110,8 @@ def test_every_map_and_series_has_a_long_name_and_a_unit() -> None:
 def test_where_memory_is_short_long_medians_are_lower_bounds_and_all_else_is_exact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gaps, "HISTOGRAM_COUNTS", 1)
-    monkeypatch.setattr(gaps, "FEWEST_LENGTHS", 4)
+    monkeypatch.setattr(statistics, "HISTOGRAM_COUNTS", 1)
+    monkeypatch.setattr(statistics, "FEWEST_LENGTHS", 4)
     rows = ("#######.########.#####....", "#.##.###.#########........", "######.########...........")
     found = gap_statistics(a_cube(of_text(*rows)))
     assert found["gap_median"].attrs["exact_up_to"] == 4
@@ -122,7 +121,7 @@ def test_where_memory_is_short_long_medians_are_lower_bounds_and_all_else_is_exa
 
 
 def test_the_histogram_is_bounded_by_the_map_not_by_the_record() -> None:
-    pixels = gaps.HISTOGRAM_COUNTS // 100
+    pixels = statistics.HISTOGRAM_COUNTS // 100
     assert GapRuns(pixels, days=20_000).exact_up_to == 100
 
 

@@ -1,0 +1,1 @@
+"""Where observations are missing: statistics of gaps, and observations that are withheld."""
