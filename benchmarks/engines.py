@@ -22,7 +22,7 @@ import torch
 from sereno.config import UNet
 from sereno.exporting import export_network
 from sereno.nets.engines import with_openvino, with_torch
-from sereno.nets.exchange import examples
+from sereno.nets.portable import examples
 from sereno.reconstruct.unet.method import UNetReconstructor
 
 Run = Callable[[], np.ndarray]

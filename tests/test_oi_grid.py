@@ -13,14 +13,13 @@ from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.config import parse_config
 from sereno.gaps.withholding import Sample
 from sereno.grids.cells import cell_size
-from sereno.nets import gridded
-from sereno.nets.gridded import Grid, Solver, Term, two_scale_terms
-from sereno.nets.kernels import Axis, Nodes, Smoother
-from sereno.nets.terms import MATERN_ERRORS, MATERN_GAUSSIANS, root
-from sereno.reconstruct.oi_grid import tuning, windows
+from sereno.reconstruct.oi_grid import solver, tuning, windows
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, day_blocks, terms_of
+from sereno.reconstruct.oi_grid.covariance_terms import MATERN_ERRORS, MATERN_GAUSSIANS, root
 from sereno.reconstruct.oi_grid.explained import explained
+from sereno.reconstruct.oi_grid.kernels import Axis, Nodes, Smoother
 from sereno.reconstruct.oi_grid.method import GriddedInterpolation
+from sereno.reconstruct.oi_grid.solver import Grid, Solver, Term, two_scale_terms
 from sereno.reconstruct.oi_grid.tuning import tune
 from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
 from sereno.reconstruct.spread import Spread
@@ -67,9 +66,9 @@ def dense(terms: list[Term], grid: Grid, values: torch.Tensor, precision: torch.
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the solver take as many steps as it wants."""
-    monkeypatch.setattr(gridded, "TOGETHER", (200, 200, 200, 300))
-    monkeypatch.setattr(gridded, "FIRST", 300)
-    monkeypatch.setattr(gridded, "TOLERANCE", 1e-6)
+    monkeypatch.setattr(solver, "TOGETHER", (200, 200, 200, 300))
+    monkeypatch.setattr(solver, "FIRST", 300)
+    monkeypatch.setattr(solver, "TOLERANCE", 1e-6)
 
 
 @pytest.mark.usefixtures("patient")
@@ -228,9 +227,9 @@ def test_two_scales_keep_their_variance() -> None:
 @pytest.mark.parametrize("patience", [1, 10])
 def test_the_gradient_is_that_of_finite_differences(patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """After few steps as after many; their number must not change within the difference."""
-    monkeypatch.setattr(gridded, "TOLERANCE", 0.0)
+    monkeypatch.setattr(solver, "TOLERANCE", 0.0)
     for name in ("FIRST", "ALONE"):
-        monkeypatch.setattr(gridded, name, patience * getattr(gridded, name))
+        monkeypatch.setattr(solver, name, patience * getattr(solver, name))
     grid = open_sea(16, 16)
     values, precision = observations(grid)
 

@@ -19,12 +19,12 @@ from sereno.errors import InputError
 from sereno.features import Archive
 from sereno.grids.cells import cell_size
 from sereno.nets.corrector import corrector
-from sereno.nets.gridded import Term
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.oi_grid import method as oi_grid_method
 from sereno.reconstruct.oi_grid import windows as gridded_windows
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.method import GriddedInterpolation
+from sereno.reconstruct.oi_grid.solver import Term
 from sereno.reconstruct.oi_grid.windows import RUN, Region, runs
 from sereno.reconstruct.spread import Spread
 from sereno.reconstruct.unet import method as unet_method

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sereno.nets.bottleneck import Nothing
 from sereno.nets.carry import sampled
-from sereno.nets.middle import Nothing
 from sereno.nets.unet import UNet
 
 TOLD = 12

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sereno.config import ConvLSTMUNet
 from sereno.config import UNet as UNetConfig
 from sereno.nets.alldays import MEMORY, SMALLEST_STD, TYPICAL_ERROR, AllDays, Design, offshore
-from sereno.nets.middle import LocalAttention, Nothing, Recurrence
+from sereno.nets.bottleneck import LocalAttention, Nothing, Recurrence
 from sereno.nets.unet import UNet
 
 TOLD = 11

@@ -40,7 +40,7 @@ class UNet(nn.Module):
     widths
         Channels of each level, the finest first; each level has half the cells along either axis of the one before.
     middle
-        What the coarsest maps pass through with the maps of the days: see `sereno.nets.middle`.
+        What the coarsest maps pass through with the maps of the days: see `sereno.nets.bottleneck`.
     """
 
     def __init__(self, before: int, after: int, widths: tuple[int, ...], middle: nn.Module) -> None:

@@ -19,7 +19,7 @@ from sereno.errors import InputError
 from sereno.features import Archive, denormalise, encode, land_channel
 from sereno.grids.tiles import Tile, blend, plan
 from sereno.methods import Progress, State, silent
-from sereno.nets.exchange import Input, Portable
+from sereno.nets.portable import Input, Portable
 from sereno.nets.precision import device, filling_precision
 from sereno.nets.thesis import CHANNELS, ThesisNetwork
 from sereno.nets.weights import Shapes, checked, shapes_of

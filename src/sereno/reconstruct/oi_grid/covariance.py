@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sereno.nets.gridded import Grid, Term, resolved
+from sereno.reconstruct.oi_grid.solver import Grid, Term, resolved
 from sereno.saved import number, numbers
 
 NARROWEST = 12.0
@@ -44,7 +44,7 @@ class GriddedCovariance:
     Attributes
     ----------
     variances, widths, times
-        Of each term of the anomaly, as for `sereno.nets.gridded.Term`.
+        Of each term of the anomaly, as for `sereno.reconstruct.oi_grid.solver.Term`.
     noise
         Standard deviation of the white error of an observation, the field's unit.
     shared_error, error_width

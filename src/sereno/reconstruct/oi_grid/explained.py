@@ -7,8 +7,8 @@ import math
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
-from sereno.nets.gridded import FACTORS, Term, resolved
 from sereno.reconstruct.oi_grid.covariance import correlation_in_time
+from sereno.reconstruct.oi_grid.solver import FACTORS, Term, resolved
 from sereno.reconstruct.oi_grid.windows import Region
 
 FARTHEST = 4.0

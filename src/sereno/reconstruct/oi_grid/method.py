@@ -16,11 +16,11 @@ from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.gaps.withholding import Sample, samples
 from sereno.methods import Progress, State, silent
-from sereno.nets.gridded import Solver
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.observations import relative_variance
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.explained import explained
+from sereno.reconstruct.oi_grid.solver import Solver
 from sereno.reconstruct.oi_grid.tuning import measure
 from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, Run, runs
 from sereno.reconstruct.spread import SMALLEST_STD, Spread

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from sereno.grids.cells import cell_size, cell_widths
 from sereno.grids.tiles import blend, plan
-from sereno.nets.gridded import Grid, Solver, Term
 from sereno.reconstruct.oi.walk import known_everywhere
 from sereno.reconstruct.oi_grid.covariance import day_blocks
+from sereno.reconstruct.oi_grid.solver import Grid, Solver, Term
 
 RUN = 5
 """Days of the calendar that are analysed together: neighbours share nearly all of their observations."""

@@ -9,11 +9,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from sereno.nets.gridded import Solver, Term
-from sereno.nets.told import told
 from sereno.reconstruct.observations import relative_variance
 from sereno.reconstruct.oi_grid.covariance import SAVED
+from sereno.reconstruct.oi_grid.solver import Solver, Term
 from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.unet.context import told
 from sereno.saved import number, optional
 
 MOST_TERMS = 64

@@ -21,11 +21,11 @@ from sereno.nets.alldays import TOLD as TOLD_OF_ALL_DAYS
 from sereno.nets.alldays import AllDays
 from sereno.nets.corrector import TOLD, Corrector, Mixture, corrector
 from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
-from sereno.nets.exchange import Input, Portable, examples
-from sereno.nets.gridded import Solver
+from sereno.nets.portable import Input, Portable, examples
 from sereno.nets.precision import filling_precision
 from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.oi_grid.solver import Solver
 from sereno.reconstruct.oi_grid.tuning import measure
 from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, runs
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of

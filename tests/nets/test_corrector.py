@@ -8,8 +8,8 @@ from torch import Tensor
 from sereno.config import ConvLSTMUNet, UNet
 from sereno.losses import beta_nll
 from sereno.nets.alldays import COAST_CELLS, MEMORY, SMALLEST_STD
+from sereno.nets.bottleneck import LocalAttention, Recurrence
 from sereno.nets.corrector import LAGS, TOLD, channels, corrector, encode
-from sereno.nets.middle import LocalAttention, Recurrence
 from shuffle import shuffled
 
 WINDOW, SIDE = 7, 24

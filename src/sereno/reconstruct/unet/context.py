@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sereno.nets.terms import Term
+from sereno.reconstruct.oi_grid.covariance_terms import Term
 
 CELLS, DAYS = (2.0, 8.0, 24.0), (1.0, 4.0)
 """Distances in cells, and lags, of which the correlation is told."""

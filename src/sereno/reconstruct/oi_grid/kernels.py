@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sereno.nets.terms import Term
+from sereno.reconstruct.oi_grid.covariance_terms import Term
 
 NODE_SPACING, REACH = 1.3, 3.0
 """Distance of nodes at most, and the reach of a kernel, in its standard deviations: the sum over nodes ripples by

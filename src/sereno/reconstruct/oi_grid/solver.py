@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sereno.nets.kernels import Grid, Nodes, Smoother, added, block_sums, scaled
-from sereno.nets.terms import Term, root, two_scale_terms
+from sereno.reconstruct.oi_grid.covariance_terms import Term, root, two_scale_terms
+from sereno.reconstruct.oi_grid.kernels import Grid, Nodes, Smoother, added, block_sums, scaled
 
 __all__ = ["Grid", "Solver", "Term", "two_scale_terms"]
 

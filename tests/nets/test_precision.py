@@ -22,11 +22,11 @@ from sereno.climatology import fit_climatology
 from sereno.config import ConvLSTM, ConvLSTMUNet, UNet, as_mapping, parse_config
 from sereno.io.artefact import ModelDescription
 from sereno.nets.corrector import corrector
-from sereno.nets.gridded import Term
 from sereno.nets.precision import filling_precision, training_precision
 from sereno.nets.thesis import ThesisNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.network import ConvLSTMReconstructor
+from sereno.reconstruct.oi_grid.solver import Term
 from sereno.reconstruct.spread import ObservedPixels, Spread
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.members import packaged
