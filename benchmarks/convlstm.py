@@ -68,8 +68,8 @@ def network_step(kind: str, batch: int, shape: tuple[int, ...], precision: str) 
     import torch
 
     from sereno.config import ConvLSTM
-    from sereno.losses import masked_mse
     from sereno.nets.thesis import ThesisNetwork
+    from sereno.training.losses import masked_mse
 
     torch.set_num_threads(THREADS)
     network = ThesisNetwork(ConvLSTM())

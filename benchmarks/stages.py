@@ -28,14 +28,14 @@ from basin import laid_out
 from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, ConvLSTM, UNet, as_mapping, configure_at_once
 from sereno.cube import make_cube
-from sereno.features import Archive
 from sereno.filling import fill_to
 from sereno.io.artefact import ModelDescription
 from sereno.io.write import write_analysis
-from sereno.learners import learner_of
 from sereno.preparation import prepare
 from sereno.synthetic import TwinSeaConfig, twin_sea, write_l3s
-from sereno.windows import Drawn
+from sereno.training.archive import Archive
+from sereno.training.objectives import learner_of
+from sereno.training.windows import Drawn
 from sereno.workflow import Model, load, save
 
 PATCH, RECORD, SPACING = (48, 64), 91, 1 / 24

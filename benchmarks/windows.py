@@ -25,14 +25,14 @@ import sereno
 from sereno.climatology import fit_climatology
 from sereno.config import ConvLSTM, RunConfig, parse_config
 from sereno.cube import make_cube
-from sereno.features import Archive
 from sereno.gaps.withholding import visible_part
 from sereno.io.atomic import write_dataset
-from sereno.losses import masked_mse
 from sereno.nets.precision import training_precision
 from sereno.nets.thesis import ThesisNetwork
 from sereno.synthetic import TwinSeaConfig, twin_sea
-from sereno.windows import Encoded, windows_for
+from sereno.training.archive import Archive
+from sereno.training.losses import masked_mse
+from sereno.training.windows import Encoded, windows_for
 
 GRID = (378, 1305)
 BLOCK_BYTES = 2**28

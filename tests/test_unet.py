@@ -16,7 +16,6 @@ from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, ConvLSTMUNet, UNet, parse_config
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.errors import InputError
-from sereno.features import Archive
 from sereno.grids.cells import cell_size
 from sereno.nets.corrector import corrector
 from sereno.reconstruct.blocks import by_block
@@ -33,8 +32,9 @@ from sereno.reconstruct.unet.members import packaged
 from sereno.reconstruct.unet.method import UNetReconstructor
 from sereno.reconstruct.unet.placing import placed
 from sereno.reconstruct.unet.pool import Pool, days_drawn, pool, turned
-from sereno.training import train_on
-from sereno.windows import Drawn
+from sereno.training.archive import Archive
+from sereno.training.train import train_on
+from sereno.training.windows import Drawn
 
 WINDOW = 7
 TERMS = (Term(0.7, 60.0, 5.0), Term(0.3, 20.0, 3.0), Term(0.04, 90.0, 0.0, False))

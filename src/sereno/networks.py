@@ -16,13 +16,13 @@ from sereno.climatology import fit_climatology
 from sereno.config import ConvLSTM, RunConfig, parse_config
 from sereno.cube import select_period, validate
 from sereno.errors import InputError
-from sereno.features import Archive
 from sereno.gaps.withholding import visible_part
 from sereno.io.keras import read_keras
 from sereno.io.static import climatology_table, require_climatology
 from sereno.io.tiles import read_tiles, split_tiles, write_tiles
 from sereno.methods import Progress, State, method_class, silent
-from sereno.windows import Tiles, plan_tiles
+from sereno.training.archive import Archive
+from sereno.training.windows import Tiles, plan_tiles
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from sereno.config import ConvLSTMUNet, UNet
-from sereno.losses import beta_nll
 from sereno.nets.alldays import COAST_CELLS, MEMORY, SMALLEST_STD
 from sereno.nets.bottleneck import LocalAttention, Recurrence
 from sereno.nets.corrector import LAGS, TOLD, channels, corrector, encode
+from sereno.training.losses import beta_nll
 from shuffle import shuffled
 
 WINDOW, SIDE = 7, 24

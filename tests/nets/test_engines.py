@@ -24,7 +24,7 @@ from sereno.reconstruct.network import ConvLSTMReconstructor
 from sereno.reconstruct.oi_grid.solver import Term
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.method import UNetReconstructor
-from sereno.trained import lasting_settings
+from sereno.training.result import lasting_settings
 from shuffle import shuffled
 
 SMALL = {"window": 3, "widths": (4, 8)}

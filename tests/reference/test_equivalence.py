@@ -13,8 +13,8 @@ from scipy import stats
 
 from sereno.config import ConvLSTM as ConvLSTMConfig
 from sereno.io.keras import read_keras
-from sereno.losses import masked_mse
 from sereno.nets.thesis import ThesisNetwork
+from sereno.training.losses import masked_mse
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # or it tells standard error of every processor it meets

@@ -17,12 +17,12 @@ import numpy as np
 
 from sereno.config import ConvLSTM
 from sereno.errors import InputError, file_edge
-from sereno.features import HiddenWindow, encode, first_validation_day, normalise
 from sereno.io.atomic import atomic_path
 from sereno.io.npz import read_npz
 from sereno.methods import Progress, silent
 from sereno.saved import iso_day
-from sereno.windows import Sample, Tiles, validation_count
+from sereno.training.archive import HiddenWindow, encode, first_validation_day, normalise
+from sereno.training.windows import Sample, Tiles, validation_count
 
 SCALE_FILE = "max_std_seq.npz"
 LARGEST = 1e6

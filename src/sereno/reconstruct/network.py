@@ -16,7 +16,6 @@ from torch import Tensor
 from sereno.compute.memory import kept_memory
 from sereno.config import ConvLSTM
 from sereno.errors import InputError
-from sereno.features import Archive, denormalise, encode, land_channel
 from sereno.grids.tiles import Tile, blend, plan
 from sereno.methods import Progress, State, silent
 from sereno.nets.portable import Input, Portable
@@ -26,8 +25,9 @@ from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.reconstruct.blocks import by_block
 from sereno.reconstruct.spread import SPREAD, ObservedPixels, Spread, noise_variance, support
 from sereno.saved import LARGEST, LEAST, number
-from sereno.trained import TrainedNetwork
-from sereno.windows import Drawn, Samples, Windows
+from sereno.training.archive import Archive, denormalise, encode, land_channel
+from sereno.training.result import TrainedNetwork
+from sereno.training.windows import Drawn, Samples, Windows
 
 CALIBRATION_WINDOWS = 64
 """Windows, about, that the spread is learned from."""
@@ -81,7 +81,7 @@ class ConvLSTMReconstructor:
         ----------
         folder, resume, max_minutes
             Where checkpoints and ``metrics.csv`` are kept, whether to continue from there, and the time that
-            training may take: see `sereno.training.train`.
+            training may take: see `sereno.training.train.train`.
         trained
             A network trained elsewhere, as `train_on_samples` returns it: it is taken as it is, and only its spread
             is learned here. Where its scale is not known (0), it is that of the anomalies of `cube`.
@@ -92,7 +92,7 @@ class ConvLSTMReconstructor:
             If the record is too short or too empty to train and validate on.
         """
         if trained is None:
-            from sereno.training import train  # with Lightning, for which whoever fills need not wait
+            from sereno.training.train import train  # with Lightning, for which whoever fills need not wait
 
             learned = train(
                 cube,
@@ -125,14 +125,14 @@ class ConvLSTMReconstructor:
         scale: float,
         **settings: Any,  # noqa: ANN401
     ) -> State:
-        """Train the bare network on samples that no cube stands behind; `settings` as for `sereno.training.train_on`.
+        """Train the bare network on samples that no cube stands behind; `settings` as for `sereno.training.train.train_on`.
 
         Returns
         -------
         State
             The weights, and ``scale`` and ``history`` of the training: what `fit` takes as `trained`.
         """
-        from sereno.training import train_on  # with Lightning, as above
+        from sereno.training.train import train_on  # with Lightning, as above
 
         learned = train_on(training, validation, config, scale=scale, **settings)
         return State({"scale": scale, "history": learned.history}, _tensors(learned.weights))

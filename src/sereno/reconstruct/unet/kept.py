@@ -16,12 +16,12 @@ import xarray as xr
 
 from sereno.config import UNet
 from sereno.errors import InputError, file_edge
-from sereno.features import Archive
 from sereno.files import read_bounded, require_regular
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.slurm import step
-from sereno.trained import lasting_settings
-from sereno.windows import Sample
+from sereno.training.archive import Archive
+from sereno.training.result import lasting_settings
+from sereno.training.windows import Sample
 
 _GUESS = "guess.json"
 LONGEST = 2**22

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from sereno.config import UNet
 from sereno.errors import InputError
-from sereno.features import split
 from sereno.methods import Progress
 from sereno.nets.corrector import corrector
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess
 from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.pool import Pool, days_drawn, pool
-from sereno.windows import Drawn, Sample, windows_of_epoch
+from sereno.training.archive import split
+from sereno.training.windows import Drawn, Sample, windows_of_epoch
 
 WEIGHTS = {"central-day": "unet.safetensors"}
 """Weights that come with the package, in `sereno.data`."""
@@ -65,7 +65,7 @@ def train_members(
     progress: Progress,
 ) -> tuple[list[dict[str, Tensor]], list[dict[str, float]]]:
     """Train the members, each on windows of its own."""
-    from sereno.training import train_on  # with Lightning, for which whoever fills need not wait
+    from sereno.training.train import train_on  # with Lightning, for which whoever fills need not wait
 
     region, archives = Region.of(cube), split(cube, config, valid=valid)
     make = partial(pool, guess=guess, region=region, config=config)

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation, UNet
-from sereno.features import split
 from sereno.grids.tiles import blend, plan
 from sereno.methods import Progress, State, silent
 from sereno.nets.alldays import TOLD as TOLD_OF_ALL_DAYS
@@ -33,6 +32,7 @@ from sereno.reconstruct.unet.kept import Kept
 from sereno.reconstruct.unet.members import packaged, train_members
 from sereno.reconstruct.unet.placing import Placed, days_solved, margin, placed
 from sereno.reconstruct.unet.pool import told_of
+from sereno.training.archive import split
 
 TILE, HALO = 448, 64
 """Cells of the tiles that a large map is cut into for the network, and of the context round each."""
@@ -79,7 +79,7 @@ class UNetReconstructor:
         ----------
         folder, resume, max_minutes
             Where checkpoints, first guess and samples are kept, whether to continue from there, and the time that
-            training may take: see `sereno.training.train_on`.
+            training may take: see `sereno.training.train.train_on`.
 
         Raises
         ------

@@ -9,10 +9,10 @@ import numpy as np
 
 from sereno.compute.threads import workers
 from sereno.config import UNet
-from sereno.features import HiddenWindow
 from sereno.reconstruct.oi_grid.windows import Region
 from sereno.reconstruct.unet.guess import FirstGuess, spread_of
-from sereno.windows import Sample
+from sereno.training.archive import HiddenWindow
+from sereno.training.windows import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Pool:
     Attributes
     ----------
     samples
-        Of each window what `sereno.learners` trains on.
+        Of each window what `sereno.training.objectives` trains on.
     count, seed
         Samples of an epoch, drawn anew each, turned and mirrored; 0 for all of them as they are.
     """

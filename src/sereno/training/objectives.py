@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sereno.config import ConvLSTM, UNet
-from sereno.losses import beta_nll, gaussian_nll, masked_mse
 from sereno.nets.corrector import corrector
 from sereno.nets.thesis import ThesisNetwork
+from sereno.training.losses import beta_nll, gaussian_nll, masked_mse
 
 WARM_UP_STEPS = 300
 """Steps over which the step size grows."""

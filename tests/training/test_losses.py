@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from sereno.losses import gaussian_nll, masked_mse
+from sereno.training.losses import gaussian_nll, masked_mse
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import numpy as np
 
 from sereno.config import ConvLSTM, UNet
 from sereno.errors import InputError
-from sereno.features import VALIDATION_SHARE, Archive, HiddenWindow, Record, encode, land_channel, normalise
 from sereno.grids.tiles import starts, window_positions
 from sereno.slurm import step
+from sereno.training.archive import VALIDATION_SHARE, Archive, HiddenWindow, Record, encode, land_channel, normalise
 
 RANDOM_VALIDATION_WINDOWS = 64
 _DRAWS = 20

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sereno.config import ConvLSTM, UNet
 from sereno.slurm import step
-from sereno.windows import Windows
+from sereno.training.windows import Windows
 
 
 class TrainedNetwork(NamedTuple):

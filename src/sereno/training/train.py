@@ -27,17 +27,17 @@ from torch import Tensor
 
 from sereno.compute.memory import kept_memory
 from sereno.config import ConvLSTM, UNet
-from sereno.epochs import Data, steps_of
 from sereno.errors import InputError, file_edge
-from sereno.features import split
 from sereno.files import require_regular
-from sereno.learners import Learner, learner_of
-from sereno.logbook import Logbook, is_over, state_in
 from sereno.methods import Progress, silent
 from sereno.nets.precision import training_precision
 from sereno.slurm import step
-from sereno.trained import TrainedNetwork, lasting_settings
-from sereno.windows import Encoded, Samples, windows_for
+from sereno.training.archive import split
+from sereno.training.checkpoints import Logbook, is_over, state_in
+from sereno.training.loading import Data, steps_of
+from sereno.training.objectives import Learner, learner_of
+from sereno.training.result import TrainedNetwork, lasting_settings
+from sereno.training.windows import Encoded, Samples, windows_for
 
 
 def train(

@@ -16,10 +16,10 @@ from scipy.ndimage import gaussian_filter
 from sereno.config import ConvLSTM
 from sereno.cube import make_cube
 from sereno.errors import InputError, PausedError
-from sereno.features import encode, normalise
 from sereno.nets.thesis import ThesisNetwork
-from sereno.trained import TrainedNetwork
-from sereno.training import train
+from sereno.training.archive import encode, normalise
+from sereno.training.result import TrainedNetwork
+from sereno.training.train import train
 
 SMALL = ConvLSTM(
     window=5,

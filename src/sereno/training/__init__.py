@@ -1,0 +1,1 @@
+"""The training of networks: samples, losses, epochs, checkpoints. It knows no file format."""
