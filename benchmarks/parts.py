@@ -17,8 +17,8 @@ import sereno
 from basin import mediterranean
 from sereno.config import configure_at_once
 from sereno.grids.tiles import plan
-from sereno.reconstruct import corrections
-from sereno.reconstruct.oi_grid import windows
+from sereno.reconstruct.interpolation.method import corrections
+from sereno.reconstruct.oi_grid import regions
 from sereno.workflow import Model
 
 WHOLE = 2**30
@@ -26,18 +26,18 @@ WHOLE = 2**30
 
 def analysis(cube: xr.Dataset, model: Model, *, whole: bool) -> xr.Dataset:
     """Return the analysis of the day in the middle, in memory."""
-    known = windows.WHOLE_CELLS, corrections.TILE
-    windows.WHOLE_CELLS, corrections.TILE = (WHOLE, WHOLE) if whole else (0, corrections.TILE)
+    known = regions.WHOLE_CELLS, corrections.TILE
+    regions.WHOLE_CELLS, corrections.TILE = (WHOLE, WHOLE) if whole else (0, corrections.TILE)
     day = str(cube["time"].values[cube.sizes["time"] // 2])[:10]
     found = sereno.fill(cube, model, days=day).isel(time=0).compute()
-    windows.WHOLE_CELLS, corrections.TILE = known
+    regions.WHOLE_CELLS, corrections.TILE = known
     return found
 
 
 def seams(shape: tuple[int, int]) -> np.ndarray:
     """Return where parts are blended, bool (lat, lon)."""
     blended = np.zeros(shape, bool)
-    for tile in plan(shape, tile=(windows.TILE, windows.TILE), halo=windows.HALO):
+    for tile in plan(shape, tile=(regions.TILE, regions.TILE), halo=regions.HALO):
         blended[tile.outer] |= tile.weight < 1
     return blended
 

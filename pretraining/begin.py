@@ -18,7 +18,7 @@ from engine.whole import write_whole
 from sereno.config import UNet
 from sereno.nets.alldays import ONCE, AllDays, Design
 from sereno.nets.corrector import LAGS
-from sereno.reconstruct.unet.members import packaged
+from sereno.reconstruct.unet.ensemble import packaged
 
 
 def of_central_network(weights: dict[str, Tensor], network: AllDays) -> dict[str, Tensor]:

@@ -10,7 +10,8 @@ import torch
 import xarray as xr
 from hypothesis import settings
 
-from sereno.reconstruct import collecting, interpolation
+from sereno.reconstruct.interpolation.method import method
+from sereno.reconstruct.uncertainty import collecting
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 collect_ignore = ["data"]  # files, and the scripts that made them
@@ -47,5 +48,5 @@ def few_samples() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collecting, "CELLS", 0)  # so few as are allowed
         for name in ("TUNING_CELLS", "SPREAD_CELLS"):
-            patch.setattr(interpolation, name, getattr(interpolation, name) / 10)
+            patch.setattr(method, name, getattr(method, name) / 10)
         yield

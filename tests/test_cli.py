@@ -908,8 +908,8 @@ def test_ctrl_c_while_filling_is_no_end_of_it(
     store: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sereno.reconstruct.blocks.days_per_block", lambda cells: 4)
-    monkeypatch.setattr("sereno.reconstruct.blocks.CONTEXT_CELLS", 14 * 24 * 32)
+    monkeypatch.setattr("sereno.reconstruct.day_blocks.days_per_block", lambda cells: 4)
+    monkeypatch.setattr("sereno.reconstruct.day_blocks.CONTEXT_CELLS", 14 * 24 * 32)
     monkeypatch.setattr("sereno.blockwise.BLOCKS_AT_ONCE", 0)
     write_cube(a_cube(days=20, shape=(24, 32)), "cube.zarr")
     words = ["fill", "cube.zarr", "-m", "climatology", "-o", output]

@@ -18,7 +18,7 @@ from sereno.errors import InputError
 from sereno.gallery import gallery_days, step_of
 from sereno.io.withheld import read_withheld
 from sereno.metrics import scores_with_zeros, sums_with_zeros
-from sereno.reconstruct.interpolation import Interpolation
+from sereno.reconstruct.interpolation.method import Interpolation
 from sereno.report.score_tables import save_scores
 from sereno.scoring import rounds
 from sereno.standings import OF_THE_STD

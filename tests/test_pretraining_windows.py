@@ -23,7 +23,7 @@ from engine.whole import write_whole
 from sereno.config import UNet
 from sereno.nets.alldays import AllDays, Design
 from sereno.nets.corrector import corrector
-from sereno.reconstruct.unet.members import packaged
+from sereno.reconstruct.unet.ensemble import packaged
 
 SIDE = 48
 SAMPLER = Sampler(side=32, count=3, followed=0.0)

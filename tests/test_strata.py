@@ -12,7 +12,7 @@ from sereno.cube import OBSERVED, make_cube
 from sereno.gaps.withholding import hide
 from sereno.grids.cells import KM_PER_DEGREE, cell_size
 from sereno.metrics import Sums, sums, sums_by_bin
-from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.day_blocks import by_block
 from sereno.strata import COUNTS, SCORES, STRATA, bins, days_to_observation, distance_to, tabulate
 
 WINDOW = 7

@@ -27,7 +27,7 @@ from sereno.io.level4 import Product
 from sereno.io.tally import Tally, tally_of
 from sereno.io.write import write_days
 from sereno.methods import Progress
-from sereno.reconstruct.blocks import CONTEXT_CELLS
+from sereno.reconstruct.day_blocks import CONTEXT_CELLS
 from sereno.workflow import Model, fill_days, product_of
 
 BLOCKS_AT_ONCE = 4

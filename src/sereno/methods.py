@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 METHODS = {
     "climatology": "sereno.reconstruct.climatology:ZeroAnomaly",
-    "interpolation": "sereno.reconstruct.interpolation:Interpolation",
+    "interpolation": "sereno.reconstruct.interpolation.method:Interpolation",
     "persistence": "sereno.reconstruct.persistence:Persistence",
     "linear": "sereno.reconstruct.linear:Linear",
     "oi": "sereno.reconstruct.oi.method:OptimalInterpolation",
     "oi-grid": "sereno.reconstruct.oi_grid.method:GriddedInterpolation",
     "dineof": "sereno.reconstruct.dineof.method:Dineof",
-    "convlstm": "sereno.reconstruct.network:ConvLSTMReconstructor",
+    "convlstm": "sereno.reconstruct.convlstm:ConvLSTMReconstructor",
     "unet": "sereno.reconstruct.unet.method:UNetReconstructor",
     "convlstm-unet": "sereno.reconstruct.unet.method:UNetReconstructor",
 }

@@ -16,7 +16,7 @@ from sereno.errors import InputError
 from sereno.gaps.withholding import hide
 from sereno.grids.cells import cell_size
 from sereno.reconstruct.anomaly import AnomalyReconstructor
-from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.day_blocks import by_block
 from sereno.strata import bins, days_to_observation, distance_to
 from sereno.tally import Block, PixelSums, Tally, tally
 from sereno.workflow import Model

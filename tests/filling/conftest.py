@@ -27,8 +27,8 @@ def model(cube: xr.Dataset) -> Model:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of ten days, one after the other, so that there is more than one."""
-    monkeypatch.setattr("sereno.reconstruct.blocks.days_per_block", lambda cells: 8)
-    monkeypatch.setattr("sereno.reconstruct.blocks.CONTEXT_CELLS", 14 * 24 * 32)
+    monkeypatch.setattr("sereno.reconstruct.day_blocks.days_per_block", lambda cells: 8)
+    monkeypatch.setattr("sereno.reconstruct.day_blocks.CONTEXT_CELLS", 14 * 24 * 32)
     monkeypatch.setattr("sereno.blockwise.BLOCKS_AT_ONCE", 0)
 
 

@@ -154,7 +154,7 @@ def warm() -> None:
     import sereno.io.read
     import sereno.preparation
     import sereno.reconstruct.climatology
-    import sereno.reconstruct.interpolation
+    import sereno.reconstruct.interpolation.method
     import sereno.reconstruct.linear
     import sereno.report.page
     import sereno.report.tables

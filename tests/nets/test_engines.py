@@ -20,9 +20,9 @@ from sereno.nets.engines import SMALLEST_MAP, engine_for
 from sereno.nets.portable import Portable, examples
 from sereno.nets.thesis import ThesisNetwork
 from sereno.networks import BareNetwork
-from sereno.reconstruct.network import ConvLSTMReconstructor
+from sereno.reconstruct.convlstm import ConvLSTMReconstructor
 from sereno.reconstruct.oi_grid.solver import Term
-from sereno.reconstruct.unet.guess import FirstGuess
+from sereno.reconstruct.unet.first_guess import FirstGuess
 from sereno.reconstruct.unet.method import UNetReconstructor
 from sereno.training.result import lasting_settings
 from shuffle import shuffled

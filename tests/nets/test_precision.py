@@ -25,11 +25,11 @@ from sereno.nets.corrector import corrector
 from sereno.nets.precision import filling_precision, training_precision
 from sereno.nets.thesis import ThesisNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor
-from sereno.reconstruct.network import ConvLSTMReconstructor
+from sereno.reconstruct.convlstm import ConvLSTMReconstructor
 from sereno.reconstruct.oi_grid.solver import Term
-from sereno.reconstruct.spread import ObservedPixels, Spread
-from sereno.reconstruct.unet.guess import FirstGuess
-from sereno.reconstruct.unet.members import packaged
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread
+from sereno.reconstruct.unet.ensemble import packaged
+from sereno.reconstruct.unet.first_guess import FirstGuess
 from sereno.reconstruct.unet.method import UNetReconstructor
 from sereno.workflow import Model
 from shuffle import shuffled

@@ -25,7 +25,7 @@ from sereno.io.disk import naming_output
 from sereno.io.guard import require_whole
 from sereno.io.hdf5 import write_netcdf
 from sereno.methods import Progress, silent
-from sereno.reconstruct.blocks import telling
+from sereno.reconstruct.day_blocks import telling
 
 CHUNK_SIDE = 1024
 """Cells of a stored chunk along latitude and longitude at most; a chunk holds no more than its square."""

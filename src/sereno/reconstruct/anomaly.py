@@ -13,10 +13,10 @@ from sereno.climatology import Climatology, fit_climatology
 from sereno.config import RunConfig
 from sereno.cube import DIMS, description, field_of, is_never_negative
 from sereno.methods import Progress, Reconstructor, State, method_class, silent
-from sereno.reconstruct.calibration import REACH, Calibration
-from sereno.reconstruct.collecting import collect
-from sereno.reconstruct.observation_error import ObservationError
-from sereno.reconstruct.remote import Remote
+from sereno.reconstruct.uncertainty.calibration import REACH, Calibration
+from sereno.reconstruct.uncertainty.collecting import collect
+from sereno.reconstruct.uncertainty.observation_error import ObservationError
+from sereno.reconstruct.uncertainty.remote import Remote
 from sereno.saved import number
 
 _PREFIX = "climatology_"

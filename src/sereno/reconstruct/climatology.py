@@ -10,7 +10,7 @@ import xarray as xr
 
 from sereno.config import Climatology
 from sereno.methods import Progress, State, silent
-from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.day_blocks import by_block
 
 
 @dataclass(frozen=True)

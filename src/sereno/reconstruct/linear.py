@@ -10,9 +10,9 @@ import xarray as xr
 
 from sereno.config import Linear as LinearConfig
 from sereno.methods import Progress, State, silent
-from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.nearest import draw, images_noise, nearest, of_withheld, spread_by_lag, std_by_lag
-from sereno.reconstruct.spread import ObservedPixels, Spread
+from sereno.reconstruct.day_blocks import by_block
+from sereno.reconstruct.uncertainty.by_lag import draw, images_noise, nearest, of_withheld, spread_by_lag, std_by_lag
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread
 
 
 @dataclass(frozen=True)

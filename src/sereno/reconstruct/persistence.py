@@ -11,9 +11,9 @@ from scipy.optimize import isotonic_regression
 
 from sereno.config import Persistence as PersistenceConfig
 from sereno.methods import Progress, State, silent
-from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.nearest import draw, images_noise, nearest, of_withheld, spread_by_lag, std_by_lag
-from sereno.reconstruct.spread import ObservedPixels, Spread
+from sereno.reconstruct.day_blocks import by_block
+from sereno.reconstruct.uncertainty.by_lag import draw, images_noise, nearest, of_withheld, spread_by_lag, std_by_lag
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread
 from sereno.saved import array
 
 

@@ -16,7 +16,7 @@ from sereno.methods import Progress
 from sereno.reconstruct.dineof.filter import smoothing
 from sereno.reconstruct.dineof.iterations import trials
 from sereno.reconstruct.dineof.segments import Solution, observations, solve, stopping
-from sereno.reconstruct.spread import ObservedPixels, Spread, noise_variance, support
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, noise_variance, support
 
 MATRICES = 3
 """Matrices, spread over the record, that are looked at: in a short one the same, each time under other clouds."""

@@ -10,10 +10,10 @@ import xarray as xr
 
 from sereno.config import DINEOF
 from sereno.methods import Progress, State, silent
-from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.dineof.fitting import choose_modes, confidence, learn_uncertainty, matrices
 from sereno.reconstruct.dineof.segments import Solver, reach
-from sereno.reconstruct.spread import ObservedPixels, Spread, support
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, support
 from sereno.saved import iso_day, whole
 
 

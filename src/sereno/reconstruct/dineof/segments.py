@@ -13,7 +13,7 @@ from sereno.compute.cores import require_memory
 from sereno.config import DINEOF
 from sereno.cube import DIMS, days_per_block, field_of
 from sereno.reconstruct.dineof.eof import Eofs, over_rows
-from sereno.reconstruct.dineof.errors import error_variance, information
+from sereno.reconstruct.dineof.error_maps import error_variance, information
 from sereno.reconstruct.dineof.filter import smoothing
 from sereno.reconstruct.dineof.iterations import Filling, Stopping, numbers_of_modes
 

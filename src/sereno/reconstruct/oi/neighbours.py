@@ -14,7 +14,7 @@ import torch
 from scipy.ndimage import label
 
 from sereno.reconstruct.oi.covariance import Covariance
-from sereno.reconstruct.oi.pyramid import Lattice, Pyramid
+from sereno.reconstruct.oi.super_observations import Lattice, Pyramid
 
 OPENING = 0.5
 """A square is looked at whole from where it is so much smaller than its distance, time counted as distance."""

@@ -16,14 +16,14 @@ from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.gaps.withholding import Sample, samples
 from sereno.methods import Progress, State, silent
-from sereno.reconstruct.blocks import by_block
-from sereno.reconstruct.observations import relative_variance
+from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
-from sereno.reconstruct.oi_grid.explained import explained
+from sereno.reconstruct.oi_grid.explained_variance import explained
+from sereno.reconstruct.oi_grid.regions import RUN, Parts, Region, Run, runs
 from sereno.reconstruct.oi_grid.solver import Solver
 from sereno.reconstruct.oi_grid.tuning import measure
-from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, Run, runs
-from sereno.reconstruct.spread import SMALLEST_STD, Spread
+from sereno.reconstruct.uncertainty.observations import relative_variance
+from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, Spread
 from sereno.saved import LARGEST, LEAST, optional
 
 CALIBRATION_SAMPLES, CALIBRATION_SIDE, CALIBRATION_TARGETS = 24, 128, 400

@@ -18,9 +18,9 @@ from sereno.methods import Progress
 from sereno.reconstruct.moments.pairs import MOST_CELLS
 from sereno.reconstruct.moments.record import cube_moments, unit_of
 from sereno.reconstruct.moments.terms import fit_terms
-from sereno.reconstruct.observations import relative_variance, typical_error, white_noise
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, terms_of
-from sereno.reconstruct.oi_grid.windows import Region
+from sereno.reconstruct.oi_grid.regions import Region
+from sereno.reconstruct.uncertainty.observations import relative_variance, typical_error, white_noise
 
 FEW_IMAGES = 300
 """A record of fewer images is tuned: what it shows at withheld observations tells more than the moments of so few."""

@@ -23,15 +23,15 @@ from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
 from sereno.nets.portable import Input, Portable, examples
 from sereno.nets.precision import filling_precision
 from sereno.nets.weights import Shapes, checked, shapes_of
-from sereno.reconstruct.blocks import by_block
+from sereno.reconstruct.day_blocks import by_block
+from sereno.reconstruct.oi_grid.regions import RUN, Parts, Region, runs
 from sereno.reconstruct.oi_grid.solver import Solver
 from sereno.reconstruct.oi_grid.tuning import measure
-from sereno.reconstruct.oi_grid.windows import RUN, Parts, Region, runs
-from sereno.reconstruct.unet.guess import FirstGuess, spread_of
-from sereno.reconstruct.unet.kept import Kept
-from sereno.reconstruct.unet.members import packaged, train_members
-from sereno.reconstruct.unet.placing import Placed, days_solved, margin, placed
-from sereno.reconstruct.unet.pool import told_of
+from sereno.reconstruct.unet.cache import Kept
+from sereno.reconstruct.unet.day_windows import Placed, days_solved, margin, placed
+from sereno.reconstruct.unet.ensemble import packaged, train_members
+from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of
+from sereno.reconstruct.unet.samples import told_of
 from sereno.training.archive import split
 
 TILE, HALO = 448, 64

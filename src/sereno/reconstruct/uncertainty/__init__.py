@@ -1,0 +1,1 @@
+"""The standard deviation of every method: learned from residuals, and calibrated."""
