@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sereno.errors import InputError
-from sereno.io.opening import expand
+from sereno.io.inputs.opening import expand
 from sereno.io.places import require_apart
 
 

@@ -18,7 +18,7 @@ from sereno.climatology import leap_day_of_year
 from sereno.cube import state
 from sereno.errors import InputError
 from sereno.grids.regrid import regridding
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 from sereno.io.scan import runs
 from sereno.io.store import DONE, write_cube
 from sereno.preparation import prepare

@@ -15,7 +15,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 if TYPE_CHECKING:
     from sereno.errors import InputError
     from sereno.evaluation import evaluate
-    from sereno.io.read import open_cube
+    from sereno.io.inputs.cube import open_cube
     from sereno.io.write import write_analysis
     from sereno.preparation import describe
     from sereno.workflow import fill, fit, load, save
@@ -27,7 +27,7 @@ _HOMES = {
     "fill": "sereno.workflow",
     "fit": "sereno.workflow",
     "load": "sereno.workflow",
-    "open_cube": "sereno.io.read",
+    "open_cube": "sereno.io.inputs.cube",
     "save": "sereno.workflow",
     "write_analysis": "sereno.io.write",
 }

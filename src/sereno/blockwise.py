@@ -23,8 +23,8 @@ from sereno.cube import consecutive
 from sereno.io.checksums import Images
 from sereno.io.daily import DailyFolder, checksum_of
 from sereno.io.filled import FilledStore
+from sereno.io.inputs.rejections import Tally, tally_of
 from sereno.io.level4 import Product
-from sereno.io.tally import Tally, tally_of
 from sereno.io.write import write_days
 from sereno.methods import Progress
 from sereno.reconstruct.day_blocks import CONTEXT_CELLS

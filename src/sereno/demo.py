@@ -19,7 +19,7 @@ from sereno.evaluation import evaluate
 from sereno.gaps.withholding import coverage
 from sereno.io.atomic import atomic_text
 from sereno.io.disk import naming_output
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 from sereno.io.write import write_analysis
 from sereno.methods import Progress, labelled, silent
 from sereno.preparation import prepare

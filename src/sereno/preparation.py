@@ -19,13 +19,13 @@ from sereno.grids.regrid import parse_step
 from sereno.io.atomic import clear_litter, require_place, write_dataset
 from sereno.io.climatology import describe_climatology
 from sereno.io.ingest import How, Prepared, prepare_store
+from sereno.io.inputs.cube import open_cube
+from sereno.io.inputs.opening import Paths
+from sereno.io.inputs.rejections import tally_of
+from sereno.io.inputs.static_maps import climatology_table
 from sereno.io.locking import output_lock
-from sereno.io.opening import Paths
-from sereno.io.read import open_cube
 from sereno.io.recipe import Recipe
-from sereno.io.static import climatology_table
 from sereno.io.store import write_cube
-from sereno.io.tally import tally_of
 from sereno.methods import Progress, silent
 
 
@@ -203,7 +203,7 @@ def make_climatology(
     cube
         A valid cube; only its field is seen.
     path
-        Where to write; `sereno.io.static.read_climatology` and ``climatology.file`` of a run read it.
+        Where to write; `sereno.io.inputs.static_maps.read_climatology` and ``climatology.file`` of a run read it.
     config
         The kind of climatology, its settings and its base period; the defaults where not given.
 

@@ -14,7 +14,7 @@ from sereno.errors import InputError
 from sereno.io.checksums import Images, digest
 from sereno.io.daily import DailyFolder
 from sereno.io.growing import differences
-from sereno.io.opening import open_dataset
+from sereno.io.inputs.opening import open_dataset
 
 _SHOWN = 2
 

@@ -12,7 +12,7 @@ from sereno.continuing import MOVING
 from sereno.errors import InputError
 from sereno.io.checksums import EMPTY, Images
 from sereno.io.filled import NOT_YET, FilledStore
-from sereno.io.read import SEEN
+from sereno.io.inputs.cube import SEEN
 
 DAY = np.timedelta64(1, "D")
 

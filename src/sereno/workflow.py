@@ -15,8 +15,8 @@ from sereno.cube import OBSERVED, field_name, field_of, select_period, span, val
 from sereno.errors import InputError, file_edge
 from sereno.gaps.withholding import visible_part
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
+from sereno.io.inputs.static_maps import climatology_table
 from sereno.io.level4 import Product, SstType
-from sereno.io.static import climatology_table
 from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, method_class, silent
 from sereno.networks import BareNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor

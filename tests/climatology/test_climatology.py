@@ -14,7 +14,7 @@ from sereno.config import ClimatologyConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.gaps.withholding import hide, withhold
-from sereno.io.static import read_climatology
+from sereno.io.inputs.static_maps import read_climatology
 
 PLAIN = ClimatologyConfig(recent_days=0)
 NOISE = 0.3

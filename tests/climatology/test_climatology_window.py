@@ -17,7 +17,7 @@ from sereno.config import ClimatologyConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.gaps.withholding import hide, withhold
-from sereno.io.static import read_climatology
+from sereno.io.inputs.static_maps import read_climatology
 from sereno.preparation import make_climatology
 from sereno.report.score_tables import show_scores
 

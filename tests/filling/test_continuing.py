@@ -15,7 +15,7 @@ from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.filling import Shard, fill_to
 from sereno.io.filled import FilledStore
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 from sereno.workflow import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")

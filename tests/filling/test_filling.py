@@ -12,7 +12,7 @@ from sereno.errors import InputError
 from sereno.filling import Filled, Shard, fill_to
 from sereno.io.atomic import first_come
 from sereno.io.filled import FilledStore
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 from sereno.io.write import write_analysis
 from sereno.workflow import Model, fill, product_of
 

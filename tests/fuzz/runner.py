@@ -151,7 +151,7 @@ def warm() -> None:
     import sereno.cli
     import sereno.evaluation
     import sereno.filling
-    import sereno.io.read
+    import sereno.io.inputs.cube
     import sereno.preparation
     import sereno.reconstruct.climatology
     import sereno.reconstruct.interpolation.method

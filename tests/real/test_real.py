@@ -10,7 +10,7 @@ from sereno.config import configure
 from sereno.cube import select_period, validate
 from sereno.errors import InputError
 from sereno.evaluation import evaluate
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 from sereno.workflow import Model, fill, fit
 
 SHARED = Path(__file__).parents[3] / "shared"

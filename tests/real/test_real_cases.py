@@ -11,7 +11,7 @@ import xarray as xr
 
 from sereno.errors import InputError
 from sereno.filling import fill_to
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 from sereno.workflow import fit
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"

@@ -39,9 +39,9 @@ def check(
     skip_bad: SkipBad = False,
 ) -> None:
     """List every problem of the input at once, and a summary: grid, period, missing days, coverage."""
-    from sereno.io.part import raise_all
-    from sereno.io.read import open_cube
-    from sereno.io.tally import Tally
+    from sereno.io.inputs.cube import open_cube
+    from sereno.io.inputs.file import raise_all
+    from sereno.io.inputs.rejections import Tally
     from sereno.report.tables import show_summary, summary_of
 
     bad: list[str] = []  # of images too, to be told all at once

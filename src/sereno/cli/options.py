@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sereno.config import RunConfig
-    from sereno.io.tally import Tally
+    from sereno.io.inputs.rejections import Tally
     from sereno.networks import BareNetwork
     from sereno.workflow import Model
 
@@ -103,8 +103,8 @@ def open_input(
     skip_bad: bool = False,
 ) -> xr.Dataset:
     """Open the input as a cube, and print what had to be assumed."""
-    from sereno.io.read import open_cube
-    from sereno.io.tally import tally_of
+    from sereno.io.inputs.cube import open_cube
+    from sereno.io.inputs.rejections import tally_of
 
     level: dict[str, Any] = {} if quality is None else {"quality_level": quality}
     cube = open_cube(inputs, variable=variable, water=water, skip_bad=skip_bad, **level)
@@ -125,7 +125,7 @@ def tell(notes: list[str], inserted: list[str]) -> None:
 
 def tell_skipped(skipped: list[str]) -> None:
     """Print what is wrong with files that were left out."""
-    from sereno.io.part import some_of
+    from sereno.io.inputs.file import some_of
 
     new = [line for line in skipped if line not in _told]
     _told.update(new)

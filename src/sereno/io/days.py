@@ -12,12 +12,12 @@ from sereno.climatology import leap_day_of_year
 from sereno.cube import LAND, MISSING, OBSERVED
 from sereno.errors import InputError, file_edge, out_of_resources
 from sereno.io.hdf5 import Signature
-from sereno.io.part import Part
+from sereno.io.inputs.file import Part
+from sereno.io.inputs.rejections import Tally
 from sereno.io.recipe import Recipe
 from sereno.io.scan import DAMAGED
 from sereno.io.sources import checksum_of
 from sereno.io.store import Store
-from sereno.io.tally import Tally
 
 
 class Days(NamedTuple):

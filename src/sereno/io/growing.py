@@ -18,7 +18,7 @@ from numcodecs import Blosc
 
 from sereno.errors import InputError
 from sereno.io.atomic import CHUNK_SIDE
-from sereno.io.opening import STATUS, UNFINISHED
+from sereno.io.inputs.opening import STATUS, UNFINISHED
 
 _FINISHED = "finished"
 LONG = 2**16

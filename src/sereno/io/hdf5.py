@@ -112,7 +112,7 @@ def reading(path: Path, signature: Signature | None = None) -> Iterator[netCDF4.
 
 
 def open_netcdf(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Dataset:
-    """Open a file lazily, values unpacked, times as they are; see `sereno.io.opening.open_dataset`."""
+    """Open a file lazily, values unpacked, times as they are; see `sereno.io.inputs.opening.open_dataset`."""
     if chunks is None:
         return _Entrypoint().open_dataset(path)
     opened: xr.Dataset = xr.open_dataset(path, engine=_Entrypoint, chunks=chunks, cache=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sereno.errors import InputError, file_edge
 from sereno.files import is_address
-from sereno.io.opening import is_zarr
+from sereno.io.inputs.opening import is_zarr
 
 _A_DAY = "20190101000000-SERENO-L4.nc"
 """A name as daily files have it."""
@@ -26,7 +26,7 @@ def require_apart(
     Parameters
     ----------
     inputs
-        Files, folders, globs and stores, as `sereno.io.opening.expand` takes them.
+        Files, folders, globs and stores, as `sereno.io.inputs.opening.expand` takes them.
     others
         Further files and folders that are read: a mask, a climatology, a model.
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from sereno.grids.regrid import Regridding, regridding
-from sereno.io.part import Part, read_part
+from sereno.io.inputs.file import Part, read_part
+from sereno.io.inputs.rejections import Tally
 from sereno.io.store import Grid
-from sereno.io.tally import Tally
 
 
 @dataclass(frozen=True)

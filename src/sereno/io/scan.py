@@ -12,9 +12,9 @@ import numpy as np
 from sereno.compute.processes import Pool, compute
 from sereno.cube import days_per_block
 from sereno.errors import InputError, file_edge, out_of_resources
-from sereno.io.agreement import agreeing
 from sereno.io.hdf5 import Signature
-from sereno.io.part import Part, raise_all
+from sereno.io.inputs.agreement import agreeing
+from sereno.io.inputs.file import Part, raise_all
 from sereno.io.recipe import Recipe
 from sereno.methods import Progress
 
@@ -76,7 +76,7 @@ def scan(
     first
         What a file holds, from `first_part`; its grid is likely to be that of the others.
     store, skip_bad
-        As of `sereno.io.agreement.agreeing`.
+        As of `sereno.io.inputs.agreement.agreeing`.
 
     Raises
     ------

@@ -27,7 +27,7 @@ from sereno.cube import DIMS, LAND, MISSING, OBSERVED, make_cube, validate, viol
 from sereno.errors import InputError
 from sereno.io.atomic import atomic_path, write_dataset
 from sereno.io.growing import GrowingStore, books, new_array
-from sereno.io.part import Part
+from sereno.io.inputs.file import Part
 from sereno.io.sources import UNKNOWN, Sources, checksum_of, make_arrays
 from sereno.methods import Progress, silent
 

@@ -11,7 +11,7 @@ from sereno.compute.cores import memory
 from sereno.cube import DIMS
 from sereno.errors import InputError, file_edge
 from sereno.io.atomic import write_dataset
-from sereno.io.opening import open_dataset
+from sereno.io.inputs.opening import open_dataset
 
 _NAME = "withheld"
 _ADVICE = "give the withheld.nc of an evaluation"

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.io.dates import LONGEST_GAP, days_of, find_time, parse_stamp
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
+from sereno.io.inputs.dates import LONGEST_GAP, days_of, find_time, parse_stamp
 from sereno.preparation import prepare
 
 DAYS = pd.date_range("2019-01-30", periods=4)

@@ -16,7 +16,7 @@ import xarray as xr
 import zarr
 
 from sereno.errors import InputError
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 from sereno.preparation import prepare
 
 DAYS = pd.date_range("2020-01-01", periods=6)

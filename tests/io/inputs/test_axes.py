@@ -12,9 +12,9 @@ import xarray as xr
 from sereno.errors import InputError
 from sereno.filling import fill_to
 from sereno.grids.coast import land_mask, land_polygons
-from sereno.io.axes import around, latitudes, longitudes
-from sereno.io.read import open_cube
-from sereno.io.static import read_climatology
+from sereno.io.inputs.axes import around, latitudes, longitudes
+from sereno.io.inputs.cube import open_cube
+from sereno.io.inputs.static_maps import read_climatology
 from sereno.preparation import describe, prepare
 from sereno.report.exploration import save_description
 from sereno.workflow import fit

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from sereno.cli import app
 from sereno.cube import field_of
 from sereno.errors import InputError
-from sereno.io.judging import Standard
-from sereno.io.read import open_cube
-from sereno.io.tally import tally_of
+from sereno.io.inputs.cube import open_cube
+from sereno.io.inputs.judging import Standard
+from sereno.io.inputs.rejections import tally_of
 from sereno.preparation import prepare
 
 DAYS, LAT, LON = 3, np.linspace(40, 42, 16), np.linspace(5, 8, 20)

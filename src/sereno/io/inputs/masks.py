@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.io.flags import CLOUDY, LAND, OTHER, WATER, Flags, UnreadableMaskError, words
+from sereno.io.inputs.flags import CLOUDY, LAND, OTHER, WATER, Flags, UnreadableMaskError, words
 
 STANDARD_NAMES = {
     "sea_binary_mask": WATER,

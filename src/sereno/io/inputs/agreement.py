@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from sereno.errors import InputError
-from sereno.io.dates import LONGEST_GAP, gaps_of_years
-from sereno.io.part import Part, raise_all, some_of
+from sereno.io.inputs.dates import LONGEST_GAP, gaps_of_years
+from sereno.io.inputs.file import Part, raise_all, some_of
 from sereno.slurm import step
 
 _GRIDS = 20

@@ -11,7 +11,7 @@ import xarray as xr
 from netCDF4 import Dataset
 
 from sereno.errors import InputError
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 
 DAYS = pd.date_range("2020-01-01", periods=3)
 SEA = np.where(np.random.default_rng(0).random((3, 4, 5)) < 0.8, 290.0, np.nan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.io import lexicon
+from sereno.io.inputs import lexicon
 
 
 def side_variables(dataset: xr.Dataset, field: str, source: str) -> tuple[dict[str, str], list[str]]:

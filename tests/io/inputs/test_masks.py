@@ -9,10 +9,10 @@ import pytest
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.io.flags import kind_of
-from sereno.io.masks import find_water
-from sereno.io.read import open_cube
-from sereno.io.water import read_water
+from sereno.io.inputs.cube import open_cube
+from sereno.io.inputs.flags import kind_of
+from sereno.io.inputs.masks import find_water
+from sereno.io.inputs.water import read_water
 from sereno.report.tables import summary_of
 
 LAT, LON = 40 + 0.5 * np.arange(4), 5 + 0.5 * np.arange(6)

@@ -10,8 +10,8 @@ import xarray as xr
 
 from sereno.errors import InputError
 from sereno.filling import fill_to
-from sereno.io.lexicon import is_difference, is_temperature, kelvin_offset
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
+from sereno.io.inputs.lexicon import is_difference, is_temperature, kelvin_offset
 from sereno.preparation import prepare
 from sereno.workflow import fill, fit
 

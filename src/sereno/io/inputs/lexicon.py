@@ -12,7 +12,7 @@ import xarray as xr
 
 from sereno.cube import DESCRIPTION
 from sereno.errors import InputError
-from sereno.io.flags import words
+from sereno.io.inputs.flags import words
 
 FIELD_NAMES = (
     "adjusted_sea_surface_temperature",

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.io.opening import require_memory_for_map
+from sereno.io.inputs.opening import require_memory_for_map
 
 SLACK = 0.05
 """Share by which a step may differ from what it must be."""

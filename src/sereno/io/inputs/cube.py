@@ -15,12 +15,12 @@ import xarray as xr
 from sereno.cube import days_per_block, field_of, make_cube, validate
 from sereno.errors import InputError, out_of_resources
 from sereno.grids.coast import land_mask
-from sereno.io.agreement import agreeing
-from sereno.io.masks import compare
-from sereno.io.opening import Paths, expand
-from sereno.io.part import Part, raise_all, read_part
-from sereno.io.tally import Tally
-from sereno.io.water import read_water
+from sereno.io.inputs.agreement import agreeing
+from sereno.io.inputs.file import Part, raise_all, read_part
+from sereno.io.inputs.masks import compare
+from sereno.io.inputs.opening import Paths, expand
+from sereno.io.inputs.rejections import Tally
+from sereno.io.inputs.water import read_water
 
 SEEN = "pixels ever observed"
 """Where water comes from that no mask tells of."""
@@ -55,7 +55,7 @@ def open_cube(
     tally
         Counts the values of images that are no observations and were made missing, when the images are read. Where
         its ``skipped`` is a list, an image that cannot be used becomes an empty one and a line there. Where not
-        given, the cube has one of its own (`sereno.io.tally.tally_of`), that skips bad images as `skip_bad` says.
+        given, the cube has one of its own (`sereno.io.inputs.rejections.tally_of`), that skips bad images as `skip_bad` says.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def open_cube(
         A valid cube (see `sereno.cube`). SST is in kelvin and named ``sst``; another field keeps its name and unit.
         ``attrs`` tell where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days``, ``notes``
         (what had to be assumed) and ``skipped`` (what is wrong with each file that was left out; the list grows when
-        an image that is read later is bad). Values that are no observations are missing; `sereno.io.tally.tally_of`
+        an image that is read later is bad). Values that are no observations are missing; `sereno.io.inputs.rejections.tally_of`
         tells how many were found so far, and why.
 
     Raises

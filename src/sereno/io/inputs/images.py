@@ -14,11 +14,11 @@ from dask.base import tokenize
 
 from sereno.cube import days_per_block
 from sereno.errors import InputError, out_of_resources
-from sereno.io import lexicon
 from sereno.io.hdf5 import ChangedError
-from sereno.io.judging import ZERO_CELSIUS, Standard, WrongImageError
-from sereno.io.opening import damaged
-from sereno.io.tally import Tally
+from sereno.io.inputs import lexicon
+from sereno.io.inputs.judging import ZERO_CELSIUS, Standard, WrongImageError
+from sereno.io.inputs.opening import damaged
+from sereno.io.inputs.rejections import Tally
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from netCDF4 import Dataset
 from sereno.cube import validate
 from sereno.errors import InputError
 from sereno.io.hdf5 import StoredVariable
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 from sereno.io.store import write_cube
 
 DAYS = pd.date_range("2020-02-27", periods=5)

@@ -14,7 +14,7 @@ import xarray as xr
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.io.atomic import write_dataset
-from sereno.io.read import open_cube
+from sereno.io.inputs.cube import open_cube
 from sereno.io.store import write_cube
 
 DAYS = pd.date_range("2019-01-01", periods=42)

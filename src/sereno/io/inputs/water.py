@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 
 from sereno.errors import InputError, file_edge
-from sereno.io import lexicon
-from sereno.io.axes import on_axes, on_grid
-from sereno.io.flags import OTHER, UnreadableMaskError, words
-from sereno.io.masks import find_water, water_of_mask
-from sereno.io.opening import open_dataset, require_memory_for_map, spacing
+from sereno.io.inputs import lexicon
+from sereno.io.inputs.axes import on_axes, on_grid
+from sereno.io.inputs.flags import OTHER, UnreadableMaskError, words
+from sereno.io.inputs.masks import find_water, water_of_mask
+from sereno.io.inputs.opening import open_dataset, require_memory_for_map, spacing
 
 _ADVICE = (
     "give an L4 file, a 0/1 mask named mask or with flag_meanings, or a land-sea fraction with its standard_name"

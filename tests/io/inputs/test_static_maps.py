@@ -12,7 +12,7 @@ import sereno
 from sereno.config import configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.io.static import read_climatology
+from sereno.io.inputs.static_maps import read_climatology
 
 LEAP_YEAR = pd.date_range("2000-01-01", "2000-12-31")
 LAT, LON = 40 + 0.5 * np.arange(4), 5 + 0.5 * np.arange(5)

@@ -14,9 +14,9 @@ from scipy.ndimage import distance_transform_edt
 from sereno.config import ClimatologyConfig
 from sereno.cube import field_name, field_of, parse_period
 from sereno.errors import InputError, file_edge
-from sereno.io import lexicon
-from sereno.io.axes import on_axes, on_grid
-from sereno.io.opening import open_dataset, spacing
+from sereno.io.inputs import lexicon
+from sereno.io.inputs.axes import on_axes, on_grid
+from sereno.io.inputs.opening import open_dataset, spacing
 
 _REMEDY = "damaged, or no climatology? Copy or download it again"
 COAST_CELLS = 2

@@ -1,0 +1,1 @@
+"""From files to a cube: which file, variable, unit, flag and mask is what."""
