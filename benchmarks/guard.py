@@ -17,9 +17,9 @@ import numpy as np
 import xarray as xr
 
 from scaling import table
-from sereno.io.filled import FilledStore, blank_analysis
 from sereno.io.guard import limits_of, require_values, require_whole
 from sereno.io.level4 import Product
+from sereno.io.stores.filled import FilledStore, blank_analysis
 from sereno.io.write import write_analysis
 
 WATER = 0.45

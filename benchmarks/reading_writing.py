@@ -24,8 +24,8 @@ from xarray.backends.zarr import ZarrArrayWrapper
 import sereno
 from scaling import table
 from sereno import filling
-from sereno.io.checksums import Images
-from sereno.io.filled import FilledStore
+from sereno.io.stores.checksums import Images
+from sereno.io.stores.filled import FilledStore
 from year import fitted, midst, on_cores, sea_in
 
 PARTS = ("reading", "checksums", "writing")

@@ -21,9 +21,9 @@ from sereno import cli, demo
 from sereno.cli import progress
 from sereno.config import configure
 from sereno.cube import make_cube
-from sereno.io.filled import FilledStore
 from sereno.io.inputs.cube import open_cube
-from sereno.io.store import write_cube
+from sereno.io.stores.filled import FilledStore
+from sereno.io.stores.prepared import write_cube
 from sereno.synthetic import TwinSeaConfig, write_l3s
 from sereno.workflow import cautions, fit, save
 

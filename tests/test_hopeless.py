@@ -17,7 +17,7 @@ import xarray as xr
 
 from sereno import cli
 from sereno.cube import make_cube
-from sereno.io.store import write_cube
+from sereno.io.stores.prepared import write_cube
 from sereno.io.withheld import write_withheld
 
 Run = Callable[..., tuple[int, str]]

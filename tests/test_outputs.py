@@ -19,7 +19,7 @@ from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.io.atomic import atomic_files, atomic_path
 from sereno.io.locking import output_lock
-from sereno.io.store import write_cube
+from sereno.io.stores.prepared import write_cube
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 Run = Callable[..., tuple[int, str]]

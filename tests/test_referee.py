@@ -25,7 +25,7 @@ from sereno.config import RunConfig, configure
 from sereno.cube import DIMS
 from sereno.errors import InputError
 from sereno.gaps.withholding import hide, withhold
-from sereno.io.store import write_cube
+from sereno.io.stores.prepared import write_cube
 from sereno.methods import METHODS
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.climatology import ZeroAnomaly

@@ -8,7 +8,7 @@ import pytest
 
 from sereno import cli
 from sereno.io.locking import output_lock
-from sereno.io.store import write_cube
+from sereno.io.stores.prepared import write_cube
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 VERBS = {

@@ -15,7 +15,7 @@ import sereno
 from sereno.config import RunConfig, configure
 from sereno.cube import DIMS, make_cube
 from sereno.errors import InputError
-from sereno.io.store import write_cube
+from sereno.io.stores.prepared import write_cube
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.workflow import Model, product_of
 

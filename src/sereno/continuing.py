@@ -17,11 +17,11 @@ from sereno.cube import field_name, field_of, list_of_days, select_period, span
 from sereno.errors import InputError
 from sereno.io.artefact import check_fits, fingerprint
 from sereno.io.atomic import discard
-from sereno.io.checksums import Images, digest
 from sereno.io.daily import DailyFolder
-from sereno.io.filled import NOT_YET, FilledStore, blank_analysis
-from sereno.io.growing import differences
 from sereno.io.level4 import Product
+from sereno.io.stores.base import differences
+from sereno.io.stores.checksums import Images, digest
+from sereno.io.stores.filled import NOT_YET, FilledStore, blank_analysis
 from sereno.io.write import day_file
 from sereno.methods import Progress
 from sereno.networks import BareNetwork

@@ -1,6 +1,6 @@
 """An analysis of any size on disk: days filled by one process or many, in one run or several, into one store.
 
-The store (`sereno.io.filled`) is made first, by whoever comes first, and holds the model; then each process fills
+The store (`sereno.io.stores.filled`) is made first, by whoever comes first, and holds the model; then each process fills
 days of its own, a block at a time, and marks them. Where daily files are asked for, the store keeps the books alone.
 """
 
@@ -30,10 +30,10 @@ from sereno.continuing import (
 from sereno.cube import field_name, list_of_days
 from sereno.errors import InputError
 from sereno.io.atomic import clear_litter, discard, put_in_place
-from sereno.io.checksums import Images
 from sereno.io.daily import DailyFolder
-from sereno.io.filled import FilledStore, blank_analysis
 from sereno.io.locking import OutputLock, output_lock
+from sereno.io.stores.checksums import Images
+from sereno.io.stores.filled import FilledStore, blank_analysis
 from sereno.io.write import require_place_for_analysis, write_analysis
 from sereno.methods import Progress, silent
 from sereno.networks import BareNetwork

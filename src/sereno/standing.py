@@ -11,10 +11,10 @@ import numpy as np
 
 from sereno.continuing import MOVING, RECORD, Request, is_folder, store_of
 from sereno.errors import InputError
-from sereno.io.checksums import Images, digest
 from sereno.io.daily import DailyFolder
-from sereno.io.growing import differences
 from sereno.io.inputs.opening import open_dataset
+from sereno.io.stores.base import differences
+from sereno.io.stores.checksums import Images, digest
 
 _SHOWN = 2
 

@@ -10,9 +10,9 @@ import xarray as xr
 
 from sereno.continuing import MOVING
 from sereno.errors import InputError
-from sereno.io.checksums import EMPTY, Images
-from sereno.io.filled import NOT_YET, FilledStore
 from sereno.io.inputs.cube import SEEN
+from sereno.io.stores.checksums import EMPTY, Images
+from sereno.io.stores.filled import NOT_YET, FilledStore
 
 DAY = np.timedelta64(1, "D")
 

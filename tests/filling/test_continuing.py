@@ -14,8 +14,8 @@ from sereno.continuing import store_of
 from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.filling import Shard, fill_to
-from sereno.io.filled import FilledStore
 from sereno.io.inputs.cube import open_cube
+from sereno.io.stores.filled import FilledStore
 from sereno.workflow import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")

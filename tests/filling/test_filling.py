@@ -11,8 +11,8 @@ from sereno.compute.dask_cluster import compute_at
 from sereno.errors import InputError
 from sereno.filling import Filled, Shard, fill_to
 from sereno.io.atomic import first_come
-from sereno.io.filled import FilledStore
 from sereno.io.inputs.cube import open_cube
+from sereno.io.stores.filled import FilledStore
 from sereno.io.write import write_analysis
 from sereno.workflow import Model, fill, product_of
 

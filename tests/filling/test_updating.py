@@ -10,7 +10,7 @@ from sereno.continuing import store_of
 from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.filling import fill_to
-from sereno.io.filled import FilledStore
+from sereno.io.stores.filled import FilledStore
 from sereno.workflow import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")

@@ -15,7 +15,7 @@ from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.io.atomic import write_dataset
 from sereno.io.inputs.cube import open_cube
-from sereno.io.store import write_cube
+from sereno.io.stores.prepared import write_cube
 
 DAYS = pd.date_range("2019-01-01", periods=42)
 WATER = np.ones((6, 8), bool)

@@ -14,7 +14,7 @@ from sereno.cube import validate
 from sereno.errors import InputError
 from sereno.io.hdf5 import StoredVariable
 from sereno.io.inputs.cube import open_cube
-from sereno.io.store import write_cube
+from sereno.io.stores.prepared import write_cube
 
 DAYS = pd.date_range("2020-02-27", periods=5)
 LAT = np.linspace(36.125, 37.875, 8)

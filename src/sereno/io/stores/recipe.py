@@ -13,7 +13,7 @@ import numpy as np
 from sereno.grids.regrid import Regridding, regridding
 from sereno.io.inputs.file import Part, read_part
 from sereno.io.inputs.rejections import Tally
-from sereno.io.store import Grid
+from sereno.io.stores.prepared import Grid
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from sereno.cube import state
 from sereno.errors import InputError
 from sereno.grids.regrid import regridding
 from sereno.io.inputs.cube import open_cube
-from sereno.io.scan import runs
-from sereno.io.store import DONE, write_cube
+from sereno.io.stores.prepared import DONE, write_cube
+from sereno.io.stores.scan import runs
 from sereno.preparation import prepare
 
 DAYS = pd.date_range("2020-02-26", periods=8)

@@ -17,7 +17,6 @@ from sereno.compute.processes import Pool, compute, worker_pool, workers_for
 from sereno.cube import LAND, MISSING, make_cube
 from sereno.errors import InputError, file_edge
 from sereno.io.atomic import clear_litter
-from sereno.io.days import Done, read_images, write_days
 from sereno.io.inputs.agreement import warn_of_skipped
 from sereno.io.inputs.cube import Looks, check_values, water_of
 from sereno.io.inputs.dates import LONGEST_GAP
@@ -26,11 +25,12 @@ from sereno.io.inputs.opening import Paths, expand
 from sereno.io.inputs.rejections import Tally
 from sereno.io.inputs.static_maps import read_climatology
 from sereno.io.locking import output_lock
-from sereno.io.plan import Plan, plan_days
-from sereno.io.recipe import Recipe
-from sereno.io.scan import Scanned, count_seen, counter, first_part, scan
-from sereno.io.sources import Sources, name_of
-from sereno.io.store import DONE, NOT_YET, WITHOUT_FILE, Grid, Store, store_violations
+from sereno.io.stores.days import Done, read_images, write_days
+from sereno.io.stores.plan import Plan, plan_days
+from sereno.io.stores.prepared import DONE, NOT_YET, WITHOUT_FILE, Grid, Store, store_violations
+from sereno.io.stores.recipe import Recipe
+from sereno.io.stores.scan import Scanned, count_seen, counter, first_part, scan
+from sereno.io.stores.sources import Sources, name_of
 from sereno.methods import Progress
 
 _BAND_BYTES = 1e8

@@ -2,7 +2,7 @@
 
 A prepared store holds ``time``, ``lat``, ``lon``, ``water(lat, lon)``, the field and its error, ``state`` and where
 asked for ``anomaly``, a chunk a day; and ``prepared(time)``: which days are done, and ``source_…(time)``: from which
-files (`sereno.io.sources`). Where the grid was changed, the group ``input`` holds the grid and the water of the
+files (`sereno.io.stores.sources`). Where the grid was changed, the group ``input`` holds the grid and the water of the
 input; where there is an anomaly, ``climatology`` its maps.
 
 All chunks of a day that is done are on disk, those without any value too, so that one that is lost is missed.
@@ -26,9 +26,9 @@ import zarr
 from sereno.cube import DIMS, LAND, MISSING, OBSERVED, make_cube, validate, violations
 from sereno.errors import InputError
 from sereno.io.atomic import atomic_path, write_dataset
-from sereno.io.growing import GrowingStore, books, new_array
 from sereno.io.inputs.file import Part
-from sereno.io.sources import UNKNOWN, Sources, checksum_of, make_arrays
+from sereno.io.stores.base import GrowingStore, books, new_array
+from sereno.io.stores.sources import UNKNOWN, Sources, checksum_of, make_arrays
 from sereno.methods import Progress, silent
 
 NOT_YET, DONE, WITHOUT_FILE = 0, 1, 2

@@ -11,11 +11,11 @@ import numpy as np
 
 from sereno.compute.processes import Pool, compute
 from sereno.errors import InputError
-from sereno.io.days import Days, compare_days, stored_checksums
-from sereno.io.recipe import Recipe
-from sereno.io.scan import Scanned, counter, runs
-from sereno.io.sources import UNKNOWN, Sources, name_of
-from sereno.io.store import DONE, NOT_YET, Store
+from sereno.io.stores.days import Days, compare_days, stored_checksums
+from sereno.io.stores.prepared import DONE, NOT_YET, Store
+from sereno.io.stores.recipe import Recipe
+from sereno.io.stores.scan import Scanned, counter, runs
+from sereno.io.stores.sources import UNKNOWN, Sources, name_of
 from sereno.methods import Progress
 
 _NAMED = 7

@@ -23,9 +23,9 @@ import zarr
 from sereno.cube import DIMS, days_per_block, description, field_name
 from sereno.errors import file_edge
 from sereno.io.atomic import CHUNK_SIDE, first_come
-from sereno.io.growing import LONG, GrowingStore, books, new_array
 from sereno.io.inputs.opening import UNFINISHED
 from sereno.io.level4 import Product, level4
+from sereno.io.stores.base import LONG, GrowingStore, books, new_array
 
 NOT_YET = -1
 """Value of `filled` that is no checksum of an image: the day is not done."""

@@ -14,10 +14,10 @@ from sereno.errors import InputError, file_edge, out_of_resources
 from sereno.io.hdf5 import Signature
 from sereno.io.inputs.file import Part
 from sereno.io.inputs.rejections import Tally
-from sereno.io.recipe import Recipe
-from sereno.io.scan import DAMAGED
-from sereno.io.sources import checksum_of
-from sereno.io.store import Store
+from sereno.io.stores.prepared import Store
+from sereno.io.stores.recipe import Recipe
+from sereno.io.stores.scan import DAMAGED
+from sereno.io.stores.sources import checksum_of
 
 
 class Days(NamedTuple):

@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 import zarr
 
-from sereno.io.growing import new_array
 from sereno.io.hdf5 import Signature
+from sereno.io.stores.base import new_array
 
 UNKNOWN = 0
 """A checksum that no maps have."""

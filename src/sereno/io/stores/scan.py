@@ -15,7 +15,7 @@ from sereno.errors import InputError, file_edge, out_of_resources
 from sereno.io.hdf5 import Signature
 from sereno.io.inputs.agreement import agreeing
 from sereno.io.inputs.file import Part, raise_all
-from sereno.io.recipe import Recipe
+from sereno.io.stores.recipe import Recipe
 from sereno.methods import Progress
 
 DAMAGED = "truncated or damaged? Copy or download it again"

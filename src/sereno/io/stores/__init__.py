@@ -1,0 +1,1 @@
+"""Stores that grow day by day: those of ``prepare`` and those of ``fill``."""
