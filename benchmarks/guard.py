@@ -17,10 +17,10 @@ import numpy as np
 import xarray as xr
 
 from scaling import table
-from sereno.io.guard import limits_of, require_values, require_whole
-from sereno.io.level4 import Product
+from sereno.io.outputs.analysis import write_analysis
+from sereno.io.outputs.guard import limits_of, require_values, require_whole
+from sereno.io.outputs.level4 import Product
 from sereno.io.stores.filled import FilledStore, blank_analysis
-from sereno.io.write import write_analysis
 
 WATER = 0.45
 """Share of the cells."""

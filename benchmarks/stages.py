@@ -30,7 +30,7 @@ from sereno.config import ClimatologyConfig, ConvLSTM, UNet, as_mapping, configu
 from sereno.cube import make_cube
 from sereno.filling import fill_to
 from sereno.io.artefact import ModelDescription
-from sereno.io.write import write_analysis
+from sereno.io.outputs.analysis import write_analysis
 from sereno.preparation import prepare
 from sereno.synthetic import TwinSeaConfig, twin_sea, write_l3s
 from sereno.training.archive import Archive

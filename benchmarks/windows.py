@@ -26,7 +26,7 @@ from sereno.climatology import fit_climatology
 from sereno.config import ConvLSTM, RunConfig, parse_config
 from sereno.cube import make_cube
 from sereno.gaps.withholding import visible_part
-from sereno.io.atomic import write_dataset
+from sereno.io.outputs.atomic import write_dataset
 from sereno.nets.precision import training_precision
 from sereno.nets.thesis import ThesisNetwork
 from sereno.synthetic import TwinSeaConfig, twin_sea

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.grids.coast import land_mask
-from sereno.io.atomic import atomic_path
+from sereno.io.outputs.atomic import atomic_path
 
 SIDE, SEED = 128, 1000
 GOES = "goes16_clouds_202212.nc"

@@ -17,7 +17,7 @@ from sereno.cli import edge, progress, streams
 from sereno.compute import debugging, stopping
 from sereno.compute.stopping import heeding_stops
 from sereno.errors import InputError, PausedError
-from sereno.io.atomic import atomic_files, atomic_path
+from sereno.io.outputs.atomic import atomic_files, atomic_path
 
 Run = Callable[..., tuple[int, str]]
 

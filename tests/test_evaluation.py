@@ -16,7 +16,7 @@ from sereno.config import RunConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.gallery import gallery_days, step_of
-from sereno.io.withheld import read_withheld
+from sereno.io.outputs.withheld import read_withheld
 from sereno.metrics import scores_with_zeros, sums_with_zeros
 from sereno.reconstruct.interpolation.method import Interpolation
 from sereno.report.score_tables import save_scores

@@ -17,8 +17,8 @@ import xarray as xr
 
 from sereno import cli
 from sereno.cube import make_cube
+from sereno.io.outputs.withheld import write_withheld
 from sereno.io.stores.prepared import write_cube
-from sereno.io.withheld import write_withheld
 
 Run = Callable[..., tuple[int, str]]
 AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0

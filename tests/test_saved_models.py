@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 import sereno
 from sereno.cli import app
 from sereno.errors import InputError
-from sereno.io.guard import guarded
 from sereno.io.hdf5 import HDF5
+from sereno.io.outputs.guard import guarded
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 MODELS = sorted(path for path in (Path(__file__).parent / "data" / "models").iterdir() if path.is_dir())

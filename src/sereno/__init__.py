@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sereno.errors import InputError
     from sereno.evaluation import evaluate
     from sereno.io.inputs.cube import open_cube
-    from sereno.io.write import write_analysis
+    from sereno.io.outputs.analysis import write_analysis
     from sereno.preparation import describe
     from sereno.workflow import fill, fit, load, save
 
@@ -29,7 +29,7 @@ _HOMES = {
     "load": "sereno.workflow",
     "open_cube": "sereno.io.inputs.cube",
     "save": "sereno.workflow",
-    "write_analysis": "sereno.io.write",
+    "write_analysis": "sereno.io.outputs.analysis",
 }
 __all__ = ["InputError", "describe", "evaluate", "fill", "fit", "load", "open_cube", "save", "write_analysis"]
 

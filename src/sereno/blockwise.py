@@ -20,12 +20,12 @@ from sereno.compute.memory import return_memory, trim_memory
 from sereno.compute.processes import compute, worker_pool
 from sereno.continuing import is_folder, model_of, with_record
 from sereno.cube import consecutive
-from sereno.io.daily import DailyFolder, checksum_of
 from sereno.io.inputs.rejections import Tally, tally_of
-from sereno.io.level4 import Product
+from sereno.io.outputs.analysis import write_days
+from sereno.io.outputs.daily import DailyFolder, checksum_of
+from sereno.io.outputs.level4 import Product
 from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore
-from sereno.io.write import write_days
 from sereno.methods import Progress
 from sereno.reconstruct.day_blocks import CONTEXT_CELLS
 from sereno.workflow import Model, fill_days, product_of

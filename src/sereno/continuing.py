@@ -16,13 +16,13 @@ from sereno.config import RunConfig, as_mapping, configure_at_once
 from sereno.cube import field_name, field_of, list_of_days, select_period, span
 from sereno.errors import InputError
 from sereno.io.artefact import check_fits, fingerprint
-from sereno.io.atomic import discard
-from sereno.io.daily import DailyFolder
-from sereno.io.level4 import Product
+from sereno.io.outputs.analysis import day_file
+from sereno.io.outputs.atomic import discard
+from sereno.io.outputs.daily import DailyFolder
+from sereno.io.outputs.level4 import Product
 from sereno.io.stores.base import differences
 from sereno.io.stores.checksums import Images, digest
 from sereno.io.stores.filled import NOT_YET, FilledStore, blank_analysis
-from sereno.io.write import day_file
 from sereno.methods import Progress
 from sereno.networks import BareNetwork
 from sereno.workflow import Model, load, model_for, product_of, save, settings_of

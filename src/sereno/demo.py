@@ -17,10 +17,10 @@ from sereno.cube import select_period
 from sereno.errors import InputError
 from sereno.evaluation import evaluate
 from sereno.gaps.withholding import coverage
-from sereno.io.atomic import atomic_text
-from sereno.io.disk import naming_output
 from sereno.io.inputs.cube import open_cube
-from sereno.io.write import write_analysis
+from sereno.io.outputs.analysis import write_analysis
+from sereno.io.outputs.atomic import atomic_text
+from sereno.io.outputs.disk import naming_output
 from sereno.methods import Progress, labelled, silent
 from sereno.preparation import prepare
 from sereno.report.figures import coverage_figure, maps_figure

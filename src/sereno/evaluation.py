@@ -96,7 +96,7 @@ def evaluate(
     protocol
         ``clouds`` or ``hidden-day``, see `sereno.gaps.withholding.withhold`.
     withheld
-        An index (time, lat, lon) of an earlier evaluation, as of `sereno.io.withheld.read_withheld`: exactly its
+        An index (time, lat, lon) of an earlier evaluation, as of `sereno.io.outputs.withheld.read_withheld`: exactly its
         pixels are scored, by the protocol and the seed that its attributes name.
     share, seed
         Share of the eligible days to score, and the seed of the choice and of the resamples.

@@ -29,12 +29,12 @@ from sereno.continuing import (
 )
 from sereno.cube import field_name, list_of_days
 from sereno.errors import InputError
-from sereno.io.atomic import clear_litter, discard, put_in_place
-from sereno.io.daily import DailyFolder
-from sereno.io.locking import OutputLock, output_lock
+from sereno.io.outputs.analysis import require_place_for_analysis, write_analysis
+from sereno.io.outputs.atomic import clear_litter, discard, put_in_place
+from sereno.io.outputs.daily import DailyFolder
+from sereno.io.outputs.locking import OutputLock, output_lock
 from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore, blank_analysis
-from sereno.io.write import require_place_for_analysis, write_analysis
 from sereno.methods import Progress, silent
 from sereno.networks import BareNetwork
 from sereno.standing import is_done_already, others_than
@@ -109,7 +109,7 @@ def fill_to(
         Unless it is a store itself, one with the books, and for ``OUT.nc`` with the maps, stands beside it until
         the output is whole: `store_of`.
     packed
-        As `sereno.io.write.write_analysis` takes it.
+        As `sereno.io.outputs.analysis.write_analysis` takes it.
     workers
         Processes at work; or the address of the scheduler of a Dask cluster, whose workers see the same files.
     shard
@@ -127,7 +127,7 @@ def fill_to(
     ------
     InputError
         If another run is at work on the output; if something else stands there, or an analysis of other settings,
-        model or input; if a value that was filled cannot be (`sereno.io.guard`); if days are missing at a merge; or
+        model or input; if a value that was filled cannot be (`sereno.io.outputs.guard`); if days are missing at a merge; or
         if the options do not go together.
     """
     output = Path(output)

@@ -16,13 +16,13 @@ from sereno.errors import InputError
 from sereno.gaps.statistics import gap_statistics
 from sereno.gaps.withholding import coverage, visible_part
 from sereno.grids.regrid import parse_step
-from sereno.io.atomic import clear_litter, require_place, write_dataset
-from sereno.io.climatology import describe_climatology
 from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.opening import Paths
 from sereno.io.inputs.rejections import tally_of
 from sereno.io.inputs.static_maps import climatology_table
-from sereno.io.locking import output_lock
+from sereno.io.outputs.atomic import clear_litter, require_place, write_dataset
+from sereno.io.outputs.climatology import describe_climatology
+from sereno.io.outputs.locking import output_lock
 from sereno.io.stores.ingest import How, Prepared, prepare_store
 from sereno.io.stores.prepared import write_cube
 from sereno.io.stores.recipe import Recipe

@@ -11,8 +11,8 @@ import numpy as np
 
 from sereno.continuing import MOVING, RECORD, Request, is_folder, store_of
 from sereno.errors import InputError
-from sereno.io.daily import DailyFolder
 from sereno.io.inputs.opening import open_dataset
+from sereno.io.outputs.daily import DailyFolder
 from sereno.io.stores.base import differences
 from sereno.io.stores.checksums import Images, digest
 

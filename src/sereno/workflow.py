@@ -16,7 +16,7 @@ from sereno.errors import InputError, file_edge
 from sereno.gaps.withholding import visible_part
 from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
 from sereno.io.inputs.static_maps import climatology_table
-from sereno.io.level4 import Product, SstType
+from sereno.io.outputs.level4 import Product, SstType
 from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, method_class, silent
 from sereno.networks import BareNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor

@@ -16,7 +16,7 @@ from sereno.compute import processes, stopping
 from sereno.compute.processes import compute, worker_pool, workers_for
 from sereno.compute.stopping import heeding_stops
 from sereno.errors import InputError
-from sereno.io.atomic import atomic_path
+from sereno.io.outputs.atomic import atomic_path
 
 
 def square(number: int) -> int:

@@ -9,8 +9,8 @@ from stores import StoppedError, maps, stop_after
 from sereno.continuing import store_of
 from sereno.errors import InputError
 from sereno.filling import Shard, fill_to
-from sereno.io.atomic import clear_litter
-from sereno.io.locking import output_lock
+from sereno.io.outputs.atomic import clear_litter
+from sereno.io.outputs.locking import output_lock
 from sereno.workflow import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")

@@ -13,8 +13,8 @@ import xarray as xr
 
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.io.atomic import write_dataset
 from sereno.io.inputs.cube import open_cube
+from sereno.io.outputs.atomic import write_dataset
 from sereno.io.stores.prepared import write_cube
 
 DAYS = pd.date_range("2019-01-01", periods=42)

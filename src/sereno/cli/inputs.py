@@ -123,7 +123,7 @@ def describe(
 ) -> None:
     """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
     from sereno import preparation
-    from sereno.io.atomic import refuse_folder
+    from sereno.io.outputs.atomic import refuse_folder
     from sereno.report.exploration import save_description
     from sereno.report.tables import show_description
 
@@ -164,7 +164,7 @@ def climatology(
 ) -> None:
     """Make the daily climatology of a long record."""
     from sereno.config import configure
-    from sereno.io.atomic import require_place
+    from sereno.io.outputs.atomic import require_place
     from sereno.preparation import make_climatology
 
     require_other_place(inputs, output, water)

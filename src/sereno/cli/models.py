@@ -236,7 +236,7 @@ def fill(
     from sereno.config import configure_at_once
     from sereno.continuing import store_of
     from sereno.filling import fill_to
-    from sereno.io.write import require_place_for_analysis
+    from sereno.io.outputs.analysis import require_place_for_analysis
 
     part, at_work = None if shard is None else shard_of(shard), workers_of(workers)
     require_other_place(inputs, output, water, method)

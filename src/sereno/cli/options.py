@@ -230,7 +230,7 @@ def require_periods(periods: dict[str, str | None]) -> None:
 
 def require_other_place(inputs: list[str], output: Path, *others: str | Path | None) -> None:
     """Refuse to write over what is read, or to where it would be read; `others` may be names of methods."""
-    from sereno.io.places import require_apart
+    from sereno.io.outputs.places import require_apart
 
     require_apart(inputs, output, [other for other in others if other is not None and Path(other).exists()])
 

@@ -31,8 +31,8 @@ def sole_writer(output: Path) -> Iterator[None]:
     InputError
         If another run is at work there.
     """
-    from sereno.io.atomic import clear_litter
-    from sereno.io.locking import output_lock
+    from sereno.io.outputs.atomic import clear_litter
+    from sereno.io.outputs.locking import output_lock
 
     if step.rank() > 0:
         yield

@@ -71,8 +71,8 @@ def evaluate(
     from sereno import evaluation
     from sereno.config import RunConfig, configure_at_once
     from sereno.gaps.withholding import require_protocol
-    from sereno.io.atomic import atomic_files, refuse_folder
-    from sereno.io.withheld import read_withheld
+    from sereno.io.outputs.atomic import atomic_files, refuse_folder
+    from sereno.io.outputs.withheld import read_withheld
     from sereno.report.page import save_report
     from sereno.report.score_figures import save_score_figures
     from sereno.report.score_tables import save_scores, show_scores
@@ -133,7 +133,7 @@ def demo(
 ) -> None:
     """Run the whole job on a small sea made for it: files, cube, fit, scores, L4 file, figures."""
     from sereno.demo import run
-    from sereno.io.atomic import refuse_folder
+    from sereno.io.outputs.atomic import refuse_folder
     from sereno.report.score_tables import show_scores
 
     refuse_folder(output)

@@ -17,8 +17,8 @@ import numpy as np
 
 from sereno.config import ConvLSTM
 from sereno.errors import InputError, file_edge
-from sereno.io.atomic import atomic_path
 from sereno.io.npz import read_npz
+from sereno.io.outputs.atomic import atomic_path
 from sereno.methods import Progress, silent
 from sereno.saved import iso_day
 from sereno.training.archive import HiddenWindow, encode, first_validation_day, normalise

@@ -25,7 +25,7 @@ from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from sereno.cube import FILLED, OBSERVED, field_of
 from sereno.grids.coast import land_polygons
-from sereno.io.atomic import atomic_path
+from sereno.io.outputs.atomic import atomic_path
 
 with warnings.catch_warnings():
     # cmocean 4.0 calls matplotlib in a way deprecated since 3.11; a user can do nothing about it.

@@ -14,7 +14,7 @@ import jinja2
 from matplotlib.figure import Figure
 
 from sereno.evaluation import Evaluation
-from sereno.io.atomic import atomic_path
+from sereno.io.outputs.atomic import atomic_path
 from sereno.methods import Progress, silent
 from sereno.report.calibration_figures import reliability_figure, spectra_figure
 from sereno.report.comparison_figures import daily_figure, ranking_figure

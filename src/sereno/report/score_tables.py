@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sereno.evaluation import Evaluation
-from sereno.io.atomic import atomic_text, write_dataset
-from sereno.io.withheld import write_withheld
+from sereno.io.outputs.atomic import atomic_text, write_dataset
+from sereno.io.outputs.withheld import write_withheld
 from sereno.standings import same_scores
 
 COLUMNS = [

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from sereno.errors import InputError, file_edge, reason_of
 from sereno.files import read_bounded
-from sereno.io.atomic import atomic_text
-from sereno.io.locking import output_lock
+from sereno.io.outputs.atomic import atomic_text
+from sereno.io.outputs.locking import output_lock
 from sereno.slurm.script import Script
 
 JOBS = "jobs.json"

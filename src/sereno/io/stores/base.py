@@ -17,8 +17,8 @@ import zarr
 from numcodecs import Blosc
 
 from sereno.errors import InputError
-from sereno.io.atomic import CHUNK_SIDE
 from sereno.io.inputs.opening import STATUS, UNFINISHED
+from sereno.io.outputs.atomic import CHUNK_SIDE
 
 _FINISHED = "finished"
 LONG = 2**16

@@ -22,9 +22,9 @@ import zarr
 
 from sereno.cube import DIMS, days_per_block, description, field_name
 from sereno.errors import file_edge
-from sereno.io.atomic import CHUNK_SIDE, first_come
 from sereno.io.inputs.opening import UNFINISHED
-from sereno.io.level4 import Product, level4
+from sereno.io.outputs.atomic import CHUNK_SIDE, first_come
+from sereno.io.outputs.level4 import Product, level4
 from sereno.io.stores.base import LONG, GrowingStore, books, new_array
 
 NOT_YET = -1
@@ -246,7 +246,7 @@ class FilledStore(GrowingStore):
         self.group.attrs.update(told)
 
     def analysis(self, field: str) -> xr.Dataset:
-        """Return the analysis, lazily, as `sereno.io.write.write_analysis` takes it."""
+        """Return the analysis, lazily, as `sereno.io.outputs.analysis.write_analysis` takes it."""
         stored = xr.open_zarr(self.path, chunks={}, zarr_format=2)
         block = days_per_block(stored.sizes["lat"] * stored.sizes["lon"])
         stored = stored.chunk({"time": block, "lat": -1, "lon": -1})

@@ -16,7 +16,6 @@ import xarray as xr
 from sereno.compute.processes import Pool, compute, worker_pool, workers_for
 from sereno.cube import LAND, MISSING, make_cube
 from sereno.errors import InputError, file_edge
-from sereno.io.atomic import clear_litter
 from sereno.io.inputs.agreement import warn_of_skipped
 from sereno.io.inputs.cube import Looks, check_values, water_of
 from sereno.io.inputs.dates import LONGEST_GAP
@@ -24,7 +23,8 @@ from sereno.io.inputs.file import Part, raise_all, some_of
 from sereno.io.inputs.opening import Paths, expand
 from sereno.io.inputs.rejections import Tally
 from sereno.io.inputs.static_maps import read_climatology
-from sereno.io.locking import output_lock
+from sereno.io.outputs.atomic import clear_litter
+from sereno.io.outputs.locking import output_lock
 from sereno.io.stores.days import Done, read_images, write_days
 from sereno.io.stores.plan import Plan, plan_days
 from sereno.io.stores.prepared import DONE, NOT_YET, WITHOUT_FILE, Grid, Store, store_violations

@@ -25,8 +25,8 @@ import zarr
 
 from sereno.cube import DIMS, LAND, MISSING, OBSERVED, make_cube, validate, violations
 from sereno.errors import InputError
-from sereno.io.atomic import atomic_path, write_dataset
 from sereno.io.inputs.file import Part
+from sereno.io.outputs.atomic import atomic_path, write_dataset
 from sereno.io.stores.base import GrowingStore, books, new_array
 from sereno.io.stores.sources import UNKNOWN, Sources, checksum_of, make_arrays
 from sereno.methods import Progress, silent

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.io.atomic import atomic_files, refuse_folder, require_place, write_dataset
-from sereno.io.level4 import PARTS, Product, identifier, level4
+from sereno.io.outputs.atomic import atomic_files, refuse_folder, require_place, write_dataset
+from sereno.io.outputs.level4 import PARTS, Product, identifier, level4
 from sereno.methods import Progress, silent
 
 
@@ -48,7 +48,7 @@ def write_analysis(
     ------
     InputError
         If a variable is missing, the target cannot be written, or a value on water is not finite, none that the field
-        can have, or without a positive standard deviation (`sereno.io.guard.guarded`).
+        can have, or without a positive standard deviation (`sereno.io.outputs.guard.guarded`).
     """
     product = product or Product()
     path = Path(path)

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from sereno.errors import InputError
-from sereno.io import locking
-from sereno.io.locking import Holder, output_lock
+from sereno.io.outputs import locking
+from sereno.io.outputs.locking import Holder, output_lock
 
 HOLD = """
 import sys, time
-from sereno.io.locking import output_lock
+from sereno.io.outputs.locking import output_lock
 with output_lock(sys.argv[1], shared=sys.argv[2] or None):
     print("in", flush=True)
     time.sleep(60)
@@ -27,7 +27,7 @@ with output_lock(sys.argv[1], shared=sys.argv[2] or None):
 RUSH = """
 import os, sys
 from sereno.errors import InputError
-from sereno.io.locking import output_lock
+from sereno.io.outputs.locking import output_lock
 
 def one(number, start, answers, end):
     name = sys.argv[2].format(number) or None

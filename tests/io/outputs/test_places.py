@@ -7,7 +7,7 @@ import pytest
 
 from sereno.errors import InputError
 from sereno.io.inputs.opening import expand
-from sereno.io.places import require_apart
+from sereno.io.outputs.places import require_apart
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import xarray as xr
 from sereno.compute.cores import memory
 from sereno.cube import DIMS
 from sereno.errors import InputError, file_edge
-from sereno.io.atomic import write_dataset
 from sereno.io.inputs.opening import open_dataset
+from sereno.io.outputs.atomic import write_dataset
 
 _NAME = "withheld"
 _ADVICE = "give the withheld.nc of an evaluation"

@@ -16,10 +16,10 @@ import pytest
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.io.atomic import atomic_path, atomic_text, write_dataset
-from sereno.io.guard import require_whole
-from sereno.io.level4 import Product
-from sereno.io.write import write_analysis
+from sereno.io.outputs.analysis import write_analysis
+from sereno.io.outputs.atomic import atomic_path, atomic_text, write_dataset
+from sereno.io.outputs.guard import require_whole
+from sereno.io.outputs.level4 import Product
 
 WATER = np.ones((4, 6), dtype=bool)
 WATER[:2, :2] = False

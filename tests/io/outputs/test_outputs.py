@@ -17,8 +17,8 @@ from sereno.compute import stopping
 from sereno.compute.stopping import heeding_stops, undisturbed
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.io.atomic import atomic_files, atomic_path
-from sereno.io.locking import output_lock
+from sereno.io.outputs.atomic import atomic_files, atomic_path
+from sereno.io.outputs.locking import output_lock
 from sereno.io.stores.prepared import write_cube
 
 pytestmark = pytest.mark.usefixtures("few_samples")

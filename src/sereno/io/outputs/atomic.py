@@ -21,9 +21,9 @@ import xarray as xr
 from sereno.compute import stopping
 from sereno.compute.cores import cores
 from sereno.errors import InputError
-from sereno.io.disk import naming_output
-from sereno.io.guard import require_whole
 from sereno.io.hdf5 import write_netcdf
+from sereno.io.outputs.disk import naming_output
+from sereno.io.outputs.guard import require_whole
 from sereno.methods import Progress, silent
 from sereno.reconstruct.day_blocks import telling
 

@@ -1,0 +1,1 @@
+"""Files that sereno writes: whole or not there, by one writer at a time."""
