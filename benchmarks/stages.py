@@ -29,7 +29,7 @@ from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, ConvLSTM, UNet, as_mapping, configure_at_once
 from sereno.cube import make_cube
 from sereno.filling import fill_to
-from sereno.io.artefact import ModelDescription
+from sereno.io.models.model_folder import ModelDescription
 from sereno.io.outputs.analysis import write_analysis
 from sereno.preparation import prepare
 from sereno.synthetic import TwinSeaConfig, twin_sea, write_l3s

@@ -12,14 +12,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from test_keras import GOLDEN, Settings, altered, altered_weights
+from test_saved_models import ODD, leaves
 
 import sereno
 from sereno.errors import InputError
-from sereno.io.keras import read_keras
+from sereno.io.models.keras import read_keras
 from sereno.io.tiles import read_scale, read_tiles
 from sereno.networks import import_keras
-from test_keras import GOLDEN, Settings, altered, altered_weights
-from test_saved_models import ODD, leaves
 
 BIAS = "layers/conv2d/vars/1"
 

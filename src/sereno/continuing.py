@@ -15,7 +15,7 @@ import xarray as xr
 from sereno.config import RunConfig, as_mapping, configure_at_once
 from sereno.cube import field_name, field_of, list_of_days, select_period, span
 from sereno.errors import InputError
-from sereno.io.artefact import check_fits, fingerprint
+from sereno.io.models.model_folder import check_fits, fingerprint
 from sereno.io.outputs.analysis import day_file
 from sereno.io.outputs.atomic import discard
 from sereno.io.outputs.daily import DailyFolder

@@ -17,7 +17,7 @@ from sereno.config import RunConfig, as_mapping
 from sereno.cube import field_of, span, validate
 from sereno.gallery import common_maps, gallery_days, middling, step_of
 from sereno.gaps.withholding import coverage, hide
-from sereno.io.artefact import PACKAGED, check_fits
+from sereno.io.models.model_folder import PACKAGED, check_fits
 from sereno.methods import Progress, labelled, silent
 from sereno.networks import BareNetwork
 from sereno.scoring import Scored, Target, rounds, score

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sereno.config import UNet, configure_at_once, to_toml
 from sereno.errors import InputError
-from sereno.io.artefact import PACKAGED
+from sereno.io.models.model_folder import PACKAGED
 from sereno.io.outputs.atomic import atomic_files
 from sereno.methods import TRAINED_METHODS, State, method_class
 from sereno.networks import BareNetwork

@@ -18,7 +18,7 @@ from sereno.cube import select_period, validate
 from sereno.errors import InputError
 from sereno.gaps.withholding import visible_part
 from sereno.io.inputs.static_maps import climatology_table, require_climatology
-from sereno.io.keras import read_keras
+from sereno.io.models.keras import read_keras
 from sereno.io.tiles import read_tiles, split_tiles, write_tiles
 from sereno.methods import Progress, State, method_class, silent
 from sereno.training.archive import Archive

@@ -14,8 +14,8 @@ from sereno.config import RunConfig, as_mapping, configure, configure_at_once, p
 from sereno.cube import OBSERVED, field_name, field_of, select_period, span, validate
 from sereno.errors import InputError, file_edge
 from sereno.gaps.withholding import visible_part
-from sereno.io.artefact import ModelDescription, check_fits, load_model, save_model
 from sereno.io.inputs.static_maps import climatology_table
+from sereno.io.models.model_folder import ModelDescription, check_fits, load_model, save_model
 from sereno.io.outputs.level4 import Product, SstType
 from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, method_class, silent
 from sereno.networks import BareNetwork

@@ -20,7 +20,7 @@ import xarray as xr
 import sereno
 from sereno.climatology import fit_climatology
 from sereno.config import ConvLSTM, ConvLSTMUNet, UNet, as_mapping, parse_config
-from sereno.io.artefact import ModelDescription
+from sereno.io.models.model_folder import ModelDescription
 from sereno.nets.corrector import corrector
 from sereno.nets.precision import filling_precision, training_precision
 from sereno.nets.thesis import ThesisNetwork

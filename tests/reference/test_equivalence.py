@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 
 from sereno.config import ConvLSTM as ConvLSTMConfig
-from sereno.io.keras import read_keras
+from sereno.io.models.keras import read_keras
 from sereno.nets.thesis import ThesisNetwork
 from sereno.training.losses import masked_mse
 

@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from sereno.cube import field_name, field_of, parse_period, span
 from sereno.errors import InputError, file_edge
 from sereno.grids.cells import KM_PER_DEGREE
-from sereno.io.model_files import REMEDY, digest, read_fields, read_json, read_tensors, require_whole
+from sereno.io.models.model_files import REMEDY, digest, read_fields, read_json, read_tensors, require_whole
 from sereno.io.outputs.atomic import atomic_path, write_dataset
 from sereno.methods import State
 

@@ -21,7 +21,7 @@ import numpy as np
 from sereno.errors import InputError, file_edge, reason_of
 from sereno.files import require_regular
 from sereno.io.hdf5 import HDF5
-from sereno.io.keras_layers import CHANNELS, Architecture, KerasLayer, RecurrentActivation, read_architecture
+from sereno.io.models.keras_layers import CHANNELS, Architecture, KerasLayer, RecurrentActivation, read_architecture
 
 _WEIGHTS = {
     "ConvLSTM2D": ("conv_lstm2d", "cell/vars", ("kernel", "recurrent_kernel", "bias")),

@@ -14,7 +14,7 @@ import torch
 
 from sereno.config import ConvLSTM as ConvLSTMConfig
 from sereno.errors import InputError
-from sereno.io.keras import KerasNetwork, read_keras
+from sereno.io.models.keras import KerasNetwork, read_keras
 from sereno.nets.thesis import ThesisNetwork
 
 GOLDEN = Path(__file__).parent / "data" / "keras"  # make.py there made them, with Keras itself

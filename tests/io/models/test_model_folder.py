@@ -9,7 +9,7 @@ import xarray as xr
 
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.io.artefact import FORMAT_VERSION, ModelDescription, check_fits, load_model, save_model
+from sereno.io.models.model_folder import FORMAT_VERSION, ModelDescription, check_fits, load_model, save_model
 from sereno.methods import State
 
 CONFIG = {"model": {"method": "interpolation", "window": 15}, "seed": 3}

@@ -1,0 +1,1 @@
+"""Saved models: folders of sereno, and networks of Keras."""
