@@ -13,7 +13,7 @@ from pathlib import Path
 
 import sereno
 from sereno.config import RunConfig, parse_config
-from sereno.evaluation import Evaluation
+from sereno.evaluation.evaluate import Evaluation
 
 TRAIN, VALID, SCORED = ":2009-12-31", "2010-02-01:2012-12-31", "2013-01-01:2016-12-31"
 

@@ -18,7 +18,7 @@ import xarray as xr
 
 import sereno
 from sereno.config import REFERENCE_NETWORKS, RunConfig, override, parse_config, read_config
-from sereno.evaluation import Evaluation
+from sereno.evaluation.evaluate import Evaluation
 from sereno.report.figures import losses_figure, save
 from sereno.report.score_figures import save_score_figures
 from sereno.report.score_tables import save_scores

@@ -23,8 +23,8 @@ import sereno
 from leaderboard import PACKAGED, Sea, seas
 from sereno.climatology import fit_climatology
 from sereno.cube import DIMS, field_of, select_period
+from sereno.evaluation.strata import days_to_observation
 from sereno.gaps.withholding import visible_part
-from sereno.strata import days_to_observation
 from sereno.workflow import Model, fill_days, fit
 
 SEAS = ("tasmania", "twin-1", "twin-2", "twin-3")

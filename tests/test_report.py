@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import sereno
-from sereno.evaluation import Evaluation
+from sereno.evaluation.evaluate import Evaluation
 from sereno.report.gallery import error_maps, gallery
 from sereno.report.page import save_report
 from sereno.report.rasters import bar, frame, image

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 import sereno
 from sereno.config import configure
-from sereno.evaluation import Evaluation
+from sereno.evaluation.evaluate import Evaluation
+from sereno.evaluation.strata import STRATA
 from sereno.report.calibration_figures import reliability_figure, spectra_figure
 from sereno.report.comparison_figures import daily_figure, ranking_figure
 from sereno.report.score_figures import save_score_figures, strata_figure, triptych_figure
 from sereno.report.styles import shown_name
-from sereno.strata import STRATA
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

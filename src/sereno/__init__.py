@@ -14,7 +14,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
     from sereno.errors import InputError
-    from sereno.evaluation import evaluate
+    from sereno.evaluation.evaluate import evaluate
     from sereno.io.inputs.cube import open_cube
     from sereno.io.outputs.analysis import write_analysis
     from sereno.preparation import describe
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "InputError": "sereno.errors",
     "describe": "sereno.preparation",
-    "evaluate": "sereno.evaluation",
+    "evaluate": "sereno.evaluation.evaluate",
     "fill": "sereno.workflow",
     "fit": "sereno.workflow",
     "load": "sereno.workflow",

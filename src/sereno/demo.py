@@ -15,7 +15,7 @@ from sereno.compute import stopping
 from sereno.config import RunConfig, parse_config
 from sereno.cube import select_period
 from sereno.errors import InputError
-from sereno.evaluation import evaluate
+from sereno.evaluation.evaluate import evaluate
 from sereno.gaps.withholding import coverage
 from sereno.io.inputs.cube import open_cube
 from sereno.io.outputs.analysis import write_analysis

@@ -149,7 +149,7 @@ DISTURBANCES: dict[str, Callable[[Disturbed, int], tuple[str, list[Failure]]]] =
 def warm() -> None:
     """Import what commands import, so that it need not be imported for each."""
     import sereno.cli
-    import sereno.evaluation
+    import sereno.evaluation.evaluate
     import sereno.filling
     import sereno.io.inputs.cube
     import sereno.preparation

@@ -9,7 +9,7 @@ import xarray as xr
 from sereno.config import configure
 from sereno.cube import select_period, validate
 from sereno.errors import InputError
-from sereno.evaluation import evaluate
+from sereno.evaluation.evaluate import evaluate
 from sereno.io.inputs.cube import open_cube
 from sereno.workflow import Model, fill, fit
 

@@ -5,7 +5,7 @@ import pytest
 
 from sereno.config import parse_config
 from sereno.cube import select_period
-from sereno.evaluation import evaluate
+from sereno.evaluation.evaluate import evaluate
 from sereno.io.inputs.cube import open_cube
 from sereno.reconstruct.dineof.filter import smoothing
 from sereno.reconstruct.dineof.iterations import Stopping, trials

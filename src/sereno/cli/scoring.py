@@ -68,15 +68,15 @@ def evaluate(
     seed: Seed = None,
 ) -> None:
     """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
-    from sereno import evaluation
     from sereno.config import RunConfig, configure_at_once
+    from sereno.evaluation.evaluate import evaluate
+    from sereno.evaluation.score_tables import yardstick_of
     from sereno.gaps.withholding import require_protocol
     from sereno.io.outputs.atomic import atomic_files, refuse_folder
     from sereno.io.outputs.withheld import read_withheld
     from sereno.report.page import save_report
     from sereno.report.score_figures import save_score_figures
     from sereno.report.score_tables import save_scores, show_scores
-    from sereno.standings import yardstick_of
 
     require_periods({"--days": days, "--train": train})
     require_protocol(protocol)
@@ -100,7 +100,7 @@ def evaluate(
         tell_mode(each, nrt=nrt)
     cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
     with sole_writer(output), shown_progress() as progress:
-        result = evaluation.evaluate(
+        result = evaluate.evaluate(
             cube,
             chosen,
             days=days,

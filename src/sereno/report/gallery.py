@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import colormaps
 
-from sereno.evaluation import Evaluation
+from sereno.evaluation.evaluate import Evaluation
 from sereno.methods import Progress, silent
 from sereno.report.contents import difference_units
 from sereno.report.figures import (

@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from matplotlib.figure import Figure
 
-from sereno.evaluation import Evaluation
+from sereno.evaluation.evaluate import Evaluation
 from sereno.io.outputs.atomic import atomic_path
 from sereno.methods import Progress, silent
 from sereno.report.calibration_figures import reliability_figure, spectra_figure

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from sereno.evaluation import Evaluation
+from sereno.evaluation.evaluate import Evaluation
+from sereno.evaluation.strata import STRATA, Stratum
 from sereno.methods import Progress, silent
 from sereno.report.contents import difference_units, references
 from sereno.report.figures import maps_figure, save
 from sereno.report.styles import look, shown_name
-from sereno.strata import STRATA, Stratum
 
 _COLUMNS = 2
 _BARS = "0.9"
@@ -48,7 +48,7 @@ def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figur
     ----------
     example
         ``target``, ``mean``, ``climatology`` (time, lat, lon) and ``water``, as in
-        `sereno.evaluation.Evaluation.examples`.
+        `sereno.evaluation.evaluate.Evaluation.examples`.
     method
         The method's name, for the heading.
     protocol
@@ -78,7 +78,7 @@ def strata_figure(strata: dict[str, Any], *, units: str) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Axes: the panels in the order of `sereno.strata.STRATA`, then those of the bars.
+        Axes: the panels in the order of `sereno.evaluation.strata.STRATA`, then those of the bars.
     """
     shown = {name: stratum for name, stratum in STRATA.items() if name in strata}
     methods = list(next(iter(strata[next(iter(shown))].values())))

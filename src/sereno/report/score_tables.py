@@ -16,10 +16,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from sereno.evaluation import Evaluation
+from sereno.evaluation.evaluate import Evaluation
+from sereno.evaluation.score_tables import same_scores
 from sereno.io.outputs.atomic import atomic_text, write_dataset
 from sereno.io.outputs.withheld import write_withheld
-from sereno.standings import same_scores
 
 COLUMNS = [
     ("rmse", "RMSE"),

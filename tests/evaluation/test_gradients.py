@@ -6,7 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from sereno.gradients import GradientSums, gradient, gradient_scores, gradient_sums
+from sereno.evaluation.gradients import GradientSums, gradient, gradient_scores, gradient_sums
 from sereno.grids.cells import KM_PER_DEGREE
 
 LAT, LON = np.linspace(30, 46, 33), np.linspace(0, 10, 41)

@@ -15,15 +15,22 @@ import xarray as xr
 from sereno.climatology.heatwaves import heatwave_days
 from sereno.config import RunConfig, as_mapping
 from sereno.cube import field_of, span, validate
-from sereno.gallery import common_maps, gallery_days, middling, step_of
+from sereno.evaluation.examples import common_maps, gallery_days, middling, step_of
+from sereno.evaluation.score_tables import (
+    daily_scores,
+    interval_record,
+    pixel_scores,
+    shared_baselines,
+    tables,
+    yardstick_of,
+)
+from sereno.evaluation.scored_pixels import Withholding, choose, holds, require_unseen, require_unseen_climatology
+from sereno.evaluation.scoring import Scored, Target, rounds, score
+from sereno.evaluation.spectra import segment_cells
 from sereno.gaps.withholding import coverage, hide
 from sereno.io.models.model_folder import PACKAGED, check_fits
 from sereno.methods import Progress, labelled, silent
 from sereno.networks import BareNetwork
-from sereno.scoring import Scored, Target, rounds, score
-from sereno.spectra import segment_cells
-from sereno.standings import daily_scores, interval_record, pixel_scores, shared_baselines, tables, yardstick_of
-from sereno.withholding import Withholding, choose, holds, require_unseen, require_unseen_climatology
 from sereno.workflow import Model, resolve
 
 SMALL_BYTES = 2**31

@@ -13,12 +13,12 @@ from dask.base import compute
 
 from sereno.cube import DIMS, OBSERVED, days_per_block
 from sereno.errors import InputError
+from sereno.evaluation.strata import bins, days_to_observation, distance_to
+from sereno.evaluation.sums import Block, PixelSums, Tally, tally
 from sereno.gaps.withholding import hide
 from sereno.grids.cells import cell_size
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.day_blocks import by_block
-from sereno.strata import bins, days_to_observation, distance_to
-from sereno.tally import Block, PixelSums, Tally, tally
 from sereno.workflow import Model
 
 GROUP_BLOCKS = 4

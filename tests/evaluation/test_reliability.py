@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from sereno.metrics import crps_gaussian, scores, sums
-from sereno.reliability import EDGES, NOMINAL, ReliabilitySums, reliability, reliability_sums
+from sereno.evaluation.metrics import crps_gaussian, scores, sums
+from sereno.evaluation.reliability import EDGES, NOMINAL, ReliabilitySums, reliability, reliability_sums
 
 
 def drawn(factor: float, noise: float = 0.0, count: int = 40_000) -> tuple[np.ndarray, ...]:

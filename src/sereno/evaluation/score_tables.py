@@ -11,13 +11,13 @@ import pandas as pd
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.gradients import gradient_scores
-from sereno.metrics import DailySums, scores, scores_with_zeros
-from sereno.reliability import reliability
-from sereno.resampling import LEVEL, RESAMPLES, block_length, draw, intervals, ratio, resampled
-from sereno.spectra import spectrum
-from sereno.strata import tabulate
-from sereno.tally import PixelSums, Tally
+from sereno.evaluation.bootstrap import LEVEL, RESAMPLES, block_length, draw, intervals, ratio, resampled
+from sereno.evaluation.gradients import gradient_scores
+from sereno.evaluation.metrics import DailySums, scores, scores_with_zeros
+from sereno.evaluation.reliability import reliability
+from sereno.evaluation.spectra import spectrum
+from sereno.evaluation.strata import tabulate
+from sereno.evaluation.sums import PixelSums, Tally
 
 Row = dict[str, Any]
 """Scores by name; intervals as ``[low, high]``, and ``ratio`` nested."""

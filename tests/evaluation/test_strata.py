@@ -9,11 +9,11 @@ import pytest
 import xarray as xr
 
 from sereno.cube import OBSERVED, make_cube
+from sereno.evaluation.metrics import Sums, sums, sums_by_bin
+from sereno.evaluation.strata import COUNTS, SCORES, STRATA, bins, days_to_observation, distance_to, tabulate
 from sereno.gaps.withholding import hide
 from sereno.grids.cells import KM_PER_DEGREE, cell_size
-from sereno.metrics import Sums, sums, sums_by_bin
 from sereno.reconstruct.day_blocks import by_block
-from sereno.strata import COUNTS, SCORES, STRATA, bins, days_to_observation, distance_to, tabulate
 
 WINDOW = 7
 

@@ -15,15 +15,15 @@ from sereno.climatology.heatwaves import heatwave_days
 from sereno.config import RunConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.gallery import gallery_days, step_of
+from sereno.evaluation.examples import gallery_days, step_of
+from sereno.evaluation.metrics import scores_with_zeros, sums_with_zeros
+from sereno.evaluation.score_tables import OF_THE_STD
+from sereno.evaluation.scoring import rounds
+from sereno.evaluation.strata import COUNTS, STRATA
+from sereno.evaluation.sums import Block, Tally, tally
 from sereno.io.outputs.withheld import read_withheld
-from sereno.metrics import scores_with_zeros, sums_with_zeros
 from sereno.reconstruct.interpolation.method import Interpolation
 from sereno.report.score_tables import save_scores
-from sereno.scoring import rounds
-from sereno.standings import OF_THE_STD
-from sereno.strata import COUNTS, STRATA
-from sereno.tally import Block, Tally, tally
 from sereno.workflow import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import ndtri
 
-from sereno.metrics import Mergeable
+from sereno.evaluation.metrics import Mergeable
 
 NOMINAL = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Shares of the truths that central intervals are to hold."""
@@ -37,7 +37,7 @@ class ReliabilitySums(Mergeable):
 def reliability_sums(
     mean: np.ndarray, std: np.ndarray, reference: np.ndarray, scored: np.ndarray, *, noise_variance: float = 0.0
 ) -> ReliabilitySums:
-    """Sum up a block of images; parameters as of `sereno.metrics.sums`."""
+    """Sum up a block of images; parameters as of `sereno.evaluation.metrics.sums`."""
     error = mean[scored].astype(np.float64) - reference[scored]
     variance = std[scored].astype(np.float64) ** 2 + noise_variance
     place = np.digitize(np.sqrt(variance), EDGES)

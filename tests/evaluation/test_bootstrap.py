@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from sereno.metrics import DailySums, sums_by_bin
-from sereno.resampling import block_length, draw, interval, intervals, ratio, resampled
+from sereno.evaluation.bootstrap import block_length, draw, interval, intervals, ratio, resampled
+from sereno.evaluation.metrics import DailySums, sums_by_bin
 
 
 def daily(errors: np.ndarray) -> DailySums:

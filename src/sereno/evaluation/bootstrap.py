@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sereno.metrics import DailySums
+from sereno.evaluation.metrics import DailySums
 
 LEVEL = 0.95
 """Share of the resamples that an interval holds, the same share being cut off at both ends."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import distance_transform_edt
 
-from sereno.metrics import Sums, scores
+from sereno.evaluation.metrics import Sums, scores
 
 SCORES = ("rmse", "bias", "std", "mae", "crps", "z_std", "coverage_1sigma", "coverage_2sigma")
 """Scores that are given for each bin, beside ``n_pixels``."""

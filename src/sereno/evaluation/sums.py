@@ -8,11 +8,11 @@ from typing import Self
 
 import numpy as np
 
-from sereno.gradients import GradientSums, gradient_sums
-from sereno.metrics import DailySums, Sums, SumsWithZeros, sums_by_bin, sums_with_zeros
-from sereno.reliability import ReliabilitySums, reliability_sums
-from sereno.spectra import SpectralSums, spectral_sums
-from sereno.strata import COUNTS
+from sereno.evaluation.gradients import GradientSums, gradient_sums
+from sereno.evaluation.metrics import DailySums, Sums, SumsWithZeros, sums_by_bin, sums_with_zeros
+from sereno.evaluation.reliability import ReliabilitySums, reliability_sums
+from sereno.evaluation.spectra import SpectralSums, spectral_sums
+from sereno.evaluation.strata import COUNTS
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from sereno.grids.cells import KM_PER_DEGREE
-from sereno.spectra import (
+from sereno.evaluation.spectra import (
     FEWEST_SEGMENTS,
     SpectralSums,
     effective_resolution,
@@ -16,6 +15,7 @@ from sereno.spectra import (
     spectral_sums,
     spectrum,
 )
+from sereno.grids.cells import KM_PER_DEGREE
 
 LON = 0.1 * np.arange(256)
 EQUATOR = np.linspace(-0.5, 0.5, 11)

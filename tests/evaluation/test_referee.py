@@ -20,10 +20,10 @@ import pytest
 import xarray as xr
 
 import sereno
-from sereno import evaluation
 from sereno.config import RunConfig, configure
 from sereno.cube import DIMS
 from sereno.errors import InputError
+from sereno.evaluation.evaluate import evaluate
 from sereno.gaps.withholding import hide, withhold
 from sereno.io.stores.prepared import write_cube
 from sereno.methods import METHODS
@@ -233,7 +233,7 @@ def test_a_cube_too_large_for_memory_gives_nothing_away_by_its_values(
 ) -> None:
     # Digging in the graph of tasks would find it there: see docs/decisions/0004-evaluation.md.
     case = case_of("clouds", False)
-    monkeypatch.setattr(evaluation, "SMALL_BYTES", 0)
+    monkeypatch.setattr(evaluate, "SMALL_BYTES", 0)
     enter(monkeypatch, cheater)
     found = scored(case.cube.chunk(time=20), QUICK, **case.told)
     assert not Cheater.found

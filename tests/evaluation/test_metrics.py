@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from sereno.errors import InputError
-from sereno.metrics import Sums, crps_gaussian, scores, sums
+from sereno.evaluation.metrics import Sums, crps_gaussian, scores, sums
 
 Images = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sereno.evaluation.metrics import Mergeable
 from sereno.grids.cells import KM_PER_DEGREE
-from sereno.metrics import Mergeable
 
 
 @dataclass(frozen=True)
