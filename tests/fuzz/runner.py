@@ -156,8 +156,8 @@ def warm() -> None:
     import sereno.reconstruct.climatology
     import sereno.reconstruct.interpolation.method
     import sereno.reconstruct.linear
+    import sereno.report.input_tables
     import sereno.report.page
-    import sereno.report.tables
     import sereno.workflow  # noqa: F401
 
     gc.freeze()

@@ -42,7 +42,7 @@ def check(
     from sereno.io.inputs.cube import open_cube
     from sereno.io.inputs.file import raise_all
     from sereno.io.inputs.rejections import Tally
-    from sereno.report.tables import show_summary, summary_of
+    from sereno.report.input_tables import show_summary, summary_of
 
     bad: list[str] = []  # of images too, to be told all at once
     level = {} if quality is None else {"quality_level": quality}
@@ -124,8 +124,8 @@ def describe(
     """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
     from sereno import preparation
     from sereno.io.outputs.atomic import refuse_folder
-    from sereno.report.exploration import save_description
-    from sereno.report.tables import show_description
+    from sereno.report.input_figures import save_description
+    from sereno.report.input_tables import show_description
 
     told = {"variable": variable, "water": water, "quality_level": quality}
     run = configuration(None if config else "climatology", config, settings or [], told)

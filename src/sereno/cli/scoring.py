@@ -132,7 +132,7 @@ def demo(
     seed: Seed = None,
 ) -> None:
     """Run the whole job on a small sea made for it: files, cube, fit, scores, L4 file, figures."""
-    from sereno.demo import run
+    from sereno.cli.demo import run
     from sereno.io.outputs.atomic import refuse_folder
     from sereno.report.score_tables import show_scores
 

@@ -18,12 +18,12 @@ from sereno.io.outputs.atomic import atomic_path
 from sereno.methods import Progress, silent
 from sereno.report.calibration_figures import reliability_figure, spectra_figure
 from sereno.report.comparison_figures import daily_figure, ranking_figure
-from sereno.report.contents import difference_units, facts, fitted, period, references, tables, verdict
-from sereno.report.gallery import error_maps, gallery
-from sereno.report.notes import NOTES
+from sereno.report.day_maps import error_maps, gallery
 from sereno.report.rasters import data_uri
+from sereno.report.reading_notes import NOTES
 from sereno.report.score_figures import strata_figure
 from sereno.report.score_tables import cautions
+from sereno.report.text import difference_units, facts, fitted, period, references, tables, verdict
 
 _DPI = 110
 JUDGES = {"truth": "truth", "observations": "withheld observations"}

@@ -16,7 +16,7 @@ from sereno.io.inputs.axes import around, latitudes, longitudes
 from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.static_maps import read_climatology
 from sereno.preparation import describe, prepare
-from sereno.report.exploration import save_description
+from sereno.report.input_figures import save_description
 from sereno.workflow import fit
 
 DAYS = pd.date_range("2020-01-01", periods=40)

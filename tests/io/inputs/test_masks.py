@@ -13,7 +13,7 @@ from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.flags import kind_of
 from sereno.io.inputs.masks import find_water
 from sereno.io.inputs.water import read_water
-from sereno.report.tables import summary_of
+from sereno.report.input_tables import summary_of
 
 LAT, LON = 40 + 0.5 * np.arange(4), 5 + 0.5 * np.arange(6)
 DAYS = pd.date_range("2020-01-01", periods=4)

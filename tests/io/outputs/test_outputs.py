@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sereno import cli, demo
+from sereno import cli
+from sereno.cli import demo
 from sereno.compute import stopping
 from sereno.compute.stopping import heeding_stops, undisturbed
 from sereno.cube import make_cube

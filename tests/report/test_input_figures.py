@@ -15,15 +15,15 @@ from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.gaps.withholding import coverage
 from sereno.preparation import describe
-from sereno.report import exploration
-from sereno.report.exploration import (
+from sereno.report import input_figures
+from sereno.report.input_figures import (
     cover_figure,
     distributions_figure,
     monthly_coverage_figure,
     persistence_figure,
     save_description,
 )
-from sereno.report.tables import decimals, description_csv, gap_summary, show_description
+from sereno.report.input_tables import decimals, description_csv, gap_summary, show_description
 
 FILES = {"describe.nc", "describe.csv", "cover.png", "persistence.png", "coverage.png", "distributions.png"}
 
@@ -172,7 +172,7 @@ def test_distributions_are_in_celsius_and_kelvin(description: xr.Dataset) -> Non
         assert axis.get_ylabel().startswith("% of observations, by ")
         bars = axis.patches[0].get_data()
         assert 99.5 < bars.values.sum() <= 100
-        assert len(bars.values) <= exploration.BARS
+        assert len(bars.values) <= input_figures.BARS
         middle = (bars.edges[:-1] + bars.edges[1:]) / 2
         mean = (middle * bars.values).sum() / bars.values.sum()
         assert mean == pytest.approx(float(description[f"{name}_mean"]) - shift, abs=0.05)
@@ -207,7 +207,7 @@ def test_odd_records_are_described_and_drawn(
 
 
 def test_long_records_are_drawn_as_dots() -> None:
-    found = describe(a_cube(np.full((exploration.LONG_RECORD + 1, 2, 2), 290.0)))
+    found = describe(a_cube(np.full((input_figures.LONG_RECORD + 1, 2, 2), 290.0)))
     assert monthly_coverage_figure(found).axes[0].lines[0].get_linewidth() == 0
 
 
@@ -272,7 +272,7 @@ def test_a_failure_while_drawing_leaves_the_old_files_and_nothing_new(
     def interrupted(_description: xr.Dataset) -> Figure:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exploration, "distributions_figure", interrupted)
+    monkeypatch.setattr(input_figures, "distributions_figure", interrupted)
     for folder in ("out", "new"):
         with pytest.raises(KeyboardInterrupt):
             save_description(description, tmp_path / folder)

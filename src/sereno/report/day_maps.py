@@ -11,7 +11,6 @@ from matplotlib import colormaps
 
 from sereno.evaluation.evaluate import Evaluation
 from sereno.methods import Progress, silent
-from sereno.report.contents import difference_units
 from sereno.report.figures import (
     ZERO_CELSIUS,
     Limits,
@@ -22,6 +21,7 @@ from sereno.report.figures import (
     unit_label,
 )
 from sereno.report.rasters import bar, frame, image, ramp
+from sereno.report.text import difference_units
 
 BUDGET = 4_000_000
 """Water cells of all images of the days together at most: seas are thinned to it, so that the page stays small."""

@@ -5,8 +5,8 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-
 from numpy_gaussian import GaussianTerm, gaussian_fields
+
 from sereno.reconstruct.oi.covariance import matern
 from sereno.synthetic import TwinSeaConfig
 from sereno.synthetic.ocean import simulate

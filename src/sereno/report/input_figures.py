@@ -34,7 +34,7 @@ from sereno.report.figures import (
     tidy,
     unit_label,
 )
-from sereno.report.tables import decimals, description_csv
+from sereno.report.input_tables import decimals, description_csv
 
 LONG_RECORD = 1500
 """Days beyond which coverage is drawn as dots: a line would be a solid block."""

@@ -17,8 +17,8 @@ import pytest
 import typer
 import xarray as xr
 
-from sereno import cli, demo
-from sereno.cli import progress
+from sereno import cli
+from sereno.cli import demo, progress
 from sereno.config import configure
 from sereno.cube import make_cube
 from sereno.io.inputs.cube import open_cube

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import sereno
 from sereno.evaluation.evaluate import Evaluation
-from sereno.report.gallery import error_maps, gallery
+from sereno.report.day_maps import error_maps, gallery
 from sereno.report.page import save_report
 from sereno.report.rasters import bar, frame, image
 

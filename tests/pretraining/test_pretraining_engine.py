@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy_gaussian import GaussianTerm, gaussian_fields
 
 import engine.coasts
 import engine.runs
@@ -24,7 +25,6 @@ from engine.runs import departures, make_run
 from engine.scenery import coastal_stream, flow_of, nearest_shore, patch
 from engine.seas import SeaStream
 from engine.turbulence import Eddies, Scenery, Turbulence
-from numpy_gaussian import GaussianTerm, gaussian_fields
 from sereno.nets.carry import carried, paths
 from sereno.synthetic import TwinSeaConfig, ocean
 from sereno.synthetic.spectral import PeriodicGrid
