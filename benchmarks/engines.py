@@ -20,10 +20,10 @@ import onnxruntime
 import torch
 
 from sereno.config import UNet
-from sereno.exporting import export_network
 from sereno.nets.engines import with_openvino, with_torch
 from sereno.nets.portable import examples
 from sereno.reconstruct.unet.method import UNetReconstructor
+from sereno.workflow.export import export_network
 
 Run = Callable[[], np.ndarray]
 

@@ -21,8 +21,8 @@ import sereno
 from basin import laid_out
 from sereno.config import configure_at_once
 from sereno.cube import make_cube
-from sereno.filling import fill_to
 from sereno.synthetic import TwinSeaConfig, twin_sea
+from sereno.workflow.fill_to import fill_to
 from stages import laid_out_model
 
 PATCH, DAYS, SPACING, CORNER = (48, 64), 91, 1 / 112, (30.0, -18.0)

@@ -19,7 +19,7 @@ from sereno.config import configure_at_once
 from sereno.grids.tiles import plan
 from sereno.reconstruct.interpolation.method import corrections
 from sereno.reconstruct.oi_grid import regions
-from sereno.workflow import Model
+from sereno.workflow.models import Model
 
 WHOLE = 2**30
 

@@ -23,9 +23,9 @@ from xarray.backends.zarr import ZarrArrayWrapper
 
 import sereno
 from scaling import table
-from sereno import filling
 from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore
+from sereno.workflow.models import fill_to
 from year import fitted, midst, on_cores, sea_in
 
 PARTS = ("reading", "checksums", "writing")
@@ -54,7 +54,7 @@ def main() -> None:
         with on_cores(1), dask.config.set(num_workers=1):
             clock.seconds.clear()
             started = time.perf_counter()
-            filling.fill_to(sea, model, output, days=midst(sea, asked.days))
+            fill_to.fill_to(sea, model, output, days=midst(sea, asked.days))
             whole = time.perf_counter() - started
         shutil.rmtree(output)
         each = [clock.seconds[part] for part in PARTS]

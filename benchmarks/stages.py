@@ -28,15 +28,15 @@ from basin import laid_out
 from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, ConvLSTM, UNet, as_mapping, configure_at_once
 from sereno.cube import make_cube
-from sereno.filling import fill_to
 from sereno.io.models.model_folder import ModelDescription
 from sereno.io.outputs.analysis import write_analysis
-from sereno.preparation import prepare
 from sereno.synthetic import TwinSeaConfig, twin_sea, write_l3s
 from sereno.training.archive import Archive
 from sereno.training.objectives import learner_of
 from sereno.training.windows import Drawn
-from sereno.workflow import Model, load, save
+from sereno.workflow.fill_to import fill_to
+from sereno.workflow.models import Model, load, save
+from sereno.workflow.prepare import prepare
 
 PATCH, RECORD, SPACING = (48, 64), 91, 1 / 24
 WINDOWS, STEPS, SIDE = 200, 4, 64

@@ -23,10 +23,10 @@ import xarray as xr
 
 import sereno
 from sereno import cube as schema
-from sereno.filling import fill_to
 from sereno.io.hdf5 import load_netcdf
-from sereno.preparation import prepare
 from sereno.synthetic import TwinSeaConfig, write_l3s
+from sereno.workflow.fill_to import fill_to
+from sereno.workflow.prepare import prepare
 
 MODES = ("delayed", "nrt", "update")
 _BLOCK_DAYS = 8

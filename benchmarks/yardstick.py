@@ -27,7 +27,7 @@ from sereno.config import configure
 from sereno.reconstruct.oi.method import OptimalInterpolation
 from sereno.reconstruct.oi_grid.method import GriddedInterpolation
 from sereno.synthetic import TwinSeaConfig, twin_sea
-from sereno.workflow import Model
+from sereno.workflow.models import Model
 
 YEARS = {
     "tasmania": (":2009-12-31", "1995-01-01:2009-12-31", ":1999-12-31"),

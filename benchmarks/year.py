@@ -31,7 +31,7 @@ from leaderboard import write
 from scaling import finished, table
 from sereno.config import configure_at_once
 from sereno.methods import METHODS, QUICK_METHODS
-from sereno.workflow import Model, save
+from sereno.workflow.models import Model, save
 
 YEAR, FITTED = 365, 91
 MARKERS = ("<!-- year: begin -->", "<!-- year: end -->")

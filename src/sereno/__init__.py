@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from sereno.evaluation.evaluate import evaluate
     from sereno.io.inputs.cube import open_cube
     from sereno.io.outputs.analysis import write_analysis
-    from sereno.preparation import describe
-    from sereno.workflow import fill, fit, load, save
+    from sereno.workflow.models import fill, fit, load, save
+    from sereno.workflow.prepare import describe
 
 _HOMES = {
     "InputError": "sereno.errors",
-    "describe": "sereno.preparation",
+    "describe": "sereno.workflow.prepare",
     "evaluate": "sereno.evaluation.evaluate",
-    "fill": "sereno.workflow",
-    "fit": "sereno.workflow",
-    "load": "sereno.workflow",
+    "fill": "sereno.workflow.models",
+    "fit": "sereno.workflow.models",
+    "load": "sereno.workflow.models",
     "open_cube": "sereno.io.inputs.cube",
-    "save": "sereno.workflow",
+    "save": "sereno.workflow.models",
     "write_analysis": "sereno.io.outputs.analysis",
 }
 __all__ = ["InputError", "describe", "evaluate", "fill", "fit", "load", "open_cube", "save", "write_analysis"]

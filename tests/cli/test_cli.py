@@ -25,7 +25,7 @@ from sereno.io.inputs.cube import open_cube
 from sereno.io.stores.filled import FilledStore
 from sereno.io.stores.prepared import write_cube
 from sereno.synthetic import TwinSeaConfig, write_l3s
-from sereno.workflow import cautions, fit, save
+from sereno.workflow.models import cautions, fit, save
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 
@@ -141,7 +141,7 @@ def test_help_answers_without_importing_anything_heavy() -> None:
 
 def test_to_fill_needs_nothing_that_only_training_does() -> None:
     code = (
-        "import sys, sereno.filling; from sereno.methods import METHODS, method_class\n"
+        "import sys, sereno.workflow.fill_to; from sereno.methods import METHODS, method_class\n"
         "[method_class(name) for name in METHODS]\n"
         "print('lightning' in sys.modules)"
     )
@@ -910,7 +910,7 @@ def test_ctrl_c_while_filling_is_no_end_of_it(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sereno.reconstruct.day_blocks.days_per_block", lambda cells: 4)
     monkeypatch.setattr("sereno.reconstruct.day_blocks.CONTEXT_CELLS", 14 * 24 * 32)
-    monkeypatch.setattr("sereno.blockwise.BLOCKS_AT_ONCE", 0)
+    monkeypatch.setattr("sereno.workflow.fill_jobs.BLOCKS_AT_ONCE", 0)
     write_cube(a_cube(days=20, shape=(24, 32)), "cube.zarr")
     words = ["fill", "cube.zarr", "-m", "climatology", "-o", output]
     stopped = interrupt_here(*words, at="fill", beyond=0.3)

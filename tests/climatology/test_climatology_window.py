@@ -18,8 +18,8 @@ from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.gaps.withholding import hide, withhold
 from sereno.io.inputs.static_maps import read_climatology
-from sereno.preparation import make_climatology
 from sereno.report.score_tables import show_scores
+from sereno.workflow.prepare import make_climatology
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

@@ -24,7 +24,7 @@ from sereno.evaluation.sums import Block, Tally, tally
 from sereno.io.outputs.withheld import read_withheld
 from sereno.reconstruct.interpolation.method import Interpolation
 from sereno.report.score_tables import save_scores
-from sereno.workflow import Model
+from sereno.workflow.models import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

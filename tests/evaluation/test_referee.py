@@ -29,7 +29,7 @@ from sereno.io.stores.prepared import write_cube
 from sereno.methods import METHODS
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.climatology import ZeroAnomaly
-from sereno.workflow import Model
+from sereno.workflow.models import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

@@ -150,15 +150,15 @@ def warm() -> None:
     """Import what commands import, so that it need not be imported for each."""
     import sereno.cli
     import sereno.evaluation.evaluate
-    import sereno.filling
     import sereno.io.inputs.cube
-    import sereno.preparation
     import sereno.reconstruct.climatology
     import sereno.reconstruct.interpolation.method
     import sereno.reconstruct.linear
     import sereno.report.input_tables
     import sereno.report.page
-    import sereno.workflow  # noqa: F401
+    import sereno.workflow.fill_to
+    import sereno.workflow.models  # noqa: F401
+    import sereno.workflow.prepare
 
     gc.freeze()
 

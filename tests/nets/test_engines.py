@@ -7,25 +7,25 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from shuffle import shuffled
 
 import sereno
 from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, ConvLSTM, ConvLSTMUNet, UNet, parse_config
 from sereno.errors import InputError
-from sereno.exporting import export_network
 from sereno.methods import State
 from sereno.nets import engines, portable
 from sereno.nets.corrector import corrector
 from sereno.nets.engines import SMALLEST_MAP, engine_for
 from sereno.nets.portable import Portable, examples
 from sereno.nets.thesis import ThesisNetwork
-from sereno.networks import BareNetwork
 from sereno.reconstruct.convlstm import ConvLSTMReconstructor
 from sereno.reconstruct.oi_grid.solver import Term
 from sereno.reconstruct.unet.first_guess import FirstGuess
 from sereno.reconstruct.unet.method import UNetReconstructor
 from sereno.training.result import lasting_settings
-from shuffle import shuffled
+from sereno.workflow.bare_networks import BareNetwork
+from sereno.workflow.export import export_network
 
 SMALL = {"window": 3, "widths": (4, 8)}
 DEEP = ConvLSTM(window=3, hidden=4, head=4)

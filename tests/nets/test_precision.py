@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from shuffle import shuffled
 
 import sereno
 from sereno.climatology import fit_climatology
@@ -31,8 +32,7 @@ from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread
 from sereno.reconstruct.unet.ensemble import packaged
 from sereno.reconstruct.unet.first_guess import FirstGuess
 from sereno.reconstruct.unet.method import UNetReconstructor
-from sereno.workflow import Model
-from shuffle import shuffled
+from sereno.workflow.models import Model
 
 IN_MEAN, IN_STD = 1e-4, 1e-4
 """What maps may differ by, in kelvin and relative to the std, as docs/decisions/0018-engines.md says."""

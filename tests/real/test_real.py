@@ -11,7 +11,7 @@ from sereno.cube import select_period, validate
 from sereno.errors import InputError
 from sereno.evaluation.evaluate import evaluate
 from sereno.io.inputs.cube import open_cube
-from sereno.workflow import Model, fill, fit
+from sereno.workflow.models import Model, fill, fit
 
 SHARED = Path(__file__).parents[3] / "shared"
 DATA, BENCH = SHARED / "data", SHARED / "bench"

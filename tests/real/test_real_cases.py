@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.filling import fill_to
 from sereno.io.inputs.cube import open_cube
-from sereno.workflow import fit
+from sereno.workflow.fill_to import fill_to
+from sereno.workflow.models import fit
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 if not CASES.is_dir():

@@ -13,7 +13,7 @@ from sereno.cube import DIMS, OBSERVED
 from sereno.errors import InputError
 from sereno.gaps.withholding import hide, withhold
 from sereno.methods import METHODS
-from sereno.workflow import Model
+from sereno.workflow.models import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

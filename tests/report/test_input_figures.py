@@ -14,7 +14,6 @@ from sereno.config import configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.gaps.withholding import coverage
-from sereno.preparation import describe
 from sereno.report import input_figures
 from sereno.report.input_figures import (
     cover_figure,
@@ -24,6 +23,7 @@ from sereno.report.input_figures import (
     save_description,
 )
 from sereno.report.input_tables import decimals, description_csv, gap_summary, show_description
+from sereno.workflow.prepare import describe
 
 FILES = {"describe.nc", "describe.csv", "cover.png", "persistence.png", "coverage.png", "distributions.png"}
 

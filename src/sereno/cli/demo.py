@@ -22,14 +22,14 @@ from sereno.io.outputs.analysis import write_analysis
 from sereno.io.outputs.atomic import atomic_text
 from sereno.io.outputs.disk import naming_output
 from sereno.methods import Progress, labelled, silent
-from sereno.preparation import prepare
 from sereno.report.figures import coverage_figure, maps_figure
 from sereno.report.figures import save as save_figure
 from sereno.report.page import save_report
 from sereno.report.score_figures import save_score_figures
 from sereno.report.score_tables import save_scores
 from sereno.synthetic import TwinSeaConfig, write_l3s
-from sereno.workflow import fill, fit, product_of, save
+from sereno.workflow.models import fill, fit, product_of, save
+from sereno.workflow.prepare import prepare
 
 SEA = {"days": 450, "start": "2019-01-01", "shape": (64, 96)}
 TRAIN, SCORED, FILLED = ":2019-12-15", "2020-01-01:", "2020-03-11:"

@@ -31,8 +31,8 @@ def export(
     kind: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.ONNX,
 ) -> None:
     """Write a model's network for other programs, and check it against PyTorch."""
-    from sereno.exporting import export_network
-    from sereno.workflow import load
+    from sereno.workflow.export import export_network
+    from sereno.workflow.models import load
 
     if model is not None and str(model) in TRAINED_METHODS and not model.exists():
         raise InputError(f"{model}: give the folder of a model, or leave it out for the network of the package")

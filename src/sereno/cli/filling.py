@@ -10,13 +10,13 @@ from sereno.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from sereno.filling import Filled, Shard
-    from sereno.updating import Update
+    from sereno.workflow.fill_to import Filled, Shard
+    from sereno.workflow.update import Update
 
 
 def shard_of(text: str) -> Shard:
     """Read ``I/N``."""
-    from sereno.filling import Shard
+    from sereno.workflow.fill_to import Shard
 
     found = re.fullmatch(r"(\d+)/(\d+)", text)
     if found is None:

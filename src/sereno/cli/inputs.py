@@ -79,13 +79,13 @@ def prepare(
     ] = None,
 ) -> None:
     """Bring daily L3 files to one analysis-ready cube; run again, go on, or take in new days."""
-    from sereno import preparation
+    from sereno.workflow.models import prepare
 
     require_other_place(inputs, output, water, climatology)
     if resample not in (None, "mean", "nearest"):
         raise InputError(f"--resample {resample}: choose mean or nearest")
     with shown_progress() as progress, can_go_on(output, "again"):
-        done = preparation.prepare(
+        done = prepare.prepare(
             inputs,
             output,
             variable=variable,
@@ -122,10 +122,10 @@ def describe(
     skip_bad: SkipBad = False,
 ) -> None:
     """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
-    from sereno import preparation
     from sereno.io.outputs.atomic import refuse_folder
     from sereno.report.input_figures import save_description
     from sereno.report.input_tables import show_description
+    from sereno.workflow.models import prepare
 
     told = {"variable": variable, "water": water, "quality_level": quality}
     run = configuration(None if config else "climatology", config, settings or [], told)
@@ -134,7 +134,7 @@ def describe(
     require_periods({"--days": days, "climatology.period": run.climatology.period})
     cube = open_input(inputs, run.variable, run.water, run.quality_level, skip_bad=skip_bad)
     with shown_progress() as progress, sole_writer(output):
-        description = preparation.describe(cube, run, days=days, progress=progress)
+        description = prepare.describe(cube, run, days=days, progress=progress)
         paths = save_description(description, output, progress=progress)
     show_description(description)
     for path in paths:
@@ -165,7 +165,7 @@ def climatology(
     """Make the daily climatology of a long record."""
     from sereno.config import configure
     from sereno.io.outputs.atomic import require_place
-    from sereno.preparation import make_climatology
+    from sereno.workflow.prepare import make_climatology
 
     require_other_place(inputs, output, water)
     told = {"kind": method, "harmonics": harmonics, "window": window, "smoothing": smoothing}
@@ -205,7 +205,7 @@ def tiles(
 ) -> None:
     """Write training tiles as `.npz` files in the reference method's layout; `fit` can train on them."""
     from sereno.config import parse_config
-    from sereno.networks import export_tiles
+    from sereno.workflow.bare_networks import export_tiles
 
     model = {"method": "convlstm", "windows": "tiles", "tile": size, "overlap": overlap, "window": window}
     model |= {"smallest_coverage": coverage} | ({} if most is None else {"most_tiles": most})

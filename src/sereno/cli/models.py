@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sereno.config import RunConfig
-    from sereno.networks import BareNetwork
-    from sereno.workflow import Model
+    from sereno.workflow.bare_networks import BareNetwork
+    from sereno.workflow.models import Model
 
 LEAKS = (
     'model.split = "random": validation windows share days with training windows, so the validation loss leaks and '
@@ -75,7 +75,7 @@ def tell_mode(method: object, *, nrt: bool) -> None:
 
 def caution(cube: xr.Dataset, run: RunConfig) -> None:
     """Note what to beware of when a method is fitted on a cube."""
-    from sereno.workflow import cautions
+    from sereno.workflow.models import cautions
 
     for text in cautions(cube, run):
         note(text)
@@ -118,11 +118,11 @@ def fit(
     seed: Seed = None,
 ) -> None:
     """Train or tune a method and save it as a model; IN may be a folder of training tiles."""
-    from sereno import networks, workflow
     from sereno.config import UNet
-    from sereno.io.tiles import is_tile_folder
     from sereno.report.figures import losses_figure
     from sereno.report.figures import save as save_figure
+    from sereno.workflow.models import bare_networks, models
+    from sereno.workflow.tile_files import is_tile_folder
 
     told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
     told |= {"variable": variable, "water": water, "quality_level": quality}
@@ -143,13 +143,13 @@ def fit(
     with sole_writer(output):
         with shown_progress() as progress, can_go_on(checkpoints, "with --resume"), making_way(checkpoints):
             if cube is None:
-                model = networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
+                model = bare_networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
             else:
-                model = workflow.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
+                model = models.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
         if step.rank() > 0:
             return
-        workflow.save(model, output)
-    if isinstance(model, workflow.Model):
+        models.save(model, output)
+    if isinstance(model, models.Model):
         typer.echo(f"wrote {output}: {model.name} fitted on {model.description.training_period}")
     else:
         typer.echo(f"wrote {output}: a bare network trained on {model.origin}; {BARE}")
@@ -176,17 +176,17 @@ def import_keras(
     ] = None,
 ) -> None:
     """Take over a reference network trained with Keras; no Keras is needed and none of its code is run."""
-    from sereno import networks, workflow
-    from sereno.io.tiles import read_scale
+    from sereno.workflow.models import bare_networks, models
+    from sereno.workflow.tile_files import read_scale
 
     require_other_place([str(path)], output, climatology)
     require_place_for_model(output)
     if climatology is not None and not climatology.is_dir():
         require_regular(climatology)
     known = None if climatology is None else str(climatology.resolve())
-    network = networks.import_keras(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
+    network = bare_networks.import_keras(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
     with sole_writer(output):
-        workflow.save(network, output)
+        models.save(network, output)
     typer.echo(f"wrote {output}: a bare network from {network.origin}; {BARE}")
     if scale is None:
         note("without --max-std-seq anomalies are divided by their standard deviation on the input it is used on")
@@ -232,19 +232,19 @@ def fill(
     ] = None,
 ) -> None:
     """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
-    from sereno import workflow
     from sereno.config import configure_at_once
-    from sereno.continuing import store_of
-    from sereno.filling import fill_to
     from sereno.io.outputs.analysis import require_place_for_analysis
+    from sereno.workflow.fill_request import store_of
+    from sereno.workflow.fill_to import fill_to
+    from sereno.workflow.models import models
 
     part, at_work = None if shard is None else shard_of(shard), workers_of(workers)
     require_other_place(inputs, output, water, method)
     require_place_for_analysis(output)
     require_periods({"--days": days})
     named = model_or_name(method)
-    run = configure_at_once(named) if isinstance(named, str) else workflow.settings_of(named)
-    fitted = isinstance(named, workflow.Model)
+    run = configure_at_once(named) if isinstance(named, str) else models.settings_of(named)
+    fitted = isinstance(named, models.Model)
     tell_packaged([] if fitted else [run])
     skip = update if skip_bad is None else skip_bad
     cube = open_for(inputs, None if isinstance(named, str) else run, variable, water, quality, skip_bad=skip)

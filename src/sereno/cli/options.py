@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from sereno.config import RunConfig
     from sereno.io.inputs.rejections import Tally
-    from sereno.networks import BareNetwork
-    from sereno.workflow import Model
+    from sereno.workflow.bare_networks import BareNetwork
+    from sereno.workflow.models import Model
 
 SKIPPED = 3
 """Exit status of a verb that left out bad files."""
@@ -185,7 +185,7 @@ def model_or_name(text: str) -> Model | BareNetwork | RunConfig | str:
     """Read ``-m``: a folder is a model, a TOML file a run, anything else must be the name of a method."""
     from sereno.config import REFERENCE_NETWORKS, parse_config, read_config
     from sereno.methods import METHODS, QUICK_METHODS
-    from sereno.workflow import load
+    from sereno.workflow.models import load
 
     if text in {*METHODS, *REFERENCE_NETWORKS} and not Path(text, "model.json").exists():
         if text not in QUICK_METHODS:

@@ -31,8 +31,8 @@ from sereno.errors import InputError
 
 if TYPE_CHECKING:
     from sereno.config import RunConfig
-    from sereno.networks import BareNetwork
-    from sereno.workflow import Model
+    from sereno.workflow.bare_networks import BareNetwork
+    from sereno.workflow.models import Model
 
 
 @app.command(epilog="Example: `sereno evaluate l3s/ -m climatology -m interpolation -m model -o scores`")

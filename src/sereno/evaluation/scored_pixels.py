@@ -10,7 +10,7 @@ import xarray as xr
 from sereno.cube import DIMS, field_name, field_of, parse_period, span
 from sereno.errors import InputError
 from sereno.gaps.withholding import PROTOCOLS, withhold
-from sereno.workflow import Model
+from sereno.workflow.models import Model
 
 _COORDINATE_TOLERANCE = 1e-4
 """Degrees by which the index's grid may differ from the cube's: what single precision does to a longitude."""

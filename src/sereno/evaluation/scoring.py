@@ -19,7 +19,7 @@ from sereno.gaps.withholding import hide
 from sereno.grids.cells import cell_size
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.day_blocks import by_block
-from sereno.workflow import Model
+from sereno.workflow.models import Model
 
 GROUP_BLOCKS = 4
 """Blocks of days that are computed at once: two cores work, and neighbours share what they read."""

@@ -10,14 +10,14 @@ import pytest
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.filling import fill_to
 from sereno.grids.coast import land_mask, land_polygons
 from sereno.io.inputs.axes import around, latitudes, longitudes
 from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.static_maps import read_climatology
-from sereno.preparation import describe, prepare
 from sereno.report.input_figures import save_description
-from sereno.workflow import fit
+from sereno.workflow.fill_to import fill_to
+from sereno.workflow.models import fit
+from sereno.workflow.prepare import describe, prepare
 
 DAYS = pd.date_range("2020-01-01", periods=40)
 LAT = -40 + np.arange(8) / 4

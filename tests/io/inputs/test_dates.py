@@ -11,7 +11,7 @@ import xarray as xr
 from sereno.errors import InputError
 from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.dates import LONGEST_GAP, days_of, find_time, parse_stamp
-from sereno.preparation import prepare
+from sereno.workflow.prepare import prepare
 
 DAYS = pd.date_range("2019-01-30", periods=4)
 NUMBERS = (DAYS - pd.Timestamp("1970-01-01")).days.to_numpy()

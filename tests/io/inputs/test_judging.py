@@ -14,7 +14,7 @@ from sereno.errors import InputError
 from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.judging import Standard
 from sereno.io.inputs.rejections import tally_of
-from sereno.preparation import prepare
+from sereno.workflow.prepare import prepare
 
 DAYS, LAT, LON = 3, np.linspace(40, 42, 16), np.linspace(5, 8, 20)
 LAND = np.zeros((16, 20), bool)

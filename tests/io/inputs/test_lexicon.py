@@ -9,11 +9,11 @@ import pytest
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.filling import fill_to
 from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.lexicon import is_difference, is_temperature, kelvin_offset
-from sereno.preparation import prepare
-from sereno.workflow import fill, fit
+from sereno.workflow.fill_to import fill_to
+from sereno.workflow.models import fill, fit
+from sereno.workflow.prepare import prepare
 
 RNG = np.random.default_rng(0)
 

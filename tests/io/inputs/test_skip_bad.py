@@ -14,7 +14,7 @@ import xarray as xr
 from sereno import cli
 from sereno.errors import InputError
 from sereno.io.inputs.cube import open_cube
-from sereno.preparation import prepare
+from sereno.workflow.prepare import prepare
 
 DAYS = pd.date_range("2020-01-01", periods=6)
 SHAPE = (8, 10)

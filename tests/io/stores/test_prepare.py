@@ -21,7 +21,7 @@ from sereno.grids.regrid import regridding
 from sereno.io.inputs.cube import open_cube
 from sereno.io.stores.prepared import DONE, write_cube
 from sereno.io.stores.scan import runs
-from sereno.preparation import prepare
+from sereno.workflow.prepare import prepare
 
 DAYS = pd.date_range("2020-02-26", periods=8)
 SHAPE = (18, 24)

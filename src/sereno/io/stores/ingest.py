@@ -65,7 +65,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class How:
-    """How a preparation goes about its work; the fields are explained in `sereno.preparation.prepare`."""
+    """How a preparation goes about its work; the fields are explained in `sereno.workflow.prepare.prepare`."""
 
     refresh: bool = False
     skip_bad: bool = False
@@ -73,7 +73,7 @@ class How:
 
 
 def prepare_store(paths: Paths, path: Path, recipe: Recipe, how: How, *, progress: Progress) -> Prepared:
-    """Make a store of daily files, or go on with one; see `sereno.preparation.prepare`."""
+    """Make a store of daily files, or go on with one; see `sereno.workflow.prepare.prepare`."""
     with output_lock(path) as lock, file_edge(path, _AGAIN):
         clear_litter(path)
         store = Store.open(path) if path.exists() else None

@@ -18,7 +18,7 @@ from sereno.io.stores.prepared import Grid
 
 @dataclass(frozen=True)
 class Recipe:
-    """How files become a store; the fields are explained in `sereno.preparation.prepare`."""
+    """How files become a store; the fields are explained in `sereno.workflow.prepare.prepare`."""
 
     variable: str | None = None
     quality_level: int = 4

@@ -18,7 +18,6 @@ from sereno.compute.cores import cores
 from sereno.compute.dask_cluster import compute_at
 from sereno.compute.memory import return_memory, trim_memory
 from sereno.compute.processes import compute, worker_pool
-from sereno.continuing import is_folder, model_of, with_record
 from sereno.cube import consecutive
 from sereno.io.inputs.rejections import Tally, tally_of
 from sereno.io.outputs.analysis import write_days
@@ -28,7 +27,8 @@ from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore
 from sereno.methods import Progress
 from sereno.reconstruct.day_blocks import CONTEXT_CELLS
-from sereno.workflow import Model, fill_days, product_of
+from sereno.workflow.fill_request import is_folder, model_of, with_record
+from sereno.workflow.models import Model, fill_days, product_of
 
 BLOCKS_AT_ONCE = 4
 """Blocks of `CONTEXT_CELLS` that threads of a process work on at once, at most; a larger one has it to itself."""

@@ -18,8 +18,8 @@ from test_saved_models import ODD, leaves
 import sereno
 from sereno.errors import InputError
 from sereno.io.models.keras import read_keras
-from sereno.io.tiles import read_scale, read_tiles
-from sereno.networks import import_keras
+from sereno.workflow.bare_networks import import_keras
+from sereno.workflow.tile_files import read_scale, read_tiles
 
 BIAS = "layers/conv2d/vars/1"
 

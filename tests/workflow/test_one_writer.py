@@ -6,12 +6,12 @@ import pytest
 import xarray as xr
 from stores import StoppedError, maps, stop_after
 
-from sereno.continuing import store_of
 from sereno.errors import InputError
-from sereno.filling import Shard, fill_to
 from sereno.io.outputs.atomic import clear_litter
 from sereno.io.outputs.locking import output_lock
-from sereno.workflow import Model
+from sereno.workflow.fill_request import store_of
+from sereno.workflow.fill_to import Shard, fill_to
+from sereno.workflow.models import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

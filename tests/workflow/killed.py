@@ -14,9 +14,9 @@ from pathlib import Path
 
 import xarray as xr
 
-from sereno.filling import fill_to
-from sereno.networks import BareNetwork
-from sereno.workflow import Model, load
+from sereno.workflow.bare_networks import BareNetwork
+from sereno.workflow.fill_to import fill_to
+from sereno.workflow.models import Model, load
 
 
 def start(cube: xr.Dataset, model: Model | BareNetwork, path: Path) -> int:

@@ -24,8 +24,8 @@ from sereno.io.stores.base import differences
 from sereno.io.stores.checksums import Images, digest
 from sereno.io.stores.filled import NOT_YET, FilledStore, blank_analysis
 from sereno.methods import Progress
-from sereno.networks import BareNetwork
-from sereno.workflow import Model, load, model_for, product_of, save, settings_of
+from sereno.workflow.bare_networks import BareNetwork
+from sereno.workflow.models import Model, load, model_for, product_of, save, settings_of
 
 MOVING = frozenset({"input", "days", "checksums"})
 """Settings that an update may change."""
@@ -41,7 +41,7 @@ class Request:
     Attributes
     ----------
     cube, method, output, days, nrt, keep_observed, packed, update, overwrite
-        As `sereno.filling.fill_to` takes them.
+        As `sereno.workflow.fill_to.fill_to` takes them.
     alone
         Whether no other process may be at work on the output.
     """

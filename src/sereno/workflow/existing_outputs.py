@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from sereno.continuing import MOVING, RECORD, Request, is_folder, store_of
 from sereno.errors import InputError
 from sereno.io.inputs.opening import open_dataset
 from sereno.io.outputs.daily import DailyFolder
 from sereno.io.stores.base import differences
 from sereno.io.stores.checksums import Images, digest
+from sereno.workflow.fill_request import MOVING, RECORD, Request, is_folder, store_of
 
 _SHOWN = 2
 

@@ -18,8 +18,8 @@ from sereno.io.inputs.static_maps import climatology_table
 from sereno.io.models.model_folder import ModelDescription, check_fits, load_model, save_model
 from sereno.io.outputs.level4 import Product, SstType
 from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, method_class, silent
-from sereno.networks import BareNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor
+from sereno.workflow.bare_networks import BareNetwork
 
 _BARE = "network"
 TRAINING_YEARS = 2.0

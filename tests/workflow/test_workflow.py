@@ -17,7 +17,7 @@ from sereno.cube import DIMS, make_cube
 from sereno.errors import InputError
 from sereno.io.stores.prepared import write_cube
 from sereno.reconstruct.anomaly import AnomalyReconstructor
-from sereno.workflow import Model, product_of
+from sereno.workflow.models import Model, product_of
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

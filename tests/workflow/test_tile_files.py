@@ -12,8 +12,8 @@ import sereno
 from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, RunConfig, parse_config
 from sereno.errors import InputError
-from sereno.io.tiles import is_tile_folder, read_scale, read_tiles, split_tiles
-from sereno.networks import BareNetwork, export_tiles, fit_tiles
+from sereno.workflow.bare_networks import BareNetwork, export_tiles, fit_tiles
+from sereno.workflow.tile_files import is_tile_folder, read_scale, read_tiles, split_tiles
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

@@ -9,12 +9,12 @@ from sereno.cli.filling import workers_of
 from sereno.compute import dask_cluster
 from sereno.compute.dask_cluster import compute_at
 from sereno.errors import InputError
-from sereno.filling import Filled, Shard, fill_to
 from sereno.io.inputs.cube import open_cube
 from sereno.io.outputs.analysis import write_analysis
 from sereno.io.outputs.atomic import first_come
 from sereno.io.stores.filled import FilledStore
-from sereno.workflow import Model, fill, product_of
+from sereno.workflow.fill_to import Filled, Shard, fill_to
+from sereno.workflow.models import Model, fill, product_of
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

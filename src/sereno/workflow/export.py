@@ -11,8 +11,8 @@ from sereno.errors import InputError
 from sereno.io.models.model_folder import PACKAGED
 from sereno.io.outputs.atomic import atomic_files
 from sereno.methods import TRAINED_METHODS, State, method_class
-from sereno.networks import BareNetwork
-from sereno.workflow import Model
+from sereno.workflow.bare_networks import BareNetwork
+from sereno.workflow.models import Model
 
 if TYPE_CHECKING:
     from sereno.config import RunConfig

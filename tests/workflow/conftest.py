@@ -7,8 +7,8 @@ import xarray as xr
 from stores import DAYS, REACH
 
 from sereno.config import configure
-from sereno.filling import fill_to
-from sereno.workflow import Model, fit
+from sereno.workflow.fill_to import fill_to
+from sereno.workflow.models import Model, fit
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of ten days, one after the other, so that there is more than one."""
     monkeypatch.setattr("sereno.reconstruct.day_blocks.days_per_block", lambda cells: 8)
     monkeypatch.setattr("sereno.reconstruct.day_blocks.CONTEXT_CELLS", 14 * 24 * 32)
-    monkeypatch.setattr("sereno.blockwise.BLOCKS_AT_ONCE", 0)
+    monkeypatch.setattr("sereno.workflow.fill_jobs.BLOCKS_AT_ONCE", 0)
 
 
 @pytest.fixture(scope="module")

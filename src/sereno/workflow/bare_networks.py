@@ -19,10 +19,10 @@ from sereno.errors import InputError
 from sereno.gaps.withholding import visible_part
 from sereno.io.inputs.static_maps import climatology_table, require_climatology
 from sereno.io.models.keras import read_keras
-from sereno.io.tiles import read_tiles, split_tiles, write_tiles
 from sereno.methods import Progress, State, method_class, silent
 from sereno.training.archive import Archive
 from sereno.training.windows import Tiles, plan_tiles
+from sereno.workflow.tile_files import read_tiles, split_tiles, write_tiles
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import xarray as xr
 from stores import DAYS, REACH, StoppedError, maps, stamps, stop_after
 
 from sereno.cli.filling import told_of
-from sereno.continuing import store_of
 from sereno.cube import field_of
 from sereno.errors import InputError
-from sereno.filling import Shard, fill_to
 from sereno.io.inputs.cube import open_cube
 from sereno.io.stores.filled import FilledStore
-from sereno.workflow import Model
+from sereno.workflow.fill_request import store_of
+from sereno.workflow.fill_to import Shard, fill_to
+from sereno.workflow.models import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 SHORT = "2019-01-10:2019-01-13"
@@ -217,9 +217,9 @@ def test_shards_replace_an_analysis_together(cube: xr.Dataset, model: Model, who
 def test_a_day_that_cannot_be_right_ends_a_fill_and_nothing_is_at_the_output(
     cube: xr.Dataset, model: Model, tmp_path: Path, name: str, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sereno import blockwise
+    from sereno.workflow.models import fill_jobs
 
-    path, good = tmp_path / name, blockwise.fill_days
+    path, good = tmp_path / name, fill_jobs.fill_days
 
     def rotten(*given: object, **options: object) -> xr.Dataset:
         analysis = good(*given, **options)
@@ -227,7 +227,7 @@ def test_a_day_that_cannot_be_right_ends_a_fill_and_nothing_is_at_the_output(
         return analysis.assign(mean=xr.where(day, value, analysis["mean"]).transpose(*analysis["mean"].dims))
 
     with monkeypatch.context() as patch:
-        patch.setattr(blockwise, "fill_days", rotten)
+        patch.setattr(fill_jobs, "fill_days", rotten)
         with pytest.raises(InputError, match=rf"{name}: analysed_sst: 2019-02-10: 441 of 441 values on water are"):
             fill_to(cube, model, path)
     assert name == "out.zarr" or not path.exists()
@@ -240,12 +240,12 @@ def test_a_day_that_cannot_be_right_ends_a_fill_and_nothing_is_at_the_output(
 def test_what_a_rotten_model_leaves_does_not_stand_in_the_way_of_the_mended_one(
     cube: xr.Dataset, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sereno import blockwise
+    from sereno.workflow.models import fill_jobs
 
     with monkeypatch.context() as patch:
-        good = blockwise.fill_days
+        good = fill_jobs.fill_days
         patch.setattr(
-            blockwise, "fill_days", lambda *given, **more: (a := good(*given, **more)).assign(std=a["std"] * 0)
+            fill_jobs, "fill_days", lambda *given, **more: (a := good(*given, **more)).assign(std=a["std"] * 0)
         )
         with pytest.raises(InputError, match=r"analysis_error: .* are not above 0"):
             fill_to(cube, model, tmp_path / "out.zarr", days=SHORT)

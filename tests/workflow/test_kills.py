@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from stores import maps
 
-from sereno.workflow import Model, save
+from sereno.workflow.models import Model, save
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 SCRIPT = Path(__file__).with_name("killed.py")

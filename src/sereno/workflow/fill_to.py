@@ -13,9 +13,20 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from sereno.blockwise import Job, fill
 from sereno.config import RunConfig
-from sereno.continuing import (
+from sereno.cube import field_name, list_of_days
+from sereno.errors import InputError
+from sereno.io.outputs.analysis import require_place_for_analysis, write_analysis
+from sereno.io.outputs.atomic import clear_litter, discard, put_in_place
+from sereno.io.outputs.daily import DailyFolder
+from sereno.io.outputs.locking import OutputLock, output_lock
+from sereno.io.stores.checksums import Images
+from sereno.io.stores.filled import FilledStore, blank_analysis
+from sereno.methods import Progress, silent
+from sereno.workflow.bare_networks import BareNetwork
+from sereno.workflow.existing_outputs import is_done_already, others_than
+from sereno.workflow.fill_jobs import Job, fill
+from sereno.workflow.fill_request import (
     Request,
     find_lost,
     from_other_images,
@@ -27,19 +38,8 @@ from sereno.continuing import (
     store_of,
     with_record,
 )
-from sereno.cube import field_name, list_of_days
-from sereno.errors import InputError
-from sereno.io.outputs.analysis import require_place_for_analysis, write_analysis
-from sereno.io.outputs.atomic import clear_litter, discard, put_in_place
-from sereno.io.outputs.daily import DailyFolder
-from sereno.io.outputs.locking import OutputLock, output_lock
-from sereno.io.stores.checksums import Images
-from sereno.io.stores.filled import FilledStore, blank_analysis
-from sereno.methods import Progress, silent
-from sereno.networks import BareNetwork
-from sereno.standing import is_done_already, others_than
-from sereno.updating import Update, require_context, update_store, with_water_of
-from sereno.workflow import Model
+from sereno.workflow.models import Model
+from sereno.workflow.update import Update, require_context, update_store, with_water_of
 
 
 class Shard(NamedTuple):
@@ -104,7 +104,7 @@ def fill_to(
     Parameters
     ----------
     cube, method, days, nrt, keep_observed
-        As `sereno.workflow.fill` takes them. A method is fitted once, by whoever comes first.
+        As `sereno.workflow.models.fill` takes them. A method is fitted once, by whoever comes first.
     output
         Unless it is a store itself, one with the books, and for ``OUT.nc`` with the maps, stands beside it until
         the output is whole: `store_of`.

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sereno.continuing import MOVING
 from sereno.errors import InputError
 from sereno.io.inputs.cube import SEEN
 from sereno.io.stores.checksums import EMPTY, Images
 from sereno.io.stores.filled import NOT_YET, FilledStore
+from sereno.workflow.fill_request import MOVING
 
 DAY = np.timedelta64(1, "D")
 

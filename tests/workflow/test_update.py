@@ -6,12 +6,12 @@ import xarray as xr
 from stores import DAYS, REACH, StoppedError, days_of, maps, stamps, stop_after
 
 from sereno.cli.filling import told_of
-from sereno.continuing import store_of
 from sereno.cube import field_of
 from sereno.errors import InputError
-from sereno.filling import fill_to
 from sereno.io.stores.filled import FilledStore
-from sereno.workflow import Model
+from sereno.workflow.fill_request import store_of
+from sereno.workflow.fill_to import fill_to
+from sereno.workflow.models import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 
