@@ -29,7 +29,8 @@ from sereno.errors import InputError
 from sereno.gaps.withholding import hide
 from sereno.methods import METHODS, TRAINED_METHODS
 from sereno.synthetic import TwinSeaConfig, twin_sea
-from sereno.workflow.models import Model, fit
+from sereno.workflow.fit import fit
+from sereno.workflow.models import Model
 
 YARDSTICK = "oi"
 """The method that the others' errors are divided by."""

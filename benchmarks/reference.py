@@ -23,7 +23,8 @@ from sereno.report.figures import losses_figure, save
 from sereno.report.score_figures import save_score_figures
 from sereno.report.score_tables import save_scores
 from sereno.synthetic import TwinSeaConfig, twin_sea
-from sereno.workflow.models import Model, fit
+from sereno.workflow.fit import fit
+from sereno.workflow.models import Model
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "reference.toml"
 SEAS: dict[str, dict[str, Any]] = {

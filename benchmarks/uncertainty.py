@@ -25,7 +25,9 @@ from sereno.climatology import fit_climatology
 from sereno.cube import DIMS, field_of, select_period
 from sereno.evaluation.strata import days_to_observation
 from sereno.gaps.withholding import visible_part
-from sereno.workflow.models import Model, fill_days, fit
+from sereno.workflow.fill import fill_days
+from sereno.workflow.fit import fit
+from sereno.workflow.models import Model
 
 SEAS = ("tasmania", "twin-1", "twin-2", "twin-3")
 METHODS = ("linear", "interpolation", "oi-grid", "oi", PACKAGED)

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from sereno.evaluation.evaluate import evaluate
     from sereno.io.inputs.cube import open_cube
     from sereno.io.outputs.analysis import write_analysis
-    from sereno.workflow.models import fill, fit, load, save
-    from sereno.workflow.prepare import describe
+    from sereno.workflow.describe import describe
+    from sereno.workflow.fill import fill
+    from sereno.workflow.fit import fit
+    from sereno.workflow.models import load, save
 
 _HOMES = {
     "InputError": "sereno.errors",

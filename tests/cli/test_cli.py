@@ -25,7 +25,8 @@ from sereno.io.inputs.cube import open_cube
 from sereno.io.stores.filled import FilledStore
 from sereno.io.stores.prepared import write_cube
 from sereno.synthetic import TwinSeaConfig, write_l3s
-from sereno.workflow.models import cautions, fit, save
+from sereno.workflow.fit import cautions, fit
+from sereno.workflow.models import save
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

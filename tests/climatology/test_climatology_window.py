@@ -19,7 +19,7 @@ from sereno.errors import InputError
 from sereno.gaps.withholding import hide, withhold
 from sereno.io.inputs.static_maps import read_climatology
 from sereno.report.score_tables import show_scores
-from sereno.workflow.prepare import make_climatology
+from sereno.workflow.climatology import make_climatology
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

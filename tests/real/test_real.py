@@ -11,7 +11,9 @@ from sereno.cube import select_period, validate
 from sereno.errors import InputError
 from sereno.evaluation.evaluate import evaluate
 from sereno.io.inputs.cube import open_cube
-from sereno.workflow.models import Model, fill, fit
+from sereno.workflow.fill import fill
+from sereno.workflow.fit import fit
+from sereno.workflow.models import Model
 
 SHARED = Path(__file__).parents[3] / "shared"
 DATA, BENCH = SHARED / "data", SHARED / "bench"

@@ -12,7 +12,7 @@ import xarray as xr
 from sereno.errors import InputError
 from sereno.io.inputs.cube import open_cube
 from sereno.workflow.fill_to import fill_to
-from sereno.workflow.models import fit
+from sereno.workflow.fit import fit
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 if not CASES.is_dir():

@@ -10,7 +10,7 @@ from sereno.io.inputs.cube import open_cube
 from sereno.reconstruct.dineof.filter import smoothing
 from sereno.reconstruct.dineof.iterations import Stopping, trials
 from sereno.reconstruct.dineof.method import Dineof
-from sereno.workflow.models import fit
+from sereno.workflow.fit import fit
 
 SHARED = Path(__file__).parents[3] / "shared"
 DATA, BENCH = SHARED / "data", SHARED / "bench"

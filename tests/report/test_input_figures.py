@@ -23,7 +23,7 @@ from sereno.report.input_figures import (
     save_description,
 )
 from sereno.report.input_tables import decimals, description_csv, gap_summary, show_description
-from sereno.workflow.prepare import describe
+from sereno.workflow.describe import describe
 
 FILES = {"describe.nc", "describe.csv", "cover.png", "persistence.png", "coverage.png", "distributions.png"}
 

@@ -8,7 +8,8 @@ from stores import DAYS, REACH
 
 from sereno.config import configure
 from sereno.workflow.fill_to import fill_to
-from sereno.workflow.models import Model, fit
+from sereno.workflow.fit import fit
+from sereno.workflow.models import Model
 
 
 @pytest.fixture(scope="module")

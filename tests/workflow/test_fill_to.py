@@ -13,8 +13,9 @@ from sereno.io.inputs.cube import open_cube
 from sereno.io.outputs.analysis import write_analysis
 from sereno.io.outputs.atomic import first_come
 from sereno.io.stores.filled import FilledStore
+from sereno.workflow.fill import fill, product_of
 from sereno.workflow.fill_to import Filled, Shard, fill_to
-from sereno.workflow.models import Model, fill, product_of
+from sereno.workflow.models import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

@@ -17,7 +17,8 @@ from sereno.cube import DIMS, make_cube
 from sereno.errors import InputError
 from sereno.io.stores.prepared import write_cube
 from sereno.reconstruct.anomaly import AnomalyReconstructor
-from sereno.workflow.models import Model, product_of
+from sereno.workflow.fill import product_of
+from sereno.workflow.models import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 

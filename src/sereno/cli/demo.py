@@ -28,7 +28,9 @@ from sereno.report.page import save_report
 from sereno.report.score_figures import save_score_figures
 from sereno.report.score_tables import save_scores
 from sereno.synthetic import TwinSeaConfig, write_l3s
-from sereno.workflow.models import fill, fit, product_of, save
+from sereno.workflow.fill import fill, product_of
+from sereno.workflow.fit import fit
+from sereno.workflow.models import save
 from sereno.workflow.prepare import prepare
 
 SEA = {"days": 450, "start": "2019-01-01", "shape": (64, 96)}

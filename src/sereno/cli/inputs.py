@@ -165,7 +165,7 @@ def climatology(
     """Make the daily climatology of a long record."""
     from sereno.config import configure
     from sereno.io.outputs.atomic import require_place
-    from sereno.workflow.prepare import make_climatology
+    from sereno.workflow.climatology import make_climatology
 
     require_other_place(inputs, output, water)
     told = {"kind": method, "harmonics": harmonics, "window": window, "smoothing": smoothing}

@@ -75,7 +75,7 @@ def tell_mode(method: object, *, nrt: bool) -> None:
 
 def caution(cube: xr.Dataset, run: RunConfig) -> None:
     """Note what to beware of when a method is fitted on a cube."""
-    from sereno.workflow.models import cautions
+    from sereno.workflow.fit import cautions
 
     for text in cautions(cube, run):
         note(text)

@@ -31,7 +31,8 @@ from sereno.gaps.withholding import coverage, hide
 from sereno.io.models.model_folder import PACKAGED, check_fits
 from sereno.methods import Progress, labelled, silent
 from sereno.workflow.bare_networks import BareNetwork
-from sereno.workflow.models import Model, resolve
+from sereno.workflow.fit import resolve
+from sereno.workflow.models import Model
 
 SMALL_BYTES = 2**31
 """A cube of up to so many bytes is loaded before it is scored."""

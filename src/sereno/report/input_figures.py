@@ -52,7 +52,7 @@ def save_description(description: xr.Dataset, folder: str | Path, *, progress: P
     Parameters
     ----------
     description
-        What `sereno.workflow.prepare.describe` returns.
+        What `sereno.workflow.describe.describe` returns.
     folder
         Made where it is not there yet; what else it holds is left alone.
     progress

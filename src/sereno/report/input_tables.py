@@ -58,7 +58,7 @@ def show_summary(rows: dict[str, str], cube: xr.Dataset) -> None:
 
 
 def show_description(description: xr.Dataset) -> None:
-    """Print what `sereno.workflow.prepare.describe` found: cloud cover, coverage, gaps, distributions."""
+    """Print what `sereno.workflow.describe.describe` found: cloud cover, coverage, gaps, distributions."""
     cover, daily, seasons = (description[k] for k in ("cloud_cover", "coverage", "coverage_by_month_of_year"))
     gaps = gap_summary(description)
     rows = {

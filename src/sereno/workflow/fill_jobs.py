@@ -27,8 +27,9 @@ from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore
 from sereno.methods import Progress
 from sereno.reconstruct.day_blocks import CONTEXT_CELLS
+from sereno.workflow.fill import fill_days, product_of
 from sereno.workflow.fill_request import is_folder, model_of, with_record
-from sereno.workflow.models import Model, fill_days, product_of
+from sereno.workflow.models import Model
 
 BLOCKS_AT_ONCE = 4
 """Blocks of `CONTEXT_CELLS` that threads of a process work on at once, at most; a larger one has it to itself."""

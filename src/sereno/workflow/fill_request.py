@@ -25,7 +25,9 @@ from sereno.io.stores.checksums import Images, digest
 from sereno.io.stores.filled import NOT_YET, FilledStore, blank_analysis
 from sereno.methods import Progress
 from sereno.workflow.bare_networks import BareNetwork
-from sereno.workflow.models import Model, load, model_for, product_of, save, settings_of
+from sereno.workflow.fill import product_of
+from sereno.workflow.fit import model_for
+from sereno.workflow.models import Model, load, save, settings_of
 
 MOVING = frozenset({"input", "days", "checksums"})
 """Settings that an update may change."""

@@ -104,7 +104,7 @@ def fill_to(
     Parameters
     ----------
     cube, method, days, nrt, keep_observed
-        As `sereno.workflow.models.fill` takes them. A method is fitted once, by whoever comes first.
+        As `sereno.workflow.fill.fill` takes them. A method is fitted once, by whoever comes first.
     output
         Unless it is a store itself, one with the books, and for ``OUT.nc`` with the maps, stands beside it until
         the output is whole: `store_of`.

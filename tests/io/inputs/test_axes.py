@@ -15,9 +15,10 @@ from sereno.io.inputs.axes import around, latitudes, longitudes
 from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.static_maps import read_climatology
 from sereno.report.input_figures import save_description
+from sereno.workflow.describe import describe
 from sereno.workflow.fill_to import fill_to
-from sereno.workflow.models import fit
-from sereno.workflow.prepare import describe, prepare
+from sereno.workflow.fit import fit
+from sereno.workflow.prepare import prepare
 
 DAYS = pd.date_range("2020-01-01", periods=40)
 LAT = -40 + np.arange(8) / 4

@@ -11,8 +11,9 @@ import xarray as xr
 from sereno.errors import InputError
 from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.lexicon import is_difference, is_temperature, kelvin_offset
+from sereno.workflow.fill import fill
 from sereno.workflow.fill_to import fill_to
-from sereno.workflow.models import fill, fit
+from sereno.workflow.fit import fit
 from sereno.workflow.prepare import prepare
 
 RNG = np.random.default_rng(0)

@@ -18,7 +18,8 @@ from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.uncertainty.calibration import Calibration
 from sereno.reconstruct.uncertainty.draws import draw
 from sereno.reconstruct.uncertainty.remote import PRIOR_STD
-from sereno.workflow.models import Model, fill_days
+from sereno.workflow.fill import fill_days
+from sereno.workflow.models import Model
 
 DAYS, SIDE, VOID = 150, 16, slice(50, 100)
 QUICK = ("linear", "interpolation")

@@ -1,0 +1,50 @@
+"""Make the daily climatology of a long record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import xarray as xr
+
+from sereno.climatology import daily_climatology
+from sereno.config import ClimatologyConfig
+from sereno.cube import validate
+from sereno.gaps.withholding import visible_part
+from sereno.io.outputs.atomic import require_place, write_dataset
+from sereno.io.outputs.climatology import describe_climatology
+from sereno.methods import Progress, silent
+
+
+def make_climatology(
+    cube: xr.Dataset, path: str | Path, config: ClimatologyConfig | None = None, *, progress: Progress = silent
+) -> xr.Dataset:
+    """Make the daily climatology of a long record and write it to a NetCDF file or Zarr store.
+
+    Parameters
+    ----------
+    cube
+        A valid cube; only its field is seen.
+    path
+        Where to write; `sereno.io.inputs.static_maps.read_climatology` and ``climatology.file`` of a run read it.
+    config
+        The kind of climatology, its settings and its base period; the defaults where not given.
+
+    Returns
+    -------
+    xr.Dataset
+        What was written, see `sereno.climatology.daily_climatology`; ``attrs["comment"]`` tells what it lacks.
+
+    Raises
+    ------
+    InputError
+        If the base period reaches beyond the cube or is too short, or nothing can be written there.
+    """
+    config = config or ClimatologyConfig()
+    validate(cube)
+    require_place(path)
+    progress("climatology", 0.0)
+    made = daily_climatology(visible_part(cube), config)
+    progress("climatology", 1.0)
+    product = describe_climatology(made, cube, config)
+    write_dataset(product, path, progress=progress)
+    return product
