@@ -26,7 +26,7 @@ import xarray as xr
 import sereno
 from sereno.config import RunConfig, configure, configure_at_once
 from sereno.errors import InputError
-from sereno.gaps.withholding import hide
+from sereno.gaps.hiding import hide
 from sereno.methods import METHODS, TRAINED_METHODS
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.workflow.fit import fit

@@ -23,8 +23,8 @@ import sereno
 from leaderboard import PACKAGED, Sea, seas
 from sereno.climatology import fit_climatology
 from sereno.cube import DIMS, field_of, select_period
-from sereno.evaluation.strata import days_to_observation
-from sereno.gaps.withholding import visible_part
+from sereno.gaps.hiding import visible_part
+from sereno.gaps.nearest import days_to_observation
 from sereno.workflow.fill import fill_days
 from sereno.workflow.fit import fit
 from sereno.workflow.models import Model

@@ -33,7 +33,8 @@ from engine.validation import SLOTS
 from sereno.climatology import Climatology, fit_climatology
 from sereno.config import configure
 from sereno.cube import make_cube, select_period
-from sereno.gaps.withholding import hide, visible_part, withhold
+from sereno.gaps.hiding import hide, visible_part
+from sereno.gaps.withholding import withhold
 from sereno.nets.alldays import AllDays
 from sereno.nets.carry import carried, paths
 from sereno.reconstruct.moments.pairs import LAGS, Image, Pair, pair_moments

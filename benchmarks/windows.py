@@ -25,7 +25,7 @@ import sereno
 from sereno.climatology import fit_climatology
 from sereno.config import ConvLSTM, RunConfig, parse_config
 from sereno.cube import make_cube
-from sereno.gaps.withholding import visible_part
+from sereno.gaps.hiding import visible_part
 from sereno.io.outputs.atomic import write_dataset
 from sereno.nets.precision import training_precision
 from sereno.nets.thesis import ThesisNetwork

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from sereno.errors import InputError
+from sereno.progress import Progress, silent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,18 +31,6 @@ TRAINED_METHODS = frozenset({"convlstm", "unet", "convlstm-unet"})
 """Networks: their `fit` takes ``folder``, ``resume`` and ``max_minutes`` besides."""
 QUICK_METHODS = frozenset(METHODS) - TRAINED_METHODS | {"unet"}
 """Methods that `fill` and `evaluate` can fit on the fly; ``unet`` with the weights of the package as they are."""
-
-Progress = Callable[[str, float], None]
-"""Called with the name of the stage and the fraction done, 0 to 1."""
-
-
-def silent(stage: str, fraction: float) -> None:
-    """Report no progress."""
-
-
-def labelled(progress: Progress, label: str) -> Progress:
-    """Return a report that puts a label before each stage, to tell several methods apart."""
-    return lambda stage, fraction: progress(f"{label}: {stage}", fraction)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from sereno.climatology import DAYS_PER_YEAR, fit_climatology, leap_day_of_year,
 from sereno.config import ClimatologyConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.gaps.withholding import hide, withhold
+from sereno.gaps.hiding import hide
+from sereno.gaps.withholding import withhold
 from sereno.io.inputs.static_maps import read_climatology
 
 PLAIN = ClimatologyConfig(recent_days=0)

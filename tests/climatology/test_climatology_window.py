@@ -16,7 +16,8 @@ from sereno.climatology.calendar import DayOfYearSums
 from sereno.config import ClimatologyConfig, configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.gaps.withholding import hide, withhold
+from sereno.gaps.hiding import hide
+from sereno.gaps.withholding import withhold
 from sereno.io.inputs.static_maps import read_climatology
 from sereno.report.score_tables import show_scores
 from sereno.workflow.climatology import make_climatology

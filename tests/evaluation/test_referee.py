@@ -24,7 +24,8 @@ from sereno.config import RunConfig, configure
 from sereno.cube import DIMS
 from sereno.errors import InputError
 from sereno.evaluation.evaluate import evaluate
-from sereno.gaps.withholding import hide, withhold
+from sereno.gaps.hiding import hide
+from sereno.gaps.withholding import withhold
 from sereno.io.stores.prepared import write_cube
 from sereno.methods import METHODS
 from sereno.reconstruct.anomaly import AnomalyReconstructor

@@ -10,9 +10,11 @@ import xarray as xr
 
 from sereno.cube import OBSERVED, make_cube
 from sereno.evaluation.metrics import Sums, sums, sums_by_bin
-from sereno.evaluation.strata import COUNTS, SCORES, STRATA, bins, days_to_observation, distance_to, tabulate
-from sereno.gaps.withholding import hide
+from sereno.evaluation.strata import COUNTS, SCORES, STRATA, bins, tabulate
+from sereno.gaps.hiding import hide
+from sereno.gaps.nearest import days_to_observation
 from sereno.grids.cells import KM_PER_DEGREE, cell_size
+from sereno.grids.coast import distance_to
 from sereno.reconstruct.day_blocks import by_block
 
 WINDOW = 7

@@ -5,7 +5,10 @@ import xarray as xr
 
 from sereno.cube import DIMS, make_cube
 from sereno.errors import InputError
-from sereno.gaps.withholding import SMALLEST_COVERAGE, WHOLE_DAY_EVERY, coverage, hide, samples, withhold
+from sereno.gaps.hiding import hide
+from sereno.gaps.samples import samples
+from sereno.gaps.statistics import coverage
+from sereno.gaps.withholding import SMALLEST_COVERAGE, WHOLE_DAY_EVERY, withhold
 
 
 def cloudy(days: int, *, start: str = "2015-01-01", shape: tuple[int, int] = (12, 14), seed: int = 0) -> xr.Dataset:

@@ -11,7 +11,8 @@ import sereno
 from sereno.config import RunConfig, parse_config
 from sereno.cube import DIMS, OBSERVED
 from sereno.errors import InputError
-from sereno.gaps.withholding import hide, withhold
+from sereno.gaps.hiding import hide
+from sereno.gaps.withholding import withhold
 from sereno.methods import METHODS
 from sereno.workflow.models import Model
 

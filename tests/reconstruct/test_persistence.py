@@ -11,8 +11,8 @@ import sereno
 from sereno.config import Persistence as PersistenceConfig
 from sereno.config import parse_config
 from sereno.cube import BEYOND_SUPPORT, FILLED, OBSERVED, make_cube
+from sereno.gaps.nearest import nearest
 from sereno.reconstruct.persistence import Persistence, damping_at, fit_damping
-from sereno.reconstruct.uncertainty.by_lag import nearest
 from sereno.reconstruct.uncertainty.calibration import Calibration
 
 WINDOW, HALF = 15, 7

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from sereno.config import configure
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.gaps.withholding import coverage
+from sereno.gaps.statistics import coverage
 from sereno.report import input_figures
 from sereno.report.input_figures import (
     cover_figure,

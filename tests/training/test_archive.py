@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from sereno.config import ConvLSTM
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.training.archive import Archive, denormalise, encode, normalise, split
+from sereno.training.archive import Archive, split
+from sereno.training.encoding import denormalise, encode, normalise
 
 
 def anomaly_cube(days: int, *, first: str = "2012-01-01", shape: tuple[int, int] = (6, 7)) -> xr.Dataset:

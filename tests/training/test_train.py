@@ -17,7 +17,7 @@ from sereno.config import ConvLSTM
 from sereno.cube import make_cube
 from sereno.errors import InputError, PausedError
 from sereno.nets.thesis import ThesisNetwork
-from sereno.training.archive import encode, normalise
+from sereno.training.encoding import encode, normalise
 from sereno.training.result import TrainedNetwork
 from sereno.training.train import train
 

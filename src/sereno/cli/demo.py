@@ -16,12 +16,12 @@ from sereno.config import RunConfig, parse_config
 from sereno.cube import select_period
 from sereno.errors import InputError
 from sereno.evaluation.evaluate import evaluate
-from sereno.gaps.withholding import coverage
+from sereno.gaps.statistics import coverage
 from sereno.io.inputs.cube import open_cube
 from sereno.io.outputs.analysis import write_analysis
 from sereno.io.outputs.atomic import atomic_text
 from sereno.io.outputs.disk import naming_output
-from sereno.methods import Progress, labelled, silent
+from sereno.progress import Progress, labelled, silent
 from sereno.report.figures import coverage_figure, maps_figure
 from sereno.report.figures import save as save_figure
 from sereno.report.page import save_report

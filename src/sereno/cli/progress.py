@@ -15,7 +15,7 @@ from sereno.errors import InputError, PausedError
 from sereno.slurm import step
 
 if TYPE_CHECKING:
-    from sereno.methods import Progress
+    from sereno.progress import Progress
 
 SECONDS_BETWEEN_LINES = 2.0
 stage = ""

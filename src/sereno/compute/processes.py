@@ -141,3 +141,18 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         stopping.end_at_once(1)
+
+
+def telling(progress: Callable[[float], None]) -> Callback:
+    """Return a context in which dask tells the share of its tasks that is done, whenever that has grown by 1 %."""
+    told = 0.0
+
+    def report(_key: Any, _result: Any, _graph: Any, state: Mapping[str, Any], _worker: Any) -> None:  # noqa: ANN401
+        nonlocal told
+        done = len(state["finished"])
+        fraction = done / (done + sum(len(state[key]) for key in ("ready", "waiting", "running")))
+        if fraction >= told + 0.01:
+            told = fraction
+            progress(fraction)
+
+    return Callback(posttask=report)

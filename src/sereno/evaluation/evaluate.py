@@ -27,9 +27,10 @@ from sereno.evaluation.score_tables import (
 from sereno.evaluation.scored_pixels import Withholding, choose, holds, require_unseen, require_unseen_climatology
 from sereno.evaluation.scoring import Scored, Target, rounds, score
 from sereno.evaluation.spectra import segment_cells
-from sereno.gaps.withholding import coverage, hide
+from sereno.gaps.hiding import hide
+from sereno.gaps.statistics import coverage
 from sereno.io.models.model_folder import PACKAGED, check_fits
-from sereno.methods import Progress, labelled, silent
+from sereno.progress import Progress, labelled, silent
 from sereno.workflow.bare_networks import BareNetwork
 from sereno.workflow.fit import resolve
 from sereno.workflow.models import Model

@@ -13,10 +13,12 @@ from dask.base import compute
 
 from sereno.cube import DIMS, OBSERVED, days_per_block
 from sereno.errors import InputError
-from sereno.evaluation.strata import bins, days_to_observation, distance_to
+from sereno.evaluation.strata import bins
 from sereno.evaluation.sums import Block, PixelSums, Tally, tally
-from sereno.gaps.withholding import hide
+from sereno.gaps.hiding import hide
+from sereno.gaps.nearest import days_to_observation
 from sereno.grids.cells import cell_size
+from sereno.grids.coast import distance_to
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.day_blocks import by_block
 from sereno.workflow.models import Model

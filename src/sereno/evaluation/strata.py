@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import distance_transform_edt
 
 from sereno.evaluation.metrics import Sums, scores
+from sereno.grids.coast import distance_to
 
 SCORES = ("rmse", "bias", "std", "mae", "crps", "z_std", "coverage_1sigma", "coverage_2sigma")
 """Scores that are given for each bin, beside ``n_pixels``."""
@@ -68,52 +68,6 @@ STRATA = {
 """The strata by the names they have in ``scores.json``; heatwaves are there only where they can be told."""
 COUNTS = {name: len(stratum.labels) for name, stratum in STRATA.items()}
 """How many bins each has."""
-
-
-def days_to_observation(values: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many days ago each pixel was last observed, and how far its nearest observation lies in time.
-
-    Parameters
-    ----------
-    values
-        What may be seen, (n + 2 half, lat, lon), NaN where missing: the days and half a window on either side.
-    days
-        The n days. What is observed on the day itself does not count.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Days since the last observation before the day, and days to the nearest before or after it, float32
-        (n, lat, lon); infinite where there is none within the window.
-    """
-    observed = np.isfinite(values)
-    half = (len(observed) - len(days)) // 2
-    since = np.full((len(days), *observed.shape[1:]), np.inf, np.float32)
-    until = since.copy()
-    for lag in range(half, 0, -1):  # the nearest is written last
-        np.copyto(since, np.float32(lag), where=observed[half - lag : len(observed) - half - lag])
-        np.copyto(until, np.float32(lag), where=observed[half + lag : len(observed) - half + lag])
-    return since, np.minimum(since, until)
-
-
-def distance_to(cells: np.ndarray, size: tuple[float, float]) -> np.ndarray:
-    """Return the distance of every cell to the nearest true one, km, (lat, lon); infinite where there is none.
-
-    Parameters
-    ----------
-    cells
-        bool (lat, lon).
-    size
-        Height and width of a cell in the middle of the grid, km, as of `sereno.grids.cells.cell_size`.
-
-    Notes
-    -----
-    Distances are straight, from centre to centre, across land as well, with one width of cell for the whole grid: on
-    a grid from 30 to 46° N they are up to a tenth off along the parallels. The date line is taken for an edge.
-    """
-    if not cells.any():
-        return np.full(cells.shape, np.inf)
-    return np.asarray(distance_transform_edt(~cells, sampling=size))
 
 
 def bins(

@@ -11,7 +11,7 @@ import xarray as xr
 
 from sereno.cube import days_per_block, field_of
 from sereno.errors import InputError
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 
 HISTOGRAM_COUNTS = 2**27
 """Counts that the per-pixel histograms of gap lengths, which the median is taken from, hold together at most."""
@@ -166,3 +166,13 @@ def _dataset(runs: GapRuns, water: xr.DataArray) -> xr.Dataset:
         data[name] = xr.DataArray(counts[1 : longest + 1], coords={"gap_length": length}, dims="gap_length")
         data[name].attrs = {"long_name": long_name, "units": "1"}
     return xr.Dataset(data)
+
+
+def coverage(cube: xr.Dataset) -> xr.DataArray:
+    """Return the share of water observed on each day, (time,), in memory."""
+    return share_of(field_of(cube).notnull() & cube["water"], cube["water"])
+
+
+def share_of(observed: xr.DataArray, water: xr.DataArray) -> xr.DataArray:
+    """Return the share of water that is observed on each day, (time,), in memory."""
+    return (observed.sum(("lat", "lon")) / water.sum()).compute().rename("coverage")

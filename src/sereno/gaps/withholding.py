@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.delayed import delayed
 
 from sereno.climatology import leap_day_of_year
-from sereno.cube import DIMS, days_per_block, field_of
+from sereno.cube import DIMS, field_of
 from sereno.errors import InputError
+from sereno.gaps.hiding import _SMALL_CELLS
+from sereno.gaps.statistics import share_of
 
 PROTOCOLS = ("clouds", "hidden-day")
 """What is withheld of a day to score: another day's clouds over it, or all of it."""
@@ -27,13 +24,6 @@ WHOLE_DAY_EVERY = 5
 ROUNDS = 4
 """How often a short record is gone through for samples."""
 _TRIES, _FEWEST_DONORS = 20, 3
-_SMALL_CELLS = 2**30
-_COPIED_BYTES = 2**31
-
-
-def coverage(cube: xr.Dataset) -> xr.DataArray:
-    """Return the share of water observed on each day, (time,), in memory."""
-    return share_of(field_of(cube).notnull() & cube["water"], cube["water"])
 
 
 def require_protocol(name: str) -> None:
@@ -108,146 +98,12 @@ def withhold(
     )
 
 
-def hide(cube: xr.Dataset, withheld: xr.DataArray) -> xr.Dataset:
-    """Return the cube's field and water without the withheld observations: all that a method may see.
-
-    Everything else that the cube carries (``truth``, ``sst_withheld``, attributes, where it was read from) is left
-    behind. What is in memory is copied, so that whoever is handed the result can neither reach what was hidden nor
-    change the cube; of what is lazy, or too large to be copied, the same is true of every block computed.
-    """
-    visible = visible_part(cube).copy(deep=True)
-    # The stated error would tell where an observation was.
-    daily = [name for name, variable in visible.items() if "time" in variable.dims]
-    # Of each day of the cube, its place among the scored days, −1 where it is none of them.
-    place = withheld.indexes["time"].get_indexer(cube.indexes["time"])
-    mask = withheld.transpose(*DIMS).values
-    if not visible.chunks and visible.nbytes <= _COPIED_BYTES:
-        scored = np.flatnonzero(place >= 0)
-        for name in daily:
-            values = visible[name].values
-            values[scored] = np.where(mask[place[scored]], np.nan, values[scored])
-        return visible
-    days = days_per_block(cube["water"].size)
-    blocks = da.from_array(place[:, None, None], chunks=(days, 1, 1))
-    sizes = tuple((withheld.sizes[dim],) for dim in DIMS[1:])
-    laid_out = da.map_blocks(
-        _lay_out, blocks, delayed(mask, pure=False), dtype=bool, chunks=(blocks.chunks[0], *sizes)
-    )
-    hidden = xr.DataArray(laid_out, dims=DIMS, coords={"time": cube["time"]})
-    return visible.assign({name: visible[name].where(~hidden).assign_attrs(visible[name].attrs) for name in daily})
-
-
-def _lay_out(place: np.ndarray, withheld: np.ndarray) -> np.ndarray:
-    """Return the mask of a block of days, bool (n, lat, lon), from their places among the scored days, (n, 1, 1)."""
-    places = place[:, 0, 0]
-    hidden = np.zeros((len(places), *withheld.shape[1:]), bool)
-    hidden[places >= 0] = withheld[places[places >= 0]]
-    return hidden
-
-
-def visible_part(cube: xr.Dataset) -> xr.Dataset:
-    """Return the cube with nothing but its field, the error of it, and the water mask.
-
-    Further coordinates, attributes but the units, and encodings (which name the file) stay behind.
-    """
-    name = str(cube.attrs["field"])
-    part = cube[[n for n in (name, f"{name}_error", "water") if n in cube]].drop_encoding()
-    part = part.drop_vars([n for n in part.coords if n not in DIMS])
-    part.attrs = {"field": name}
-    for variable in part.variables.values():
-        variable.attrs = {key: variable.attrs[key] for key in ("units", "standard_name") if key in variable.attrs}
-    return part
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A window of a cube whose central day has lost a cloud's worth of observations.
-
-    Attributes
-    ----------
-    values
-        float32 (window, lat, lon), NaN where missing or withheld.
-    withheld
-        float32 (lat, lon): the withheld observations, NaN elsewhere.
-    rows, columns
-        Where the window lies on the cube's grid.
-    error
-        The stated standard deviation of the observations, as `values`; None where the cube states none.
-    """
-
-    values: np.ndarray
-    withheld: np.ndarray
-    rows: slice
-    columns: slice
-    error: np.ndarray | None = None
-
-
-def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int = 0) -> Iterator[Sample]:
-    """Draw windows with withheld observations from a training cube, to tune and to calibrate on.
-
-    Every fifth loses its whole central day, so that cells far from any observation are met too. A short record is
-    gone through several times, each time with other clouds.
-
-    Parameters
-    ----------
-    cube
-        The training cube.
-    window
-        Days in the window, odd; beyond the record they are empty.
-    count
-        Samples at most. Days and places differ from one to the next; a large grid is cut to `side` cells.
-    """
-    rng = np.random.default_rng(seed)
-    field, water = field_of(cube), cube["water"].values
-    stated = cube.get(f"{field.name}_error")
-    shown = shown_part(cube)
-    clear = share_of(shown["observed"], shown["water"]).values
-    eligible = np.flatnonzero(clear >= SMALLEST_COVERAGE)
-    half = window // 2
-    rounds = [rng.permutation(eligible) for _ in range(min(ROUNDS, -(-count // max(len(eligible), 1))))]
-    for order, index in enumerate(np.concatenate([*rounds, eligible[:0]])[:count]):
-        rows, columns = (_cut(size, side, rng) for size in water.shape)
-        values, error = (
-            None if a is None else _window(a, int(index), half, water, rows, columns) for a in (field, stated)
-        )
-        assert values is not None
-        here = np.isfinite(values[half])
-        hidden = here
-        if order % WHOLE_DAY_EVERY:
-            hidden = here & donor_clouds(shown, int(index), here, clear, rng, rows=rows, columns=columns)
-        if hidden.any():
-            target = np.where(hidden, values[half], np.float32(np.nan))
-            values[half][hidden] = np.nan
-            yield Sample(values, target, rows, columns, error)
-
-
-def _window(
-    variable: xr.DataArray, index: int, half: int, water: np.ndarray, rows: slice, columns: slice
-) -> np.ndarray:
-    """Return the days around one, float32 (2 half + 1, lat, lon); NaN on land and beyond the record."""
-    first, last = index - half, index + half + 1
-    seen = variable.isel(time=slice(max(first, 0), last), lat=rows, lon=columns).values.astype(np.float32)
-    seen = np.where(water[rows, columns], seen, np.float32(np.nan))
-    pad = (max(-first, 0), max(last - variable.sizes["time"], 0))
-    return np.pad(seen, (pad, (0, 0), (0, 0)), constant_values=np.nan)
-
-
-def _cut(size: int, side: int, rng: np.random.Generator) -> slice:
-    start = int(rng.integers(0, max(size - side, 0) + 1))
-    return slice(start, min(start + side, size))
-
-
 def shown_part(cube: xr.Dataset) -> xr.Dataset:
     """Return where the cube was ``observed`` and its ``water``; in memory where small: donors lie anywhere."""
     observed = (field_of(cube).notnull() & cube["water"]).transpose(*DIMS)
     if observed.size <= _SMALL_CELLS:
         observed = observed.compute()
     return xr.Dataset({"observed": observed, "water": cube["water"]})
-
-
-def share_of(observed: xr.DataArray, water: xr.DataArray) -> xr.DataArray:
-    """Return the share of water that is observed on each day, (time,), in memory."""
-    return (observed.sum(("lat", "lon")) / water.sum()).compute().rename("coverage")
 
 
 def observed_on(shown: xr.Dataset, index: int, rows: slice = slice(None), columns: slice = slice(None)) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 
 def block_mean(values: np.ndarray, factor: tuple[int, int]) -> np.ndarray:
@@ -47,3 +48,9 @@ def refine(values: np.ndarray, factor: tuple[int, int], cells: tuple[np.ndarray,
             left += right
         values = left
     return values
+
+
+def known_everywhere(scale: np.ndarray, water: np.ndarray) -> np.ndarray:
+    """Give land the value of the nearest water, (lat, lon)."""
+    rows, columns = distance_transform_edt(~water, return_distances=False, return_indices=True)
+    return np.asarray(scale[rows, columns])

@@ -10,6 +10,7 @@ from importlib.resources import files
 
 import numpy as np
 import shapely
+from scipy.ndimage import distance_transform_edt
 
 _ANTIMERIDIAN = 180
 
@@ -103,3 +104,23 @@ def _polygons() -> np.ndarray:
         shapely.GeometryType.POLYGON, points, (ring_offsets, polygon_offsets)
     )
     return polygons
+
+
+def distance_to(cells: np.ndarray, size: tuple[float, float]) -> np.ndarray:
+    """Return the distance of every cell to the nearest true one, km, (lat, lon); infinite where there is none.
+
+    Parameters
+    ----------
+    cells
+        bool (lat, lon).
+    size
+        Height and width of a cell in the middle of the grid, km, as of `sereno.grids.cells.cell_size`.
+
+    Notes
+    -----
+    Distances are straight, from centre to centre, across land as well, with one width of cell for the whole grid: on
+    a grid from 30 to 46° N they are up to a tenth off along the parallels. The date line is taken for an edge.
+    """
+    if not cells.any():
+        return np.full(cells.shape, np.inf)
+    return np.asarray(distance_transform_edt(~cells, sampling=size))

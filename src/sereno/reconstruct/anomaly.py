@@ -12,7 +12,8 @@ import xarray as xr
 from sereno.climatology import Climatology, fit_climatology
 from sereno.config import RunConfig
 from sereno.cube import DIMS, description, field_of, is_never_negative
-from sereno.methods import Progress, Reconstructor, State, method_class, silent
+from sereno.methods import Reconstructor, State, method_class
+from sereno.progress import Progress, silent
 from sereno.reconstruct.uncertainty.calibration import REACH, Calibration
 from sereno.reconstruct.uncertainty.collecting import collect
 from sereno.reconstruct.uncertainty.observation_error import ObservationError

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from sereno.config import Climatology
-from sereno.methods import Progress, State, silent
+from sereno.methods import State
+from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 
 

@@ -17,15 +17,17 @@ from sereno.compute.memory import kept_memory
 from sereno.config import ConvLSTM
 from sereno.errors import InputError
 from sereno.grids.tiles import Tile, blend, plan
-from sereno.methods import Progress, State, silent
+from sereno.methods import State
 from sereno.nets.portable import Input, Portable
 from sereno.nets.precision import device, filling_precision
 from sereno.nets.thesis import CHANNELS, ThesisNetwork
 from sereno.nets.weights import Shapes, checked, shapes_of
+from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.uncertainty.spread import SPREAD, ObservedPixels, Spread, noise_variance, support
 from sereno.saved import LARGEST, LEAST, number
-from sereno.training.archive import Archive, denormalise, encode, land_channel
+from sereno.training.archive import Archive
+from sereno.training.encoding import denormalise, encode, land_channel
 from sereno.training.result import TrainedNetwork
 from sereno.training.windows import Drawn, Samples, Windows
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import dask.array as da
 import numpy as np
 import pandas as pd
 import xarray as xr
-from dask.callbacks import Callback
 from dask.delayed import delayed
 
 from sereno.compute.cores import cores
@@ -96,21 +95,6 @@ def by_block(
         },
         coords={"time": np.asarray(days).astype("datetime64[ns]"), "lat": cube["lat"], "lon": cube["lon"]},
     )
-
-
-def telling(progress: Callable[[float], None]) -> Callback:
-    """Return a context in which dask tells the share of its tasks that is done, whenever that has grown by 1 %."""
-    told = 0.0
-
-    def report(_key: Any, _result: Any, _graph: Any, state: Mapping[str, Any], _worker: Any) -> None:  # noqa: ANN401
-        nonlocal told
-        done = len(state["finished"])
-        fraction = done / (done + sum(len(state[key]) for key in ("ready", "waiting", "running")))
-        if fraction >= told + 0.01:
-            told = fraction
-            progress(fraction)
-
-    return Callback(posttask=report)
 
 
 def _block(

@@ -10,9 +10,11 @@ import xarray as xr
 from scipy.optimize import isotonic_regression
 
 from sereno.config import Persistence as PersistenceConfig
-from sereno.methods import Progress, State, silent
+from sereno.gaps.nearest import nearest
+from sereno.methods import State
+from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
-from sereno.reconstruct.uncertainty.by_lag import draw, images_noise, nearest, of_withheld, spread_by_lag, std_by_lag
+from sereno.reconstruct.uncertainty.by_lag import draw, images_noise, of_withheld, spread_by_lag, std_by_lag
 from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread
 from sereno.saved import array
 

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib import colormaps
 
 from sereno.evaluation.evaluate import Evaluation
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.report.figures import (
     ZERO_CELSIUS,
     Limits,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from sereno.io.outputs.atomic import atomic_files, atomic_text, write_dataset
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.report.figures import (
     BAR_HEIGHT,
     LABEL,

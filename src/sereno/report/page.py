@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from sereno.evaluation.evaluate import Evaluation
 from sereno.io.outputs.atomic import atomic_path
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.report.calibration_figures import reliability_figure, spectra_figure
 from sereno.report.comparison_figures import daily_figure, ranking_figure
 from sereno.report.day_maps import error_maps, gallery

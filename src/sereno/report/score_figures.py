@@ -14,7 +14,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from sereno.evaluation.evaluate import Evaluation
 from sereno.evaluation.strata import STRATA, Stratum
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.report.figures import maps_figure, save
 from sereno.report.styles import look, shown_name
 from sereno.report.text import difference_units, references

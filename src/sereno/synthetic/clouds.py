@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import special
 
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.synthetic.config import TwinSeaConfig
 from sereno.synthetic.spectral import PeriodicGrid
 

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.compute.locks import HDF5
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.synthetic.config import TwinSeaConfig
 from sereno.synthetic.satellite import SENSOR_BIAS, SENSOR_HOUR, SENSOR_NOISE, SENSORS
 from sereno.synthetic.twin import TwinSea, make_twin_sea

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.synthetic.config import TwinSeaConfig
 from sereno.synthetic.spectral import MARGIN, METRES_PER_DEGREE, PeriodicGrid
 

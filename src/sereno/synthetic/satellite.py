@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.synthetic.config import TwinSeaConfig
 from sereno.synthetic.spectral import PeriodicGrid
 

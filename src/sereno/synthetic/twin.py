@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sereno.cube import make_cube, validate
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.synthetic.clouds import cloud_masks
 from sereno.synthetic.config import TwinSeaConfig
 from sereno.synthetic.ocean import sea_surface_temperature

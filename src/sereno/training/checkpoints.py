@@ -14,7 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
 from sereno.errors import PausedError
-from sereno.methods import Progress
+from sereno.progress import Progress
 from sereno.slurm import step
 
 NAME = "_Logbook"

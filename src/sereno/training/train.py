@@ -29,8 +29,8 @@ from sereno.compute.memory import kept_memory
 from sereno.config import ConvLSTM, UNet
 from sereno.errors import InputError, file_edge
 from sereno.files import require_regular
-from sereno.methods import Progress, silent
 from sereno.nets.precision import training_precision
+from sereno.progress import Progress, silent
 from sereno.slurm import step
 from sereno.training.archive import split
 from sereno.training.checkpoints import Logbook, is_over, state_in

@@ -12,7 +12,8 @@ from sereno.config import ConvLSTM, UNet
 from sereno.errors import InputError
 from sereno.grids.tiles import starts, window_positions
 from sereno.slurm import step
-from sereno.training.archive import VALIDATION_SHARE, Archive, HiddenWindow, Record, encode, land_channel, normalise
+from sereno.training.archive import VALIDATION_SHARE, Archive, HiddenWindow, Record
+from sereno.training.encoding import encode, land_channel, normalise
 
 RANDOM_VALIDATION_WINDOWS = 64
 _DRAWS = 20

@@ -16,10 +16,11 @@ from sereno.climatology import fit_climatology
 from sereno.config import ConvLSTM, RunConfig, parse_config
 from sereno.cube import select_period, validate
 from sereno.errors import InputError
-from sereno.gaps.withholding import visible_part
+from sereno.gaps.hiding import visible_part
 from sereno.io.inputs.static_maps import climatology_table, require_climatology
 from sereno.io.models.keras import read_keras
-from sereno.methods import Progress, State, method_class, silent
+from sereno.methods import State, method_class
+from sereno.progress import Progress, silent
 from sereno.training.archive import Archive
 from sereno.training.windows import Tiles, plan_tiles
 from sereno.workflow.tile_files import read_tiles, split_tiles, write_tiles

@@ -9,10 +9,10 @@ import xarray as xr
 from sereno.climatology import daily_climatology
 from sereno.config import ClimatologyConfig
 from sereno.cube import validate
-from sereno.gaps.withholding import visible_part
+from sereno.gaps.hiding import visible_part
 from sereno.io.outputs.atomic import require_place, write_dataset
 from sereno.io.outputs.climatology import describe_climatology
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 
 
 def make_climatology(

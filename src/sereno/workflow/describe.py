@@ -11,10 +11,10 @@ from sereno.climatology.distributions import distributions
 from sereno.config import RunConfig, configure, to_toml
 from sereno.cube import field_name, field_of, select_period, span, validate
 from sereno.errors import InputError
-from sereno.gaps.statistics import gap_statistics
-from sereno.gaps.withholding import coverage, visible_part
+from sereno.gaps.hiding import visible_part
+from sereno.gaps.statistics import coverage, gap_statistics
 from sereno.io.inputs.static_maps import climatology_table
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 
 
 def describe(

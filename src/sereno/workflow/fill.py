@@ -9,10 +9,10 @@ import xarray as xr
 
 from sereno.config import RunConfig, to_toml
 from sereno.cube import OBSERVED, field_name, select_period
-from sereno.gaps.withholding import visible_part
+from sereno.gaps.hiding import visible_part
 from sereno.io.models.model_folder import check_fits
 from sereno.io.outputs.level4 import Product, SstType
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.workflow.bare_networks import BareNetwork
 from sereno.workflow.fit import model_for
 from sereno.workflow.models import Model

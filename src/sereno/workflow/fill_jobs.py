@@ -25,7 +25,7 @@ from sereno.io.outputs.daily import DailyFolder, checksum_of
 from sereno.io.outputs.level4 import Product
 from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore
-from sereno.methods import Progress
+from sereno.progress import Progress
 from sereno.reconstruct.day_blocks import CONTEXT_CELLS
 from sereno.workflow.fill import fill_days, product_of
 from sereno.workflow.fill_request import is_folder, model_of, with_record

@@ -23,7 +23,7 @@ from sereno.io.outputs.level4 import Product
 from sereno.io.stores.base import differences
 from sereno.io.stores.checksums import Images, digest
 from sereno.io.stores.filled import NOT_YET, FilledStore, blank_analysis
-from sereno.methods import Progress
+from sereno.progress import Progress
 from sereno.workflow.bare_networks import BareNetwork
 from sereno.workflow.fill import product_of
 from sereno.workflow.fit import model_for

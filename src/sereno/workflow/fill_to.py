@@ -22,7 +22,7 @@ from sereno.io.outputs.daily import DailyFolder
 from sereno.io.outputs.locking import OutputLock, output_lock
 from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore, blank_analysis
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.workflow.bare_networks import BareNetwork
 from sereno.workflow.existing_outputs import is_done_already, others_than
 from sereno.workflow.fill_jobs import Job, fill

@@ -13,10 +13,11 @@ from sereno.climatology import DAYS_PER_YEAR, HARMONIC_YEARS
 from sereno.config import RunConfig, as_mapping, configure, configure_at_once
 from sereno.cube import field_of, select_period, span, validate
 from sereno.errors import InputError
-from sereno.gaps.withholding import visible_part
+from sereno.gaps.hiding import visible_part
 from sereno.io.inputs.static_maps import climatology_table
 from sereno.io.models.model_folder import ModelDescription
-from sereno.methods import QUICK_METHODS, TRAINED_METHODS, Progress, silent
+from sereno.methods import QUICK_METHODS, TRAINED_METHODS
+from sereno.progress import Progress, silent
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.workflow.bare_networks import BareNetwork
 from sereno.workflow.models import Model, settings_of

@@ -15,7 +15,7 @@ from sereno.io.outputs.locking import output_lock
 from sereno.io.stores.ingest import How, Prepared, prepare_store
 from sereno.io.stores.prepared import write_cube
 from sereno.io.stores.recipe import Recipe
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 
 
 def prepare(

@@ -19,9 +19,10 @@ from sereno.config import ConvLSTM
 from sereno.errors import InputError, file_edge
 from sereno.io.npz import read_npz
 from sereno.io.outputs.atomic import atomic_path
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 from sereno.saved import iso_day
-from sereno.training.archive import HiddenWindow, encode, first_validation_day, normalise
+from sereno.training.archive import HiddenWindow, first_validation_day
+from sereno.training.encoding import encode, normalise
 from sereno.training.windows import Sample, Tiles, validation_count
 
 SCALE_FILE = "max_std_seq.npz"

@@ -11,7 +11,7 @@ from test_training import moving_blobs
 
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.cube import BEYOND_SUPPORT, FILLED, make_cube
-from sereno.gaps.withholding import samples
+from sereno.gaps.samples import samples
 from sereno.grids.cells import cell_size
 from sereno.reconstruct.interpolation.corrections import fill_gaps, stages_reach
 from sereno.reconstruct.interpolation.method import CELL_SCALES, TIME_SCALES, Interpolation, corrections

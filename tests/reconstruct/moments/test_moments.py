@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from sereno.config import GriddedInterpolation, OptimalInterpolation
-from sereno.methods import silent
+from sereno.progress import silent
 from sereno.reconstruct.moments import pairs
 from sereno.reconstruct.moments.pairs import BINS, LAGS, PairMoments, pair_moments, record_moments, record_pairs
 from sereno.reconstruct.moments.terms import fit_terms

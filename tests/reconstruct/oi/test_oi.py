@@ -11,7 +11,7 @@ import sereno
 from sereno.config import parse_config
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.gaps.withholding import Sample, samples
+from sereno.gaps.samples import Sample, samples
 from sereno.reconstruct.moments.pairs import PairMoments, pair_moments, record_pairs
 from sereno.reconstruct.oi.analysis import analyse_day, batches
 from sereno.reconstruct.oi.covariance import SCALES, Covariance, published, start

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 import sereno
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
 from sereno.config import parse_config
-from sereno.gaps.withholding import Sample
+from sereno.gaps.samples import Sample
 from sereno.grids.cells import cell_size
 from sereno.reconstruct.oi_grid import regions, solver, tuning
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, day_blocks, terms_of

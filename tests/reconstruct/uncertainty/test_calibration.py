@@ -14,7 +14,8 @@ from scipy.ndimage import gaussian_filter, minimum_filter
 from sereno.climatology import fit_climatology
 from sereno.config import configure
 from sereno.cube import make_cube
-from sereno.gaps.withholding import hide, withhold
+from sereno.gaps.hiding import hide
+from sereno.gaps.withholding import withhold
 from sereno.methods import State
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.day_blocks import by_block

@@ -10,7 +10,7 @@ import xarray as xr
 from sereno.errors import InputError
 from sereno.io.outputs.atomic import atomic_files, refuse_folder, require_place, write_dataset
 from sereno.io.outputs.level4 import PARTS, Product, identifier, level4
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 
 
 def write_analysis(

@@ -20,12 +20,12 @@ import xarray as xr
 
 from sereno.compute import stopping
 from sereno.compute.cores import cores
+from sereno.compute.processes import telling
 from sereno.errors import InputError
 from sereno.io.hdf5 import write_netcdf
 from sereno.io.outputs.disk import naming_output
 from sereno.io.outputs.guard import require_whole
-from sereno.methods import Progress, silent
-from sereno.reconstruct.day_blocks import telling
+from sereno.progress import Progress, silent
 
 CHUNK_SIDE = 1024
 """Cells of a stored chunk along latitude and longitude at most; a chunk holds no more than its square."""

@@ -31,7 +31,7 @@ from sereno.io.stores.prepared import DONE, NOT_YET, WITHOUT_FILE, Grid, Store, 
 from sereno.io.stores.recipe import Recipe
 from sereno.io.stores.scan import Scanned, count_seen, counter, first_part, scan
 from sereno.io.stores.sources import Sources, name_of
-from sereno.methods import Progress
+from sereno.progress import Progress
 
 _BAND_BYTES = 1e8
 """Of the maps of a climatology that are brought to the grid at once."""

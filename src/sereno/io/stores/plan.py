@@ -16,7 +16,7 @@ from sereno.io.stores.prepared import DONE, NOT_YET, Store
 from sereno.io.stores.recipe import Recipe
 from sereno.io.stores.scan import Scanned, counter, runs
 from sereno.io.stores.sources import UNKNOWN, Sources, name_of
-from sereno.methods import Progress
+from sereno.progress import Progress
 
 _NAMED = 7
 """Days of a note that are named."""

@@ -29,7 +29,7 @@ from sereno.io.inputs.file import Part
 from sereno.io.outputs.atomic import atomic_path, write_dataset
 from sereno.io.stores.base import GrowingStore, books, new_array
 from sereno.io.stores.sources import UNKNOWN, Sources, checksum_of, make_arrays
-from sereno.methods import Progress, silent
+from sereno.progress import Progress, silent
 
 NOT_YET, DONE, WITHOUT_FILE = 0, 1, 2
 """Values of `prepared`."""

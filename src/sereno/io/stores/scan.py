@@ -16,7 +16,7 @@ from sereno.io.hdf5 import Signature
 from sereno.io.inputs.agreement import agreeing
 from sereno.io.inputs.file import Part, raise_all
 from sereno.io.stores.recipe import Recipe
-from sereno.methods import Progress
+from sereno.progress import Progress
 
 DAMAGED = "truncated or damaged? Copy or download it again"
 _FILES = 8

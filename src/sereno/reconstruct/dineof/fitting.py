@@ -12,7 +12,7 @@ from sereno.config import DINEOF
 from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.gaps.withholding import WHOLE_DAY_EVERY, withhold
-from sereno.methods import Progress
+from sereno.progress import Progress
 from sereno.reconstruct.dineof.filter import smoothing
 from sereno.reconstruct.dineof.iterations import trials
 from sereno.reconstruct.dineof.segments import Solution, observations, solve, stopping

@@ -19,9 +19,9 @@ from itertools import pairwise, product
 import numpy as np
 
 from sereno.cube import days_per_block
+from sereno.gaps.nearest import nearest
 from sereno.grids.coarsen import block_mean
 from sereno.reconstruct.interpolation.smoothing import Blocks, block_of, in_cache, reach_of, smooth, smooth_blocks
-from sereno.reconstruct.uncertainty.by_lag import nearest
 
 REACH = 200.0
 """Standard deviation, in km, that the coarsest convolution does not exceed."""

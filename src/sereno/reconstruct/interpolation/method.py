@@ -10,9 +10,10 @@ import numpy as np
 import xarray as xr
 
 from sereno.config import Interpolation as InterpolationConfig
-from sereno.gaps.withholding import Sample, samples
+from sereno.gaps.samples import Sample, samples
 from sereno.grids.cells import cell_size
-from sereno.methods import Progress, State, silent
+from sereno.methods import State
+from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.interpolation.corrections import fill_gaps, stages_reach, tiles
 from sereno.reconstruct.uncertainty.by_lag import images_noise, of_withheld

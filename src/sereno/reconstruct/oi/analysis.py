@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
 
 from sereno.compute.threads import workers
 from sereno.reconstruct.oi.equations import Points, analyse
@@ -158,9 +157,3 @@ def points(
     at = np.rint(row).astype(np.int64).clip(0, height - 1), np.rint(column).astype(np.int64).clip(0, breadth - 1)
     here = np.zeros(x.shape, np.float32) if lag is None else lag
     return Points(*(torch.from_numpy(a.astype(np.float32)) for a in (x, y, here, scale[at])))
-
-
-def known_everywhere(scale: np.ndarray, water: np.ndarray) -> np.ndarray:
-    """Give land the value of the nearest water, (lat, lon)."""
-    rows, columns = distance_transform_edt(~water, return_distances=False, return_indices=True)
-    return np.asarray(scale[rows, columns])

@@ -11,18 +11,25 @@ import xarray as xr
 
 from sereno.compute.cores import require_memory
 from sereno.config import OptimalInterpolation as OptimalInterpolationConfig
-from sereno.gaps.withholding import samples
+from sereno.gaps.samples import samples
 from sereno.grids.cells import cell_size, cell_widths
-from sereno.methods import Progress, State, silent
+from sereno.grids.coarsen import known_everywhere
+from sereno.methods import State
+from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.moments.record import cube_moments, unit_of
-from sereno.reconstruct.oi.analysis import Batch, analyse_day, batches, known_everywhere
+from sereno.reconstruct.oi.analysis import Batch, analyse_day, batches
 from sereno.reconstruct.oi.covariance import Covariance, published, start
 from sereno.reconstruct.oi.fitting import fit_family
 from sereno.reconstruct.oi.neighbours import Blocks, Geometry
 from sereno.reconstruct.oi.super_observations import build
 from sereno.reconstruct.oi.withheld import Withheld, gather
-from sereno.reconstruct.uncertainty.observations import UNKNOWN_NOISE, relative_variance, typical_error, white_noise
+from sereno.reconstruct.uncertainty.observation_error import (
+    UNKNOWN_NOISE,
+    relative_variance,
+    typical_error,
+    white_noise,
+)
 from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, Spread
 from sereno.saved import LARGEST, LEAST, optional
 

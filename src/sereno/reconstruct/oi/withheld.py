@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from sereno.compute.threads import workers
-from sereno.gaps.withholding import Sample
+from sereno.gaps.samples import Sample
 from sereno.reconstruct.oi.analysis import points, seen_squares
 from sereno.reconstruct.oi.covariance import Covariance
 from sereno.reconstruct.oi.equations import Points, analyse
 from sereno.reconstruct.oi.neighbours import Geometry, Stencil, nearest
 from sereno.reconstruct.oi.super_observations import build
-from sereno.reconstruct.uncertainty.observations import relative_variance
+from sereno.reconstruct.uncertainty.observation_error import relative_variance
 
 _CHUNK = 256
 

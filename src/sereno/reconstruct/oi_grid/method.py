@@ -14,15 +14,16 @@ import xarray as xr
 
 from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation as GriddedInterpolationConfig
-from sereno.gaps.withholding import Sample, samples
-from sereno.methods import Progress, State, silent
+from sereno.gaps.samples import Sample, samples
+from sereno.methods import State
+from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.explained_variance import explained
 from sereno.reconstruct.oi_grid.regions import RUN, Parts, Region, Run, runs
 from sereno.reconstruct.oi_grid.solver import Solver
 from sereno.reconstruct.oi_grid.tuning import measure
-from sereno.reconstruct.uncertainty.observations import relative_variance
+from sereno.reconstruct.uncertainty.observation_error import relative_variance
 from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, Spread
 from sereno.saved import LARGEST, LEAST, optional
 

@@ -14,8 +14,8 @@ import xarray as xr
 from torch import Tensor
 
 from sereno.grids.cells import cell_size, cell_widths
+from sereno.grids.coarsen import known_everywhere
 from sereno.grids.tiles import blend, plan
-from sereno.reconstruct.oi.analysis import known_everywhere
 from sereno.reconstruct.oi_grid.covariance import day_blocks
 from sereno.reconstruct.oi_grid.solver import Grid, Solver, Term
 

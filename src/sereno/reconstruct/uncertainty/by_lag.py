@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import xarray as xr
 from scipy.optimize import isotonic_regression
 
-from sereno.gaps.withholding import Sample, samples
+from sereno.gaps.samples import Sample, samples
 from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, ObservedPixels, Spread, noise_variance
 
 SAMPLE_CELLS = 2e7
 """Cells of all windows that are drawn to learn from, about."""
 SIDE = 192
 """Cells along either side of a sample at most."""
-
-
-def nearest(values: np.ndarray, half: int, *, side: Literal["before", "after"]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest observation on one side of each target day; the day itself counts as before.
-
-    Parameters
-    ----------
-    values
-        Observations with their context, (n + 2 half, lat, lon), NaN where missing.
-    half
-        Days either side that are looked at.
-
-    Returns
-    -------
-    tuple
-        The observation, 0 where there is none, and its distance in days, infinite where there is none; float32
-        (n, lat, lon).
-    """
-    count = len(values) - 2 * half
-    value = np.zeros((count, *values.shape[1:]), np.float32)
-    lag = np.full(value.shape, np.inf, np.float32)
-    direction, first = (-1, 0) if side == "before" else (1, 1)
-    for distance in range(half, first - 1, -1):  # the nearest is written last
-        start = half + direction * distance
-        there = values[start : start + count]
-        seen = np.isfinite(there)
-        np.copyto(value, there, where=seen)
-        np.copyto(lag, np.float32(distance), where=seen)
-    return value, lag
 
 
 def draw(cube: xr.Dataset, window: int, *, seed: int) -> list[Sample]:

@@ -10,8 +10,9 @@ import xarray as xr
 
 from sereno.climatology import Climatology
 from sereno.cube import DIMS, field_of
-from sereno.gaps.withholding import hide
-from sereno.methods import Progress, Reconstructor, silent
+from sereno.gaps.hiding import hide
+from sereno.methods import Reconstructor
+from sereno.progress import Progress, silent
 from sereno.reconstruct.uncertainty.draws import Draw, draw
 from sereno.reconstruct.uncertainty.observation_error import ObservationError
 from sereno.reconstruct.uncertainty.predictors import WINDOW

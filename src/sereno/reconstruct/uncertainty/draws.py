@@ -13,15 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from sereno.gaps.withholding import (
-    SMALLEST_COVERAGE,
-    donor_clouds,
-    donor_of,
-    hides_enough,
-    observed_on,
-    share_of,
-    shown_part,
-)
+from sereno.gaps.statistics import share_of
+from sereno.gaps.withholding import SMALLEST_COVERAGE, donor_clouds, donor_of, hides_enough, observed_on, shown_part
 
 RUNS = (2, 4, 1, 15, 2, 4, 7)
 """Days either side of the withheld one that lose observations to the same run of clouds, in turns; then a void."""

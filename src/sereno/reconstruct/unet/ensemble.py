@@ -14,8 +14,8 @@ from torch import Tensor
 
 from sereno.config import UNet
 from sereno.errors import InputError
-from sereno.methods import Progress
 from sereno.nets.corrector import corrector
+from sereno.progress import Progress
 from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.unet.cache import Kept
 from sereno.reconstruct.unet.first_guess import FirstGuess

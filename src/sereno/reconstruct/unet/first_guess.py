@@ -12,7 +12,7 @@ import torch
 from sereno.reconstruct.oi_grid.covariance import SAVED
 from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.oi_grid.solver import Solver, Term
-from sereno.reconstruct.uncertainty.observations import relative_variance
+from sereno.reconstruct.uncertainty.observation_error import relative_variance
 from sereno.reconstruct.unet.context import told
 from sereno.saved import number, optional
 

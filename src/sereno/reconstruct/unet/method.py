@@ -15,7 +15,7 @@ from torch import Tensor
 from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation, UNet
 from sereno.grids.tiles import blend, plan
-from sereno.methods import Progress, State, silent
+from sereno.methods import State
 from sereno.nets.alldays import TOLD as TOLD_OF_ALL_DAYS
 from sereno.nets.alldays import AllDays
 from sereno.nets.corrector import TOLD, Corrector, Mixture, corrector
@@ -23,6 +23,7 @@ from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
 from sereno.nets.portable import Input, Portable, examples
 from sereno.nets.precision import filling_precision
 from sereno.nets.weights import Shapes, checked, shapes_of
+from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.oi_grid.regions import RUN, Parts, Region, runs
 from sereno.reconstruct.oi_grid.solver import Solver
