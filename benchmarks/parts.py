@@ -17,7 +17,7 @@ import sereno
 from basin import mediterranean
 from sereno.config import configure_at_once
 from sereno.grids.tiles import plan
-from sereno.reconstruct.interpolation.method import corrections
+from sereno.reconstruct.interpolation import corrections
 from sereno.reconstruct.oi_grid import regions
 from sereno.workflow.models import Model
 

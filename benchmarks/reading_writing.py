@@ -25,7 +25,7 @@ import sereno
 from scaling import table
 from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore
-from sereno.workflow.models import fill_to
+from sereno.workflow import fill_to
 from year import fitted, midst, on_cores, sea_in
 
 PARTS = ("reading", "checksums", "writing")

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from hypothesis import settings
 
-from sereno.reconstruct.interpolation.method import method
+from sereno.reconstruct.interpolation import method
 from sereno.reconstruct.uncertainty import collecting
 from sereno.synthetic import TwinSeaConfig, twin_sea
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-
-
-
 Progress = Callable[[str, float], None]
 """Called with the name of the stage and the fraction done, 0 to 1."""
 

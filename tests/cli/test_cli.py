@@ -461,7 +461,7 @@ def test_a_random_split_says_that_it_leaks(run: Run, sea: Path, tmp_path: Path) 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_keras_network_is_imported_and_fills(run: Run, sea: Path, tmp_path: Path) -> None:
-    network = Path(__file__).parent / "data" / "keras" / "sequential.keras"
+    network = Path(__file__).parents[1] / "data" / "keras" / "sequential.keras"
     told = well(run("import-keras", network, "-o", tmp_path / "net", "--max-std-seq", 0.7))
     assert "without --climatology" in told.err
     assert "max-std-seq" not in told.err

@@ -118,7 +118,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small cube and a network file."""
     place = tmp_path_factory.mktemp("place")
     write_cube(a_cube(), place / "cube.nc")
-    network = Path(__file__).parent / "data" / "keras" / "sequential.keras"
+    network = Path(__file__).parents[1] / "data" / "keras" / "sequential.keras"
     (place / "net.keras").write_bytes(network.read_bytes())
     return place
 

@@ -19,7 +19,7 @@ from sereno.config import (
 from sereno.errors import InputError
 from sereno.methods import METHODS
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 EVERYTHING: dict[str, Any] = {
     "climatology": {
         "kind": "window",

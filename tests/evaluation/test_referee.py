@@ -23,7 +23,7 @@ import sereno
 from sereno.config import RunConfig, configure
 from sereno.cube import DIMS
 from sereno.errors import InputError
-from sereno.evaluation.evaluate import evaluate
+from sereno.evaluation import evaluate as referee
 from sereno.gaps.hiding import hide
 from sereno.gaps.withholding import withhold
 from sereno.io.stores.prepared import write_cube
@@ -234,7 +234,7 @@ def test_a_cube_too_large_for_memory_gives_nothing_away_by_its_values(
 ) -> None:
     # Digging in the graph of tasks would find it there: see docs/decisions/0004-evaluation.md.
     case = case_of("clouds", False)
-    monkeypatch.setattr(evaluate, "SMALL_BYTES", 0)
+    monkeypatch.setattr(referee, "SMALL_BYTES", 0)
     enter(monkeypatch, cheater)
     found = scored(case.cube.chunk(time=20), QUICK, **case.told)
     assert not Cheater.found

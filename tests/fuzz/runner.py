@@ -157,8 +157,8 @@ def warm() -> None:
     import sereno.report.input_tables
     import sereno.report.page
     import sereno.workflow.fill_to
-    import sereno.workflow.models  # noqa: F401
-    import sereno.workflow.prepare
+    import sereno.workflow.models
+    import sereno.workflow.prepare  # noqa: F401
 
     gc.freeze()
 

@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from sereno.cube import make_cube
 from sereno.errors import InputError
-from sereno.gaps.statistics import GapRuns, gap_statistics, statistics
+from sereno.gaps import statistics
+from sereno.gaps.statistics import GapRuns, gap_statistics
 
 
 def a_cube(missing: np.ndarray, water: np.ndarray | None = None) -> xr.Dataset:

@@ -14,7 +14,8 @@ from sereno.climatology import fit_climatology
 from sereno.config import ClimatologyConfig, ConvLSTM, ConvLSTMUNet, UNet, parse_config
 from sereno.errors import InputError
 from sereno.methods import State
-from sereno.nets import engines, portable
+from sereno.nets import engines
+from sereno.nets import portable as portables
 from sereno.nets.corrector import corrector
 from sereno.nets.engines import SMALLEST_MAP, engine_for
 from sereno.nets.portable import Portable, examples
@@ -97,7 +98,7 @@ def test_openvino_is_written_with_what_it_is(tmp_path: Path) -> None:
 
 def test_a_network_that_came_out_wrong_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino", reason="needs the extra openvino")
-    monkeypatch.setattr(portable, "_by_openvino", lambda path, given: [given["spread"], given["spread"]])
+    monkeypatch.setattr(portables, "_by_openvino", lambda path, given: [given["spread"], given["spread"]])
     network = BareNetwork(parse_config({"model": {"method": "convlstm"}}), deep(), "tiles")
     monkeypatch.setattr(ConvLSTMReconstructor, "portable", lambda *_: portable(UNet(**SMALL)))
     with pytest.raises(InputError, match=r"differs from PyTorch's by .*; it was not written"):
@@ -117,7 +118,7 @@ def test_what_cannot_be_exported_is_refused(sea: xr.Dataset, tmp_path: Path, mon
             export_network(network, tmp_path / name)
     with pytest.raises(InputError, match="climatology has no network to export"):
         export_network(sereno.fit(sea, "climatology"), tmp_path / "n.onnx")
-    monkeypatch.setattr(portable, "find_spec", lambda name: name == "openvino" or None)
+    monkeypatch.setattr(portables, "find_spec", lambda name: name == "openvino" or None)
     with pytest.raises(InputError, match="OpenVINO cannot trace a ConvLSTM; export it as ONNX"):
         portable(DEEP).write(tmp_path / "n.xml", "openvino", {})
     with pytest.raises(InputError, match=r'onnx needs onnx, onnxscript, onnxruntime: pip install "sereno\[onnx\]"'):

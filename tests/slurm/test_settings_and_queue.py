@@ -11,7 +11,7 @@ from sereno.slurm import queue, step
 from sereno.slurm.script import Place, Script, scripts
 from sereno.slurm.settings import SlurmConfig, parse_slurm
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 PLACE = Place(Path("/sea/run.toml"), Path("/sea"), Path("/sea/run.slurm"))
 GOLDEN = """\
 #!/bin/bash

@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_features import anomaly_cube
+from test_archive import anomaly_cube
 
 from sereno.config import ConvLSTM
 from sereno.errors import InputError
+from sereno.training import archive as archives
 from sereno.training.archive import Archive, HiddenWindow, Record, split
-from sereno.training.train import archive
 from sereno.training.windows import (
     Drawn,
     Encoded,
@@ -150,7 +150,7 @@ def test_a_random_split_parts_the_tiles_of_the_same_days() -> None:
 def test_validation_takes_the_power_of_two_nearest_to_a_share(windows: int, count: int) -> None:
     assert validation_count(windows) == count
     powers = 2.0 ** np.arange(20)
-    assert count == powers[np.abs(powers - max(archive.VALIDATION_SHARE * windows, 1)).argmin()]
+    assert count == powers[np.abs(powers - max(archives.VALIDATION_SHARE * windows, 1)).argmin()]
 
 
 def test_at_most_so_many_tiles_are_drawn_by_the_seed() -> None:

@@ -217,7 +217,7 @@ def test_shards_replace_an_analysis_together(cube: xr.Dataset, model: Model, who
 def test_a_day_that_cannot_be_right_ends_a_fill_and_nothing_is_at_the_output(
     cube: xr.Dataset, model: Model, tmp_path: Path, name: str, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sereno.workflow.models import fill_jobs
+    from sereno.workflow import fill_jobs
 
     path, good = tmp_path / name, fill_jobs.fill_days
 
@@ -240,7 +240,7 @@ def test_a_day_that_cannot_be_right_ends_a_fill_and_nothing_is_at_the_output(
 def test_what_a_rotten_model_leaves_does_not_stand_in_the_way_of_the_mended_one(
     cube: xr.Dataset, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sereno.workflow.models import fill_jobs
+    from sereno.workflow import fill_jobs
 
     with monkeypatch.context() as patch:
         good = fill_jobs.fill_days

@@ -79,13 +79,13 @@ def prepare(
     ] = None,
 ) -> None:
     """Bring daily L3 files to one analysis-ready cube; run again, go on, or take in new days."""
-    from sereno.workflow.models import prepare
+    from sereno.workflow.prepare import prepare as prepare_cube
 
     require_other_place(inputs, output, water, climatology)
     if resample not in (None, "mean", "nearest"):
         raise InputError(f"--resample {resample}: choose mean or nearest")
     with shown_progress() as progress, can_go_on(output, "again"):
-        done = prepare.prepare(
+        done = prepare_cube(
             inputs,
             output,
             variable=variable,
@@ -125,7 +125,7 @@ def describe(
     from sereno.io.outputs.atomic import refuse_folder
     from sereno.report.input_figures import save_description
     from sereno.report.input_tables import show_description
-    from sereno.workflow.models import prepare
+    from sereno.workflow.describe import describe as describe_cube
 
     told = {"variable": variable, "water": water, "quality_level": quality}
     run = configuration(None if config else "climatology", config, settings or [], told)
@@ -134,7 +134,7 @@ def describe(
     require_periods({"--days": days, "climatology.period": run.climatology.period})
     cube = open_input(inputs, run.variable, run.water, run.quality_level, skip_bad=skip_bad)
     with shown_progress() as progress, sole_writer(output):
-        description = prepare.describe(cube, run, days=days, progress=progress)
+        description = describe_cube(cube, run, days=days, progress=progress)
         paths = save_description(description, output, progress=progress)
     show_description(description)
     for path in paths:

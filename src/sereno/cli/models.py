@@ -121,7 +121,9 @@ def fit(
     from sereno.config import UNet
     from sereno.report.figures import losses_figure
     from sereno.report.figures import save as save_figure
-    from sereno.workflow.models import bare_networks, models
+    from sereno.workflow.bare_networks import fit_tiles
+    from sereno.workflow.fit import fit as fit_method
+    from sereno.workflow.models import Model, save
     from sereno.workflow.tile_files import is_tile_folder
 
     told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
@@ -143,13 +145,13 @@ def fit(
     with sole_writer(output):
         with shown_progress() as progress, can_go_on(checkpoints, "with --resume"), making_way(checkpoints):
             if cube is None:
-                model = bare_networks.fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
+                model = fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
             else:
-                model = models.fit(cube, run, folder=checkpoints, resume=resume, progress=progress)
+                model = fit_method(cube, run, folder=checkpoints, resume=resume, progress=progress)
         if step.rank() > 0:
             return
-        models.save(model, output)
-    if isinstance(model, models.Model):
+        save(model, output)
+    if isinstance(model, Model):
         typer.echo(f"wrote {output}: {model.name} fitted on {model.description.training_period}")
     else:
         typer.echo(f"wrote {output}: a bare network trained on {model.origin}; {BARE}")
@@ -176,7 +178,8 @@ def import_keras(
     ] = None,
 ) -> None:
     """Take over a reference network trained with Keras; no Keras is needed and none of its code is run."""
-    from sereno.workflow.models import bare_networks, models
+    from sereno.workflow.bare_networks import import_keras as import_network
+    from sereno.workflow.models import save
     from sereno.workflow.tile_files import read_scale
 
     require_other_place([str(path)], output, climatology)
@@ -184,9 +187,9 @@ def import_keras(
     if climatology is not None and not climatology.is_dir():
         require_regular(climatology)
     known = None if climatology is None else str(climatology.resolve())
-    network = bare_networks.import_keras(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
+    network = import_network(path, scale=0.0 if scale is None else read_scale(scale), climatology=known)
     with sole_writer(output):
-        models.save(network, output)
+        save(network, output)
     typer.echo(f"wrote {output}: a bare network from {network.origin}; {BARE}")
     if scale is None:
         note("without --max-std-seq anomalies are divided by their standard deviation on the input it is used on")
@@ -236,15 +239,15 @@ def fill(
     from sereno.io.outputs.analysis import require_place_for_analysis
     from sereno.workflow.fill_request import store_of
     from sereno.workflow.fill_to import fill_to
-    from sereno.workflow.models import models
+    from sereno.workflow.models import Model, settings_of
 
     part, at_work = None if shard is None else shard_of(shard), workers_of(workers)
     require_other_place(inputs, output, water, method)
     require_place_for_analysis(output)
     require_periods({"--days": days})
     named = model_or_name(method)
-    run = configure_at_once(named) if isinstance(named, str) else models.settings_of(named)
-    fitted = isinstance(named, models.Model)
+    run = configure_at_once(named) if isinstance(named, str) else settings_of(named)
+    fitted = isinstance(named, Model)
     tell_packaged([] if fitted else [run])
     skip = update if skip_bad is None else skip_bad
     cube = open_for(inputs, None if isinstance(named, str) else run, variable, water, quality, skip_bad=skip)

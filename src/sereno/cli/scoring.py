@@ -69,7 +69,7 @@ def evaluate(
 ) -> None:
     """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
     from sereno.config import RunConfig, configure_at_once
-    from sereno.evaluation.evaluate import evaluate
+    from sereno.evaluation.evaluate import evaluate as score
     from sereno.evaluation.score_tables import yardstick_of
     from sereno.gaps.withholding import require_protocol
     from sereno.io.outputs.atomic import atomic_files, refuse_folder
@@ -100,7 +100,7 @@ def evaluate(
         tell_mode(each, nrt=nrt)
     cube = open_input(inputs, variable, water, quality, skip_bad=skip_bad)
     with sole_writer(output), shown_progress() as progress:
-        result = evaluate.evaluate(
+        result = score(
             cube,
             chosen,
             days=days,

@@ -91,8 +91,8 @@ def evaluate(
 ) -> Evaluation:
     """Score methods on observations withheld from all of them.
 
-    Where the cube has ``<field>_withheld``, exactly those pixels are scored; otherwise `sereno.gaps.withholding.withhold`
-    chooses them. No method sees a withheld pixel, ``<field>_withheld`` or ``truth``; a method given by name or
+    Where the cube has ``<field>_withheld``, exactly those pixels are scored; otherwise
+    `sereno.gaps.withholding.withhold` chooses them. No method sees a withheld pixel, ``<field>_withheld`` or ``truth``; a method given by name or
     configuration is fitted here, on the days before the scored ones where these make two years, else on the cube
     without the withheld pixels.
 
@@ -105,8 +105,8 @@ def evaluate(
     protocol
         ``clouds`` or ``hidden-day``, see `sereno.gaps.withholding.withhold`.
     withheld
-        An index (time, lat, lon) of an earlier evaluation, as of `sereno.io.outputs.withheld.read_withheld`: exactly its
-        pixels are scored, by the protocol and the seed that its attributes name.
+        An index (time, lat, lon) of an earlier evaluation, as of `sereno.io.outputs.withheld.read_withheld`: exactly
+        its pixels are scored, by the protocol and the seed that its attributes name.
     share, seed
         Share of the eligible days to score, and the seed of the choice and of the resamples.
     observation_noise

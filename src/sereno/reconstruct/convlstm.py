@@ -127,7 +127,7 @@ class ConvLSTMReconstructor:
         scale: float,
         **settings: Any,  # noqa: ANN401
     ) -> State:
-        """Train the bare network on samples that no cube stands behind; `settings` as for `sereno.training.train.train_on`.
+        """Train the bare network on samples without a cube; `settings` as for `sereno.training.train.train_on`.
 
         Returns
         -------

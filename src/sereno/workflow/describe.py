@@ -39,10 +39,10 @@ def describe(
     Returns
     -------
     xr.Dataset
-        In memory: what `sereno.gaps.statistics.gap_statistics` returns; ``coverage`` (time,), ``coverage_monthly`` (month,)
-        and ``coverage_by_month_of_year`` (month_of_year,), % of the water; what
-        `sereno.climatology.distributions.distributions` returns of the field and of ``anomaly``; ``water``. Attributes:
-        ``field``, ``variable``, ``period``, ``climatology`` (what it is made of) and ``sereno_config``.
+        In memory: what `sereno.gaps.statistics.gap_statistics` returns; ``coverage`` (time,), ``coverage_monthly``
+        (month,) and ``coverage_by_month_of_year`` (month_of_year,), % of the water; what
+        `sereno.climatology.distributions.distributions` returns of the field and of ``anomaly``; ``water``.
+        Attributes: ``field``, ``variable``, ``period``, ``climatology`` (what it is made of) and ``sereno_config``.
 
     Raises
     ------

@@ -1,7 +1,8 @@
 """An analysis of any size on disk: days filled by one process or many, in one run or several, into one store.
 
-The store (`sereno.io.stores.filled`) is made first, by whoever comes first, and holds the model; then each process fills
-days of its own, a block at a time, and marks them. Where daily files are asked for, the store keeps the books alone.
+The store (`sereno.io.stores.filled`) is made first, by whoever comes first, and holds the model; then each process
+fills days of its own, a block at a time, and marks them. Where daily files are asked for, the store keeps the books
+alone.
 """
 
 from __future__ import annotations
@@ -127,8 +128,8 @@ def fill_to(
     ------
     InputError
         If another run is at work on the output; if something else stands there, or an analysis of other settings,
-        model or input; if a value that was filled cannot be (`sereno.io.outputs.guard`); if days are missing at a merge; or
-        if the options do not go together.
+        model or input; if a value that was filled cannot be (`sereno.io.outputs.guard`); if days are missing at a
+        merge; or if the options do not go together.
     """
     output = Path(output)
     _require_sense(output, shard=shard, merge=merge, update=update, overwrite=overwrite)

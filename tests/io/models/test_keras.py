@@ -17,7 +17,7 @@ from sereno.errors import InputError
 from sereno.io.models.keras import KerasNetwork, read_keras
 from sereno.nets.thesis import ThesisNetwork
 
-GOLDEN = Path(__file__).parent / "data" / "keras"  # make.py there made them, with Keras itself
+GOLDEN = Path(__file__).parents[2] / "data" / "keras"  # make.py there made them, with Keras itself
 SIGMOID = ["sequential.keras", "sequential.h5", "functional.keras", "functional.h5", "optimizer.keras"]
 HARD_SIGMOID = ["hard_sigmoid.keras", "keras2.keras", "keras2.h5"]
 Settings = dict[str, Any]

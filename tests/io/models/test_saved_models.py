@@ -24,7 +24,7 @@ from sereno.io.hdf5 import HDF5
 from sereno.io.outputs.guard import guarded
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
-MODELS = sorted(path for path in (Path(__file__).parent / "data" / "models").iterdir() if path.is_dir())
+MODELS = sorted(path for path in (Path(__file__).parents[2] / "data" / "models").iterdir() if path.is_dir())
 ODD: list[Any] = [
     float("nan"),
     float("inf"),

@@ -13,8 +13,9 @@ from sereno.config import Interpolation as InterpolationConfig
 from sereno.cube import BEYOND_SUPPORT, FILLED, make_cube
 from sereno.gaps.samples import samples
 from sereno.grids.cells import cell_size
+from sereno.reconstruct.interpolation import corrections
 from sereno.reconstruct.interpolation.corrections import fill_gaps, stages_reach
-from sereno.reconstruct.interpolation.method import CELL_SCALES, TIME_SCALES, Interpolation, corrections
+from sereno.reconstruct.interpolation.method import CELL_SCALES, TIME_SCALES, Interpolation
 
 WINDOW = 7
 REACH = stages_reach(WINDOW)

@@ -55,7 +55,8 @@ def open_cube(
     tally
         Counts the values of images that are no observations and were made missing, when the images are read. Where
         its ``skipped`` is a list, an image that cannot be used becomes an empty one and a line there. Where not
-        given, the cube has one of its own (`sereno.io.inputs.rejections.tally_of`), that skips bad images as `skip_bad` says.
+        given, the cube has one of its own (`sereno.io.inputs.rejections.tally_of`), that skips bad images as
+        `skip_bad` says.
 
     Returns
     -------
@@ -63,8 +64,8 @@ def open_cube(
         A valid cube (see `sereno.cube`). SST is in kelvin and named ``sst``; another field keeps its name and unit.
         ``attrs`` tell where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days``, ``notes``
         (what had to be assumed) and ``skipped`` (what is wrong with each file that was left out; the list grows when
-        an image that is read later is bad). Values that are no observations are missing; `sereno.io.inputs.rejections.tally_of`
-        tells how many were found so far, and why.
+        an image that is read later is bad). Values that are no observations are missing;
+        `sereno.io.inputs.rejections.tally_of` tells how many were found so far, and why.
 
     Raises
     ------

@@ -84,7 +84,8 @@ def level4(analysis: xr.Dataset, product: Product, packed: bool, *, output: Path
     Raises
     ------
     InputError
-        If a value on water is none that can be, at once or when it is computed: see `sereno.io.outputs.guard.guarded`.
+        If a value on water is none that can be, at once or when it is computed: see
+        `sereno.io.outputs.guard.guarded`.
     """
     if analysis["time"].size and (last := analysis["time"].values.max()) > _LAST_TIME:
         raise InputError(

@@ -2,8 +2,8 @@
 
 A prepared store holds ``time``, ``lat``, ``lon``, ``water(lat, lon)``, the field and its error, ``state`` and where
 asked for ``anomaly``, a chunk a day; and ``prepared(time)``: which days are done, and ``source_…(time)``: from which
-files (`sereno.io.stores.sources`). Where the grid was changed, the group ``input`` holds the grid and the water of the
-input; where there is an anomaly, ``climatology`` its maps.
+files (`sereno.io.stores.sources`). Where the grid was changed, the group ``input`` holds the grid and the water of
+the input; where there is an anomaly, ``climatology`` its maps.
 
 All chunks of a day that is done are on disk, those without any value too, so that one that is lost is missed.
 """

@@ -2,9 +2,9 @@
 
 The error variance of a pixel that was not observed is the one that the method states, times a factor of that very
 variance, one of how far the pixel's own observations lie in time, one of how densely its surroundings were observed,
-one of days without any, and powers of how lively the sea has been of late (`sereno.reconstruct.uncertainty.predictors`). Observed
-pixels have a factor too. None falls with the distance to observations, and where there are none within reach the
-climatology's spread stands.
+one of days without any, and powers of the sea's recent variability
+(`sereno.reconstruct.uncertainty.predictors`). Observed pixels have a factor too. None falls with the distance to
+observations, and where there are none within reach the climatology's spread stands.
 """
 
 from __future__ import annotations
