@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from test_training import SMALL, moving_blobs
+from anomaly_cubes import SMALL, moving_blobs
 
 from sereno.cube import BEYOND_SUPPORT, FILLED, OBSERVED
 from sereno.methods import State, method_class

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from test_training import moving_blobs
+from anomaly_cubes import moving_blobs
 
 from sereno.config import Linear as LinearConfig
 from sereno.cube import BEYOND_SUPPORT, FILLED

@@ -1,26 +1,13 @@
 import numpy as np
-import pandas as pd
 import pytest
-import xarray as xr
+from anomaly_cubes import anomaly_cube
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sereno.config import ConvLSTM
-from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.training.archive import Archive, split
 from sereno.training.encoding import denormalise, encode, normalise
-
-
-def anomaly_cube(days: int, *, first: str = "2012-01-01", shape: tuple[int, int] = (6, 7)) -> xr.Dataset:
-    """Noise under noise, with a corner of land."""
-    rng = np.random.default_rng(days)
-    values = rng.normal(size=(days, *shape)).astype(np.float32)
-    values[rng.random(values.shape) < 0.4] = np.nan
-    water = np.ones(shape, dtype=bool)
-    water[0, 0] = False
-    time = pd.date_range(first, periods=days)
-    return make_cube(values, time=time, lat=range(shape[0]), lon=range(shape[1]), water=water, field="anomaly")
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.floats(0.1, 10))

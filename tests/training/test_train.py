@@ -7,61 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from scipy.ndimage import gaussian_filter
+from anomaly_cubes import SMALL, moving_blobs
 
 from sereno.config import ConvLSTM
-from sereno.cube import make_cube
 from sereno.errors import InputError, PausedError
 from sereno.nets.thesis import ThesisNetwork
 from sereno.training.encoding import encode, normalise
 from sereno.training.result import TrainedNetwork
 from sereno.training.train import train
-
-SMALL = ConvLSTM(
-    window=5,
-    hidden=4,
-    kernel=3,
-    layers=1,
-    head=8,
-    tile=(12, 12),
-    halo=4,
-    steps_per_epoch=6,
-    max_epochs=4,
-    validation_windows=6,
-    learning_rate=3e-3,
-    precision="float32",
-)
-
-
-def moving_blobs(days: int = 120, shape: tuple[int, int] = (20, 24)) -> xr.Dataset:
-    """An anomaly cube of warm blobs that wander under clouds, with its `truth` and a corner of land."""
-    rng = np.random.default_rng(0)
-    time, row, column = np.ogrid[:days, : shape[0], : shape[1]]
-    truth = np.zeros((days, *shape))
-    for blob in range(3):
-        y = shape[0] * (0.5 + 0.4 * np.sin(time / (7 + 3 * blob) + blob))
-        x = shape[1] * (0.5 + 0.4 * np.cos(time / (9 + 2 * blob) + 2 * blob))
-        truth += 2 * np.exp(-((row - y) ** 2 + (column - x) ** 2) / 32)
-    truth -= truth.mean()
-    thickness = gaussian_filter(rng.normal(size=truth.shape), (0.5, 3, 3))
-    water = np.ones(shape, dtype=bool)
-    water[:3, :5] = False
-    cloudy = thickness > np.median(thickness, axis=(1, 2), keepdims=True)
-    values = np.where(cloudy | ~water, np.nan, truth)
-    cube = make_cube(
-        values.astype(np.float32),
-        time=pd.date_range("2010-01-01", periods=days),
-        lat=40 + 0.05 * np.arange(shape[0]),
-        lon=0.05 * np.arange(shape[1]),
-        water=water,
-        field="anomaly",
-        extra={"truth": truth.astype(np.float32)},
-    )
-    return cube.assign(climatology_std=(("lat", "lon"), np.full(shape, truth.std(), dtype=np.float32)))
 
 
 @pytest.fixture(scope="module")

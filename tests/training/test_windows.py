@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_archive import anomaly_cube
+from anomaly_cubes import anomaly_cube
 
 from sereno.config import ConvLSTM
 from sereno.errors import InputError

@@ -12,8 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from test_keras import GOLDEN, Settings, altered, altered_weights
-from test_saved_models import ODD, leaves
+from keras_files import GOLDEN, Settings, altered, altered_weights
+from odd_values import ODD, leaves
 
 import sereno
 from sereno.errors import InputError

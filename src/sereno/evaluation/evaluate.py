@@ -92,9 +92,9 @@ def evaluate(
     """Score methods on observations withheld from all of them.
 
     Where the cube has ``<field>_withheld``, exactly those pixels are scored; otherwise
-    `sereno.gaps.withholding.withhold` chooses them. No method sees a withheld pixel, ``<field>_withheld`` or ``truth``; a method given by name or
-    configuration is fitted here, on the days before the scored ones where these make two years, else on the cube
-    without the withheld pixels.
+    `sereno.gaps.withholding.withhold` chooses them. No method sees a withheld pixel, ``<field>_withheld`` or
+    ``truth``; a method given by name or configuration is fitted here, on the days before the scored ones where these
+    make two years, else on the cube without the withheld pixels.
 
     Parameters
     ----------

@@ -1,26 +1,21 @@
 import dataclasses
-import io
-import json
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from keras_files import GOLDEN, Settings, altered, altered_weights
 
 from sereno.config import ConvLSTM as ConvLSTMConfig
 from sereno.errors import InputError
 from sereno.io.models.keras import KerasNetwork, read_keras
 from sereno.nets.thesis import ThesisNetwork
 
-GOLDEN = Path(__file__).parents[2] / "data" / "keras"  # make.py there made them, with Keras itself
 SIGMOID = ["sequential.keras", "sequential.h5", "functional.keras", "functional.h5", "optimizer.keras"]
 HARD_SIGMOID = ["hard_sigmoid.keras", "keras2.keras", "keras2.h5"]
-Settings = dict[str, Any]
 
 
 def network_of(read: KerasNetwork) -> ThesisNetwork:
@@ -28,38 +23,6 @@ def network_of(read: KerasNetwork) -> ThesisNetwork:
     network = ThesisNetwork(dataclasses.replace(ConvLSTMConfig(), **{name: getattr(read, name) for name in names}))
     network.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in read.tensors.items()})
     return network
-
-
-def altered(tmp_path: Path, name: str, alter: Callable[[Settings], None]) -> Path:
-    """A golden file whose configuration was changed."""
-    path = tmp_path / name
-    if name.endswith(".h5"):
-        shutil.copy(GOLDEN / name, path)
-        with h5py.File(path, "r+") as file:
-            document = json.loads(file.attrs["model_config"])
-            alter(document)
-            file.attrs["model_config"] = json.dumps(document)
-        return path
-    with zipfile.ZipFile(GOLDEN / name) as old, zipfile.ZipFile(path, "w") as new:
-        document = json.loads(old.read("config.json"))
-        alter(document)
-        new.writestr("config.json", json.dumps(document))
-        for member in ("metadata.json", "model.weights.h5"):
-            new.writestr(member, old.read(member))
-    return path
-
-
-def altered_weights(tmp_path: Path, name: str, alter: Callable[[h5py.File], None]) -> Path:
-    """A golden archive whose weights were changed."""
-    path = tmp_path / name
-    with zipfile.ZipFile(GOLDEN / name) as old, zipfile.ZipFile(path, "w") as new:
-        buffer = io.BytesIO(old.read("model.weights.h5"))
-        with h5py.File(buffer, "r+") as file:
-            alter(file)
-        new.writestr("model.weights.h5", buffer.getvalue())
-        for member in ("metadata.json", "config.json"):
-            new.writestr(member, old.read(member))
-    return path
 
 
 def layer(document: Settings, name: str) -> Settings:

@@ -14,6 +14,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from odd_values import ODD, leaves
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
@@ -25,25 +26,6 @@ from sereno.io.outputs.guard import guarded
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 MODELS = sorted(path for path in (Path(__file__).parents[2] / "data" / "models").iterdir() if path.is_dir())
-ODD: list[Any] = [
-    float("nan"),
-    float("inf"),
-    -float("inf"),
-    -1.0,
-    0,
-    1e30,
-    -1e308,
-    10**40,
-    2.5,
-    "x",
-    None,
-    True,
-    [],
-    [1.0],
-    {},
-    {"a": 1},
-]
-"""What is put in the place of any value."""
 TAMPERED = int(os.environ.get("SERENO_TAMPERED", "12"))
 """Tampered copies of each model and each of its files; more by hand."""
 
@@ -81,14 +63,6 @@ def judge(folder: Path, sea: xr.Dataset) -> bool:
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.name)
 def test_models_of_all_versions_load_and_fill(path: Path, small_sea: xr.Dataset) -> None:
     assert not judge(path, small_sea)
-
-
-def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
-    """Yield the place of each value of a document, of tables and lists too."""
-    inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in inside:
-        yield (*path, key)
-        yield from leaves(value, (*path, key))
 
 
 def tampered_documents(text: str, chance: random.Random) -> Iterator[tuple[str, str]]:

@@ -4,10 +4,10 @@ from functools import partial
 import numpy as np
 import pytest
 import xarray as xr
+from anomaly_cubes import moving_blobs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
-from test_training import moving_blobs
 
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.cube import BEYOND_SUPPORT, FILLED, make_cube
