@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from sereno import cli
 from sereno.cli import app
 from sereno.errors import InputError
-from sereno.slurm import queue
 from sereno.slurm.script import Place, Script, scripts
 from sereno.slurm.settings import parse_slurm
+from sereno.workflow import submit
 
 PLACE = Path("/sea")
 STUB = """#!/bin/bash
@@ -258,11 +258,11 @@ def test_what_slurm_refuses_is_one_line_and_takes_back_the_rest(
     fake(tmp_path, monkeypatch, sbatch=sbatch, scancel=f'echo "$@" > {tmp_path}/cancelled')
     made = [Script("1-fit", "#!/bin/bash\n"), Script("2-fill", "#!/bin/bash\n")]
     with pytest.raises(InputError) as caught:
-        queue.submit(made, tmp_path / "run.slurm")
+        submit.submit(made, tmp_path / "run.slurm")
     assert "sbatch" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert (tmp_path / "cancelled").read_text() == "7\n"
-    assert not (tmp_path / "run.slurm" / queue.JOBS).exists()
+    assert not (tmp_path / "run.slurm" / submit.JOBS).exists()
 
 
 def spoilt(content: bytes) -> Callable[[Path], object]:
@@ -278,6 +278,6 @@ def spoilt(content: bytes) -> Callable[[Path], object]:
     ],
 )
 def test_a_damaged_list_of_jobs_is_named(tmp_path: Path, make: Callable[[Path], object]) -> None:
-    make(tmp_path / queue.JOBS)
-    with pytest.raises(InputError, match=rf"{queue.JOBS}: "):
-        queue.states(tmp_path)
+    make(tmp_path / submit.JOBS)
+    with pytest.raises(InputError, match=rf"{submit.JOBS}: "):
+        submit.states(tmp_path)

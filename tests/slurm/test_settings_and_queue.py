@@ -7,9 +7,10 @@ from typer.testing import CliRunner
 from sereno.cli import app
 from sereno.config import parse_config, read_config
 from sereno.errors import InputError
-from sereno.slurm import queue, step
+from sereno.slurm import step
 from sereno.slurm.script import Place, Script, scripts
 from sereno.slurm.settings import SlurmConfig, parse_slurm
+from sereno.workflow import submit
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PLACE = Place(Path("/sea/run.toml"), Path("/sea"), Path("/sea/run.slurm"))
@@ -159,7 +160,7 @@ def test_a_command_line_that_would_fail_on_the_cluster_is_refused_before(
 def test_where_slurm_is_not_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="there is no sbatch here"):
-        queue.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path / "run.slurm")
+        submit.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path / "run.slurm")
 
 
 STATES = {
@@ -175,25 +176,25 @@ def test_what_was_submitted_is_not_submitted_again_before_it_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: bool, state: str
 ) -> None:
     said = {"squeue": state, "sbatch": "8"}
-    monkeypatch.setattr(queue, "_run", lambda command: f"{said[command[0]]}\n")
-    queue.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path)
-    assert queue.states(tmp_path) == [("1-fit", "8", state)]
+    monkeypatch.setattr(submit, "_run", lambda command: f"{said[command[0]]}\n")
+    submit.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path)
+    assert submit.states(tmp_path) == [("1-fit", "8", state)]
     if ended:
-        queue.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path)
+        submit.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path)
     else:
         with pytest.raises(InputError, match="its jobs have not ended; wait, or run scancel 8"):
-            queue.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path)
+            submit.submit([Script("1-fit", "#!/bin/bash\n")], tmp_path)
 
 
 def test_a_job_that_the_queue_forgot_is_asked_of_the_accounting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / queue.JOBS).write_text('{"1-fill": "7"}')
+    (tmp_path / submit.JOBS).write_text('{"1-fill": "7"}')
     said = {"squeue": "", "sacct": "COMPLETED\nCANCELLED by 1000\n"}
-    monkeypatch.setattr(queue, "_run", lambda command: said[command[0]])
-    assert queue.states(tmp_path) == [("1-fill", "7", "CANCELLED")]
+    monkeypatch.setattr(submit, "_run", lambda command: said[command[0]])
+    assert submit.states(tmp_path) == [("1-fill", "7", "CANCELLED")]
     said["sacct"] = ""
-    assert queue.states(tmp_path) == [("1-fill", "7", "unknown")]
+    assert submit.states(tmp_path) == [("1-fill", "7", "unknown")]
 
 
 def test_notice_is_heeded_meanwhile_and_where_there_is_such_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,9 @@ def submit(
 ) -> None:
     """Run the jobs of a run file on a SLURM cluster, one after the other; a training crosses time limits."""
     from sereno.config import parse_config, read_config
-    from sereno.slurm import queue
     from sereno.slurm.script import Place, scripts
     from sereno.slurm.settings import parse_slurm
+    from sereno.workflow import submit
 
     if not status:
         require_regular(run)
@@ -36,7 +36,7 @@ def submit(
         raise InputError(f"{run}: it is a folder; give a run file")
     folder = run.resolve().with_suffix(".slurm")
     if status:
-        for name, number, state in queue.states(folder):
+        for name, number, state in submit.states(folder):
             typer.echo(f"{name:<20} {number:<12} {state}")
         return
     values = read_config(run)
@@ -54,7 +54,7 @@ def submit(
         for name, text in made:
             typer.echo(f"# {name}.sbatch\n{text}")
         return
-    for name, number, _ in queue.submit(made, folder):
+    for name, number, _ in submit.submit(made, folder):
         typer.echo(f"submitted {name} as job {number}")
     typer.echo(f"scripts and logs are in {folder}; sereno submit {run} --status tells how far they are")
 
