@@ -1,1 +1,1 @@
-"""Cores, memory, threads, processes and signals: what a run uses of the machine."""
+"""What a run uses of the machine: cores, memory, threads, processes, signals, a Dask cluster."""

@@ -1,1 +1,6 @@
-"""Where observations are missing: statistics of gaps, and observations that are withheld."""
+"""Where observations are missing, and which are withheld to learn or to score.
+
+`statistics` describes gaps and cloud cover; `withholding` chooses observations to withhold, by the clouds of other
+days; `hiding` takes them out of a cube, with all else that no method may see; `samples` cuts windows with withheld
+observations to tune on; `nearest` finds the nearest observations in time.
+"""

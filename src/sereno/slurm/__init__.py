@@ -1,1 +1,1 @@
-"""Runs on a cluster: what to run (tables.py), how a job says it (script.py), and the queue (queue.py)."""
+"""Jobs on a cluster: their settings, the script that says them, and which step of a job this process is."""
