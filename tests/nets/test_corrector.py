@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from shuffle import shuffled
 from torch import Tensor
 
 from sereno.config import ConvLSTMUNet, UNet
@@ -10,7 +11,6 @@ from sereno.nets.alldays import COAST_CELLS, MEMORY, SMALLEST_STD
 from sereno.nets.bottleneck import LocalAttention, Recurrence
 from sereno.nets.corrector import LAGS, TOLD, channels, corrector, encode
 from sereno.training.losses import beta_nll
-from shuffle import shuffled
 
 WINDOW, SIDE = 7, 24
 SMALL = {"window": WINDOW, "widths": (8, 16, 24)}

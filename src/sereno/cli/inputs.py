@@ -17,6 +17,7 @@ from sereno.cli.options import (
     Variable,
     Water,
     app,
+    compute_here,
     configuration,
     leave_with,
     note,
@@ -46,6 +47,7 @@ def check(
 
     bad: list[str] = []  # of images too, to be told all at once
     level = {} if quality is None else {"quality_level": quality}
+    compute_here()
     cube = open_cube(inputs, variable=variable, water=water, skip_bad=skip_bad, tally=Tally(bad), **level)
     tell(cube.attrs["notes"], cube.attrs["inserted_days"])
     rows = summary_of(cube)
@@ -123,7 +125,6 @@ def describe(
 ) -> None:
     """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
     from sereno.io.outputs.atomic import refuse_folder
-    from sereno.report.input_figures import save_description
     from sereno.report.input_tables import show_description
     from sereno.workflow.describe import describe as describe_cube
 
@@ -135,6 +136,8 @@ def describe(
     cube = open_input(inputs, run.variable, run.water, run.quality_level, skip_bad=skip_bad)
     with shown_progress() as progress, sole_writer(output):
         description = describe_cube(cube, run, days=days, progress=progress)
+        from sereno.report.input_figures import save_description  # matplotlib, when there is something to draw
+
         paths = save_description(description, output, progress=progress)
     show_description(description)
     for path in paths:

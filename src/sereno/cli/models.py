@@ -119,8 +119,6 @@ def fit(
 ) -> None:
     """Train or tune a method and save it as a model; IN may be a folder of training tiles."""
     from sereno.config import UNet
-    from sereno.report.figures import losses_figure
-    from sereno.report.figures import save as save_figure
     from sereno.workflow.bare_networks import fit_tiles
     from sereno.workflow.fit import fit as fit_method
     from sereno.workflow.models import Model, save
@@ -158,6 +156,9 @@ def fit(
     if getattr(run.model, "split", "time") == "random":
         note(LEAKS)
     if run.model.method in TRAINED_METHODS and checkpoints.exists():
+        from sereno.report.figures import losses_figure
+        from sereno.report.figures import save as save_figure
+
         for losses in checkpoints.rglob("metrics.csv"):
             figure = losses_figure(losses, likelihood=isinstance(run.model, UNet))
             save_figure(figure, losses.with_name("losses.png"))

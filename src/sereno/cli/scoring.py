@@ -74,8 +74,6 @@ def evaluate(
     from sereno.gaps.withholding import require_protocol
     from sereno.io.outputs.atomic import atomic_files, refuse_folder
     from sereno.io.outputs.withheld import read_withheld
-    from sereno.report.page import save_report
-    from sereno.report.score_figures import save_score_figures
     from sereno.report.score_tables import save_scores, show_scores
 
     require_periods({"--days": days, "--train": train})
@@ -113,6 +111,10 @@ def evaluate(
             nrt=nrt,
             progress=progress,
         )
+        # What draws is imported when there is something to draw.
+        from sereno.report.page import save_report
+        from sereno.report.score_figures import save_score_figures
+
         with atomic_files(output) as folder:
             paths = save_scores(result, folder)
             command = shlex.join(["sereno", *sys.argv[1:]])

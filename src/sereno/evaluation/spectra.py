@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from scipy.signal import periodogram
+import scipy
 
 from sereno.grids.cells import KM_PER_DEGREE
 
@@ -122,7 +122,7 @@ def spectral_sums(
     spacing = KM_PER_DEGREE * (lon[-1] - lon[0]) / (len(lon) - 1)
     width = spacing * np.cos(np.deg2rad(lat))[rows % len(lat)]
     power = [
-        width @ periodogram(values, window="hann", detrend="linear", axis=-1)[1][:, 1:]
+        width @ scipy.signal.periodogram(values, window="hann", detrend="linear", axis=-1)[1][:, 1:]
         for values in (wanted, analysed, analysed - wanted)
     ]
     return SpectralSums(float(len(rows)), float(width.sum()), *power)

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy.optimize import isotonic_regression
 
 from sereno.config import Persistence as PersistenceConfig
 from sereno.gaps.nearest import nearest
@@ -113,7 +113,7 @@ def fit_damping(withheld: np.ndarray, last: np.ndarray, lag: np.ndarray, half: i
     met = square > 0
     if not met.any():
         return np.exp(-lags / max(half, 1))
-    falling = isotonic_regression(product[met] / square[met], weights=square[met], increasing=False).x
+    falling = scipy.optimize.isotonic_regression(product[met] / square[met], weights=square[met], increasing=False).x
     known, kept = np.concatenate([[0.0], lags[met]]), np.concatenate([[1.0], np.clip(falling, 0, 1)])
     return np.asarray(np.interp(lags, known, kept))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.optimize import least_squares
+import scipy
 
 from sereno.reconstruct.moments.pairs import LAGS, PairMoments
 
@@ -86,7 +86,9 @@ def nearest(
     low, high = (part[free] for part in bounds)
     room = 1e-9 * (high - low)
     fits = [
-        least_squares(misses, np.clip(start[free], low + room, high - room), bounds=(low, high), max_nfev=MOST_STEPS)
+        scipy.optimize.least_squares(
+            misses, np.clip(start[free], low + room, high - room), bounds=(low, high), max_nfev=MOST_STEPS
+        )
         for start in starts
     ]
     return whole(np.asarray(min(fits, key=lambda fit: float(fit.cost)).x))

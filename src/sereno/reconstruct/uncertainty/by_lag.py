@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy.optimize import isotonic_regression
 
 from sereno.gaps.samples import Sample, samples
 from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, ObservedPixels, Spread, noise_variance
@@ -60,7 +60,7 @@ def spread_by_lag(
         return Spread(np.zeros(1), np.ones(1)), observed
     relative = ((squared_error - noise_variance) / scale**2)[seen].astype(np.float64)
     mean = np.bincount(group, relative) / count
-    falling = isotonic_regression(mean, weights=count.astype(np.float64), increasing=False).x
+    falling = scipy.optimize.isotonic_regression(mean, weights=count.astype(np.float64), increasing=False).x
     return Spread(knots.astype(np.float64), np.maximum(falling, SMALLEST_STD**2)), observed
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import scipy
 from scipy.ndimage import correlate1d, gaussian_filter
-from scipy.optimize import isotonic_regression
 
 from sereno.saved import LARGEST, LEAST, array, number
 
@@ -94,7 +94,7 @@ class Spread:
         knots = np.array([support[order][group].mean() for group in groups], dtype=np.float64)
         mean = np.array([relative[group].mean() for group in groups], dtype=np.float64)
         weight = np.array([group.size for group in groups], dtype=np.float64)
-        falling = isotonic_regression(mean, weights=weight, increasing=False).x
+        falling = scipy.optimize.isotonic_regression(mean, weights=weight, increasing=False).x
         return cls(knots, np.maximum(falling, SMALLEST_STD**2))
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.optimize import isotonic_regression
+import scipy
 
 from sereno.reconstruct.uncertainty.observation_error import ObservationError
 from sereno.reconstruct.uncertainty.predictors import liveliness
@@ -156,7 +156,7 @@ class Withheld(NamedTuple):
                 ratio = np.divide(above, below, out=np.ones(most), where=below > 0)
                 logs = np.log(bounded(ratio)) * trusts[kind]
                 logs += steady if kind == STATED else 0.0
-                rising = isotonic_regression(logs, weights=weights[kind], increasing=kind != DENSITY).x
+                rising = scipy.optimize.isotonic_regression(logs, weights=weights[kind], increasing=kind != DENSITY).x
                 found[kind] = np.exp(rising - (steady if kind == STATED else 0.0))
         densities, stated = (self._knots(place, value) for place, value in self._by_value())
         return Factors(
@@ -263,7 +263,7 @@ def stated_in_voids(found: Residuals) -> np.ndarray:
     share = np.minimum(found.variance[void] / np.maximum(found.climatology[void], 1e-12), 1.0)
     count = np.bincount(place, minlength=BRIDGES)
     mean = np.divide(np.bincount(place, share, BRIDGES), count, out=np.ones(BRIDGES), where=count > 0)
-    return np.asarray(isotonic_regression(mean, weights=count + 1e-6, increasing=True).x)
+    return np.asarray(scipy.optimize.isotonic_regression(mean, weights=count + 1e-6, increasing=True).x)
 
 
 def taken_up(found: Residuals, place: np.ndarray) -> np.ndarray:
