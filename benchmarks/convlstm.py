@@ -120,8 +120,9 @@ def convolution_rate(batch: int, shape: tuple[int, ...], precision: str, *, repe
 
 def serve() -> None:
     """Answer requests, as ``benchmarks/keras_step.py`` does."""
-    from sereno.compute.memory import kept_memory
+    from sereno.compute.memory import kept_memory, tune_memory
 
+    tune_memory()
     ready = cache(network_step)
     with kept_memory():
         answer_requests(ready)

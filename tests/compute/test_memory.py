@@ -8,7 +8,7 @@ PROGRAM = """
 import ctypes
 import numpy as np
 from pathlib import Path
-from sereno.compute.memory import return_memory, trim_memory
+from sereno.compute.memory import return_memory, trim_memory, tune_memory
 
 NAMES = "arena ordblks smblks hblks hblkhd usmblks fsmblks used free top"  # of malloc.h
 
@@ -28,6 +28,8 @@ def make(megabytes):
     blocks = [(np.ones(megabytes * 2**17), np.ones(2**14)) for _ in range(64 // megabytes)]
     return [small for _, small in blocks]  # kept, so that the large ones are not at the end of the heap
 
+if {tuned}:
+    tune_memory()
 if {returned}:
     return_memory()
 first = np.ones(2**21)
@@ -45,9 +47,10 @@ needs_glibc = pytest.mark.skipif(
 )
 
 
-def run(*, returned: bool, megabytes: int) -> tuple[float, float]:
+def run(*, returned: bool, megabytes: int, tuned: bool = True) -> tuple[float, float]:
     """Return the free MiB that the C library holds, and by how much the process has grown once they are trimmed."""
     program = PROGRAM.replace("{returned}", str(returned)).replace("{megabytes}", str(megabytes))
+    program = program.replace("{tuned}", str(tuned))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     free, grown = map(float, done.stdout.split())
     return free, grown
@@ -57,6 +60,30 @@ def run(*, returned: bool, megabytes: int) -> tuple[float, float]:
 @pytest.mark.parametrize(("returned", "least", "most"), [(True, -8, 8), (False, 32, 80)])
 def test_large_blocks_are_given_back_as_they_are_freed(returned: bool, least: float, most: float) -> None:
     assert least <= run(returned=returned, megabytes=8)[0] <= most
+
+
+@needs_glibc
+def test_a_process_that_was_not_tuned_stays_as_it_is() -> None:
+    assert run(returned=True, megabytes=8, tuned=False)[0] >= 32
+
+
+CHANGES = """
+import logging, os, signal, sys, threading, warnings
+def state():
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    heeded = [signal.getsignal(number) for number in numbers]
+    return dict(os.environ), heeded, threading.excepthook, logging.root.manager.disable
+before = state()
+import sereno
+for name in sereno.__all__:
+    getattr(sereno, name)
+print([name for name, was, now in zip(("environment", "signals", "hook", "logging"), before, state()) if was != now])
+"""
+
+
+def test_importing_the_library_changes_nothing_in_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", CHANGES], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 @needs_glibc
@@ -70,8 +97,9 @@ FAULTS = """
 import resource
 from threading import Thread
 import numpy as np
-from sereno.compute.memory import kept_memory, return_memory
+from sereno.compute.memory import kept_memory, return_memory, tune_memory
 
+tune_memory()
 return_memory()
 with kept_memory():
     pass

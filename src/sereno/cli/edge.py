@@ -12,6 +12,7 @@ from typing import Any
 
 from sereno.cli.streams import Stream, one_line, standard_streams
 from sereno.compute.debugging import VARIABLE, debugging, quiet_libraries
+from sereno.compute.memory import tune_memory
 from sereno.compute.stopping import Stop, heeding_stops
 from sereno.errors import InputError, PausedError, reason_of, system_reason
 
@@ -35,6 +36,7 @@ def run(application: Callable[[], object], words: list[str]) -> int:
     """
     if DEBUG in words[: words.index("--") if "--" in words else None]:
         os.environ[VARIABLE] = "1"
+    tune_memory()
     with standard_streams() as output, quiet_libraries(_told_of_thread), heeding_stops() as stop:
         try:
             code = _run(application, words, stop)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import TypeVar
 
+from sereno.compute.memory import tune_memory
 from sereno.errors import InputError
 
 PATIENCE = 30
@@ -47,7 +49,7 @@ def compute_at(
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
             threads = sum(client.nthreads().values())
-            return list(client.gather(client.map(function, tasks_for(threads), pure=False)))
+            return list(client.gather(client.map(partial(_tuned, function), tasks_for(threads), pure=False)))
         except TimeoutError:
             raise InputError(f"--workers {address}: the scheduler has no worker; start some, `dask worker`") from None
         except distributed.KilledWorker:
@@ -55,3 +57,9 @@ def compute_at(
                 f"--workers {address}: workers died at it, perhaps for lack of memory; give them more of it, or run "
                 "again with fewer threads each (`dask worker --nthreads 1`)"
             ) from None
+
+
+def _tuned(function: Callable[[Task], Result], task: Task) -> Result:
+    """Apply a function in a worker, whose memory is tuned."""
+    tune_memory()
+    return function(task)

@@ -1,4 +1,7 @@
-"""Freed memory: that which stays with the process while a network is at work, and that which does not.
+"""Freed memory: which of it stays with the process while a network is at work, and which does not.
+
+Nothing here changes a process unless `tune_memory` was called in it: the command line and its workers call it, and a
+program that uses the library may.
 
 A step of a network frees and asks for the same few hundred megabytes. The C library of Linux gives large blocks back
 to the system at once and gets them again page by page, which is a part of each step that can be spared. From the
@@ -9,6 +12,7 @@ are of that size, memory that nothing uses adds up.
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,17 +31,35 @@ asked for again with each of the smaller blocks."""
 
 
 class _Users:
-    """How many are at work, and what holds while none is."""
+    """Whether memory may be tuned, how many networks are at work, and what holds while none is."""
 
     def __init__(self) -> None:
-        self.lock, self.count, self.otherwise = threading.Lock(), 0, _DEFAULTS
+        self.lock, self.tuned, self.count, self.otherwise = threading.Lock(), False, 0, _DEFAULTS
 
 
 _users = _Users()
 
 
+def tune_memory() -> None:
+    """Let sereno tune how this process keeps and returns memory; on systems without glibc do nothing.
+
+    Networks then work faster, and large maps take less memory. The whole process changes with it: large tensors lie
+    in large pages (the environment variable ``THP_MEM_ALLOC_ENABLE``, which PyTorch reads when it first asks for
+    memory, so call this before), and while sereno works, the C library keeps or returns freed memory by other
+    thresholds. The command line and its workers call it; importing sereno does not.
+
+    Examples
+    --------
+    >>> import sereno
+    >>> sereno.tune_memory()
+    """
+    if _glibc() is not None:
+        os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+        _users.tuned = True
+
+
 def return_memory() -> None:
-    """Give large blocks back as they are freed, from now on but for `kept_memory`; on other systems do nothing.
+    """Give large blocks back as they are freed, from now on but for `kept_memory`; do nothing where not tuned.
 
     Smaller ones stay with the process until `trim_memory`.
     """
@@ -49,7 +71,7 @@ def return_memory() -> None:
 
 
 def trim_memory() -> None:
-    """Give back all memory that is free, of all pools, unless a network is at work; on other systems do nothing.
+    """Give back all memory that is free, of all pools, unless a network is at work; do nothing where not tuned.
 
     Blocks below the size that is given back at once leave holes in the pools, which add up from day to day.
     """
@@ -61,7 +83,7 @@ def trim_memory() -> None:
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Keep freed memory, up to 2 GiB of it, until the last user leaves; on other systems do nothing."""
+    """Keep freed memory, up to 2 GiB of it, until the last user leaves; do nothing where not tuned."""
     library = _library()
     if library is None:
         yield
@@ -80,8 +102,14 @@ def kept_memory() -> Iterator[None]:
 
 
 def _library() -> ctypes.CDLL | None:
+    """Return the C library, if this process may be tuned."""
+    return _glibc() if _users.tuned else None
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """Return the C library if it is glibc: others have other parameters, or none."""
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    return library if hasattr(library, "mallopt") else None
+    return library if hasattr(library, "gnu_get_libc_version") else None
 
 
 def _set(library: ctypes.CDLL, values: dict[int, int]) -> None:

@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from sereno.compute import stopping
 from sereno.compute.debugging import hush
+from sereno.compute.memory import tune_memory
 from sereno.errors import InputError
 
 MEMORY = 2**31
@@ -123,6 +124,7 @@ def compute(
 def _follow_parent() -> None:
     """Leave Ctrl-C to the parent, end with it even if it is killed, leaving nothing half written; keep to a core."""
     hush()
+    tune_memory()
     os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which comes later
     threadpool_limits(1)  # of what is loaded
     dask.config.set(num_workers=1)
