@@ -15,13 +15,13 @@ import time
 import sereno
 from basin import mediterranean
 from sereno.config import configure_at_once
-from sereno.methods import METHODS, QUICK_METHODS
+from sereno.methods import METHODS
 
 
 def main() -> None:
     """Print the cost of a day."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("method", choices=[name for name in METHODS if name in QUICK_METHODS])
+    parser.add_argument("method", choices=[name for name, row in METHODS.items() if not row.needs_training])
     parser.add_argument("--days", type=int, default=51, help="length of the record")
     parser.add_argument("--filled", type=int, default=10, help="days that are filled")
     arguments = parser.parse_args()

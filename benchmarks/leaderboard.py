@@ -27,7 +27,7 @@ import sereno
 from sereno.config import RunConfig, configure, configure_at_once
 from sereno.errors import InputError
 from sereno.gaps.hiding import hide
-from sereno.methods import METHODS, TRAINED_METHODS
+from sereno.methods import METHODS
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.workflow.fit import fit
 from sereno.workflow.models import Model
@@ -102,9 +102,13 @@ def seas(bench: Path) -> dict[str, Sea]:
     }
 
 
+def _is_network(method: str) -> bool:
+    return method in METHODS and METHODS[method].is_network
+
+
 def takes_part(method: str, folder: Path, minutes: float | None) -> bool:
     """Tell whether a method can be had: it is cheap, or has time to be trained, or its model is there."""
-    return method not in TRAINED_METHODS or minutes is not None or (folder / method / "model.json").exists()
+    return not _is_network(method) or minutes is not None or (folder / method / "model.json").exists()
 
 
 def fitted(sea: Sea, cube: xr.Dataset, method: str, folder: Path, minutes: float | None) -> Model:
@@ -114,7 +118,7 @@ def fitted(sea: Sea, cube: xr.Dataset, method: str, folder: Path, minutes: float
         assert isinstance(model, Model)
         return model
     seen = cube if sea.train or "sst_withheld" not in cube else hide(cube, cube["sst_withheld"].notnull())
-    trained = method in TRAINED_METHODS
+    trained = _is_network(method)
     training = {"folder": folder / f"{method}.training", "resume": True} if trained else {}
     started = time.perf_counter()
     model = fit(seen, sea.config(method, minutes if trained else None), **training)

@@ -26,13 +26,13 @@ from matplotlib.ticker import NullFormatter
 
 from leaderboard import write
 from sereno.grids.coast import land_mask
-from sereno.methods import METHODS, QUICK_METHODS
+from sereno.methods import METHODS
 from sereno.report.styles import look
 from stages import STEPS, WINDOWS
 
 Numbers = dict[str, Any]
 
-FILLED = [name for name in METHODS if name in QUICK_METHODS]
+FILLED = [name for name, row in METHODS.items() if not row.needs_training]
 SHAPES = ((96, 128), (192, 256), (288, 384))
 DAYS = 4
 """Days that are filled on each shape."""

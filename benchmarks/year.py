@@ -30,7 +30,7 @@ from basin import mediterranean
 from leaderboard import write
 from scaling import finished, table
 from sereno.config import configure_at_once
-from sereno.methods import METHODS, QUICK_METHODS
+from sereno.methods import METHODS
 from sereno.workflow.models import Model, save
 
 YEAR, FITTED = 365, 91
@@ -49,7 +49,7 @@ HEAD = (
 
 def main() -> None:
     """Measure, and print the table."""
-    able = [name for name in METHODS if name in QUICK_METHODS]
+    able = [name for name, row in METHODS.items() if not row.needs_training]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", default=able, metavar="METHOD", help=", ".join(able))
     parser.add_argument("--days", type=int, default=YEAR, help="days that are filled, amid the year")

@@ -9,6 +9,8 @@ deviation; ``water(lat, lon)`` is a static boolean mask. ``attrs["field"]`` name
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,10 @@ DESCRIPTION = ("standard_name", "long_name", "cell_methods", "units_metadata")
 """Attributes of a field, besides its units, that tell what it is."""
 BLOCK_CELLS = 2**22
 """Cells of a block of days at most, where one day alone does not exceed it: the grain of all lazy work."""
+Day = str | date | np.datetime64
+Period = str | slice | Day | Sequence[Day] | np.ndarray | pd.DatetimeIndex | xr.DataArray
+"""Days of a cube, in the meaning of `xarray.Dataset.sel`: text ``A:B`` or one day, month or year; a slice, both ends
+included; a date; or days one by one, ascending, as the times of another dataset are."""
 _ISO = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?|\d{8}")
 
 
@@ -116,9 +122,11 @@ def state(cube: xr.Dataset) -> xr.DataArray:
 
 def violations(cube: xr.Dataset) -> list[str]:
     """List everything in which a dataset falls short of the schema; an empty list means a valid cube."""
+    if not isinstance(cube, xr.Dataset):
+        return [f"it is a {type(cube).__name__}, it must be an xarray.Dataset; make one with sereno.cube_from"]
     name = cube.attrs.get("field")
     if name is None or name not in cube:
-        return [f"attribute 'field' must name the variable to reconstruct (it says {name!r})"]
+        return [f"attribute 'field' must name the variable to fill (it says {name!r}); use sereno.cube_from"]
     found = [f"no coordinate {dim!r}" for dim in DIMS if dim not in cube.coords]
     if cube[name].dims != DIMS:
         found.append(f"{name}: dimensions are {cube[name].dims}, they must be {DIMS}")
@@ -182,20 +190,81 @@ def parse_period(text: str) -> slice:
     return slice(None if start is None else str(start.date()), None if end is None else str(end.date()))
 
 
-def select_period(cube: xr.Dataset, period: str | None) -> xr.Dataset:
-    """Return the days of a cube within ``A:B``.
+def select_period(cube: xr.Dataset, period: Period | None) -> xr.Dataset:
+    """Return the days of a cube within a period, or those listed; the whole cube for None.
 
     Raises
     ------
     InputError
-        If the cube has no day in the period.
+        If the cube has no day in the period, lacks a day of the list, or the period is none.
     """
     if period is None:
         return cube
-    chosen = cube.sel(time=parse_period(period))
-    if chosen.sizes["time"] == 0:
-        raise InputError(f"period {period!r} holds no day of the input, which spans {span(cube)}")
-    return chosen
+    if isinstance(period, str | slice):
+        text = period if isinstance(period, str) else _text_of(period)
+        chosen = cube.sel(time=parse_period(text))
+        if chosen.sizes["time"] == 0:
+            raise InputError(f"period {text!r} holds no day of the input, which spans {span(cube)}")
+        return chosen
+    days = _listed(period)
+    lacking = days[~np.isin(days, cube["time"].values.astype("datetime64[D]"))]
+    if lacking.size:
+        raise InputError(f"the input has no {list_of_days(lacking)}; it spans {span(cube)}")
+    return cube.isel(time=np.isin(cube["time"].values.astype("datetime64[D]"), days))
+
+
+def period_text(cube: xr.Dataset, period: Period | None) -> str | None:
+    """Return a period as text, as a configuration holds it; days one by one must follow each other.
+
+    Raises
+    ------
+    InputError
+        As `select_period`; or if days are left out between the first and the last.
+    """
+    if period is None or isinstance(period, str):
+        return period
+    if isinstance(period, slice):
+        return _text_of(period)
+    chosen = select_period(cube, period)
+    if len(runs := consecutive(chosen["time"].values)) > 1:
+        raise InputError(
+            f"the days must follow each other here, without one left out; these are {len(runs)} periods: "
+            f"{list_of_days(chosen['time'].values)}"
+        )
+    return span(chosen)
+
+
+def _text_of(period: slice) -> str:
+    """Return a slice of days as ``A:B``."""
+    if period.step is not None:
+        raise InputError(f"period {period}: a step is of no use here; give the days one by one")
+    ends = (
+        end if end is None or isinstance(end, str) else str(_listed(end)[0]) for end in (period.start, period.stop)
+    )
+    first, last = (end or "" for end in ends)
+    return f"{first}:{last}"
+
+
+def _listed(period: object) -> np.ndarray:
+    """Return days that are given one by one, datetime64[D]."""
+    refused = InputError(
+        f"period {str(period)[:80]!r}: give text such as '2013:2016' or '2019-06', a slice, a date, or dates in "
+        "ascending order"
+    )
+    given = np.atleast_1d(np.asarray(period))
+    if given.ndim > 1 or given.dtype.kind not in "MUO" or not given.size:
+        raise refused
+    if not all(_ISO.fullmatch(one) if isinstance(one, str) else isinstance(one, Day) for one in given.ravel()):
+        raise refused
+    try:
+        times = pd.DatetimeIndex(pd.to_datetime(given))
+    except (ValueError, TypeError):  # a date that is none; some with a time zone and some without
+        raise refused from None
+    times = times if times.tz is None else times.tz_convert("UTC").tz_localize(None)
+    days = times.values.astype("datetime64[D]")
+    if np.isnat(days).any() or (np.diff(days).astype(int) <= 0).any():
+        raise refused
+    return days
 
 
 def span(cube: xr.Dataset | xr.DataArray) -> str:

@@ -515,3 +515,35 @@ def test_a_period_observed_on_land_alone_is_no_training_period(sea: xr.Dataset) 
 def test_the_output_names_the_institution_of_the_input(sea: xr.Dataset, model: Model) -> None:
     assert product_of(sea.assign_attrs(institution="CNR"), model).attributes == {"institution": "CNR"}
     assert product_of(sea, model).attributes == {}
+
+
+def test_a_file_of_an_analysis_records_what_made_it(sea: xr.Dataset, model: Model, tmp_path: Path) -> None:
+    """As one that `fill_to`, and so the command line, writes does."""
+    made_of = sea.assign_attrs(
+        sst_type="subskin", institution="an institute", variable="sst_dtime", water_from="a file"
+    )
+    analysis = sereno.fill(made_of, model, days="2019-04-01:2019-04-02", nrt=True)
+    [ours] = sereno.write_analysis(analysis.isel(time=[1]), tmp_path / "ours.nc")
+    sereno.fill_to(made_of, model, tmp_path / "theirs.nc", days="2019-04-02", nrt=True)
+    with xr.open_dataset(ours) as own, xr.open_dataset(tmp_path / "theirs.nc") as other:
+        assert own.attrs.keys() == other.attrs.keys() - {"sereno_fill"}
+        for name in own.attrs.keys() - {"uuid", "date_created", "history"}:
+            assert own.attrs[name] == other.attrs[name], name
+        assert json.loads(own.attrs["sereno_input"]) == {
+            "variable": "sst_dtime",
+            "water_from": "a file",
+            "period": "2019-01-01:2019-04-30",
+        }
+        assert "near real time" in own.attrs["history"]
+        assert own["analysed_sst"].attrs["standard_name"] == "sea_surface_subskin_temperature"
+
+
+def test_an_analysis_of_another_maker_is_written_without_a_record(
+    sea: xr.Dataset, model: Model, tmp_path: Path
+) -> None:
+    analysis = sereno.fill(sea, model, days="2019-04-01")
+    [path] = sereno.write_analysis(analysis.drop_attrs(), tmp_path / "plain.nc")
+    with xr.open_dataset(path) as written:
+        assert (written.attrs["sereno_config"], json.loads(written.attrs["sereno_model"])) == ("", {})
+    with pytest.raises(InputError, match="sereno_model"):
+        sereno.write_analysis(analysis.assign_attrs(sereno_model="{"), tmp_path / "torn.nc")

@@ -10,7 +10,6 @@ import typer
 from sereno.cli.options import app, without_debug
 from sereno.errors import InputError
 from sereno.files import require_regular
-from sereno.methods import TRAINED_METHODS
 
 
 @app.command(epilog="Example: `sereno submit run.toml --partition gpus --gpus 4 --time 24:00:00`")
@@ -26,6 +25,7 @@ def submit(
 ) -> None:
     """Run the jobs of a run file on a SLURM cluster, one after the other; a training crosses time limits."""
     from sereno.config import parse_config, read_config
+    from sereno.methods import method_named
     from sereno.slurm.script import Place, scripts
     from sereno.slurm.settings import parse_slurm
     from sereno.workflow import submit
@@ -48,7 +48,7 @@ def submit(
     if any(job.verb == "fit" for job in slurm.jobs):
         if "model" not in values:
             raise InputError(f"{run}: fit has its method and settings from a table [model]; add one with method = …")
-        trains = parse_config(values, origin=str(run)).model.method in TRAINED_METHODS
+        trains = method_named(parse_config(values, origin=str(run)).model.method).is_network
     made = scripts(slurm, Place(run.resolve(), Path.cwd(), folder), trains=trains)
     if dry_run:
         for name, text in made:

@@ -11,7 +11,7 @@ import typer
 from sereno.cli.options import app
 from sereno.cli.progress import sole_writer
 from sereno.errors import InputError
-from sereno.methods import TRAINED_METHODS
+from sereno.methods import METHODS
 
 
 class Format(Enum):
@@ -34,7 +34,7 @@ def export(
     from sereno.workflow.export import export_network
     from sereno.workflow.models import load
 
-    if model is not None and str(model) in TRAINED_METHODS and not model.exists():
+    if model is not None and str(model) in METHODS and not model.exists():
         raise InputError(f"{model}: give the folder of a model, or leave it out for the network of the package")
     network = None if model is None else load(model)
     with sole_writer(output):

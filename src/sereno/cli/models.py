@@ -32,7 +32,7 @@ from sereno.cli.options import (
 )
 from sereno.cli.progress import can_go_on, holds_files, making_way, shown_progress, sole_writer
 from sereno.files import require_regular
-from sereno.methods import METHODS, QUICK_METHODS, TRAINED_METHODS
+from sereno.methods import METHODS, method_named
 from sereno.slurm import step
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from sereno.config import RunConfig
     from sereno.workflow.bare_networks import BareNetwork
+    from sereno.workflow.choices import AnyMethod
     from sereno.workflow.models import Model
 
 LEAKS = (
@@ -47,7 +48,8 @@ LEAKS = (
     "is too good; judge the model on days it was not trained on"
 )
 WHAT = (
-    f"a model's folder, a run file (TOML), or one of {', '.join(name for name in METHODS if name in QUICK_METHODS)}."
+    "a model's folder, a run file (TOML), or one of "
+    f"{', '.join(name for name, row in METHODS.items() if not row.needs_training)}."
 )
 DEFAULT_METHOD = "unet"
 PACKAGED = (
@@ -61,15 +63,20 @@ DELAYED = (
 BARE = "what else it needs is fitted on the input that fill or evaluate uses it on"
 
 
-def tell_packaged(methods: Iterable[object]) -> None:
+def tell_packaged(methods: Iterable[AnyMethod]) -> None:
     """Note, once, that a method is a network whose weights come with the package."""
-    if any(getattr(getattr(method, "model", None), "weights", None) == "packaged" for method in methods):
+    from sereno.workflow.choices import settings_of
+    from sereno.workflow.models import Model
+
+    if any(settings_of(one).weights == "packaged" for one in methods if not isinstance(one, Model)):
         note(PACKAGED)
 
 
-def tell_mode(method: object, *, nrt: bool) -> None:
+def tell_mode(method: AnyMethod, *, nrt: bool) -> None:
     """Note that a model of an earlier version is too sure of itself in near real time."""
-    if nrt and getattr(getattr(method, "reconstructor", method), "near_real_time", method) is None:
+    from sereno.workflow.models import Model
+
+    if nrt and isinstance(method, Model) and not method.calibrated_for_nrt:
         note(f"{DELAYED}; fit it anew")
 
 
@@ -118,9 +125,9 @@ def fit(
     seed: Seed = None,
 ) -> None:
     """Train or tune a method and save it as a model; IN may be a folder of training tiles."""
-    from sereno.config import UNet
     from sereno.workflow.bare_networks import fit_tiles
-    from sereno.workflow.fit import fit as fit_method
+    from sereno.workflow.choices import choice_of
+    from sereno.workflow.fit import fit_choice
     from sereno.workflow.models import Model, save
     from sereno.workflow.tile_files import is_tile_folder
 
@@ -145,7 +152,8 @@ def fit(
             if cube is None:
                 model = fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
             else:
-                model = fit_method(cube, run, folder=checkpoints, resume=resume, progress=progress)
+                choice = choice_of(run)
+                model = fit_choice(cube, choice, folder=checkpoints, resume=resume, progress=progress)
         if step.rank() > 0:
             return
         save(model, output)
@@ -153,14 +161,15 @@ def fit(
         typer.echo(f"wrote {output}: {model.name} fitted on {model.description.training_period}")
     else:
         typer.echo(f"wrote {output}: a bare network trained on {model.origin}; {BARE}")
-    if getattr(run.model, "split", "time") == "random":
+    if run.leaks:
         note(LEAKS)
-    if run.model.method in TRAINED_METHODS and checkpoints.exists():
+    row = method_named(run.model.method)
+    if row.is_network and checkpoints.exists():
         from sereno.report.figures import losses_figure
         from sereno.report.figures import save as save_figure
 
         for losses in checkpoints.rglob("metrics.csv"):
-            figure = losses_figure(losses, likelihood=isinstance(run.model, UNet))
+            figure = losses_figure(losses, likelihood=row.learns_likelihood)
             save_figure(figure, losses.with_name("losses.png"))
         typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it if not to be resumed")
     leave_with([] if cube is None else cube.attrs["skipped"])
@@ -236,18 +245,18 @@ def fill(
     ] = None,
 ) -> None:
     """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
-    from sereno.config import configure_at_once
     from sereno.io.outputs.analysis import require_place_for_analysis
+    from sereno.workflow.choices import settings_of
     from sereno.workflow.fill_request import store_of
     from sereno.workflow.fill_to import fill_to
-    from sereno.workflow.models import Model, settings_of
+    from sereno.workflow.models import Model
 
     part, at_work = None if shard is None else shard_of(shard), workers_of(workers)
     require_other_place(inputs, output, water, method)
     require_place_for_analysis(output)
     require_periods({"--days": days})
     named = model_or_name(method)
-    run = configure_at_once(named) if isinstance(named, str) else settings_of(named)
+    run = settings_of(named)
     fitted = isinstance(named, Model)
     tell_packaged([] if fitted else [run])
     skip = update if skip_bad is None else skip_bad

@@ -196,22 +196,24 @@ def configuration(method: str | None, path: Path | None, settings: list[str], to
 def model_or_name(text: str) -> Model | BareNetwork | RunConfig | str:
     """Read ``-m``: a folder is a model, a TOML file a run, anything else must be the name of a method."""
     from sereno.config import REFERENCE_NETWORKS, parse_config, read_config
-    from sereno.methods import METHODS, QUICK_METHODS
+    from sereno.methods import METHODS, method_named, registered_names
+    from sereno.workflow.choices import choice_of
     from sereno.workflow.models import load
 
-    if text in {*METHODS, *REFERENCE_NETWORKS} and not Path(text, "model.json").exists():
-        if text not in QUICK_METHODS:
+    known = [*METHODS, *registered_names()]
+    if text in {*known, *REFERENCE_NETWORKS} and not Path(text, "model.json").exists():
+        if text in REFERENCE_NETWORKS or method_named(text).needs_training:
             raise InputError(f"-m {text}: needs training; run sereno fit -m {text} first and give the model's folder")
         return text
     if text.endswith(".toml"):
         config = parse_config(read_config(text), origin=text)
-        if getattr(config.model, "weights", "packaged") != "packaged" or config.model.method not in QUICK_METHODS:
+        if choice_of(config).trains:
             raise InputError(f"-m {text}: needs training; run sereno fit --config {text} first and give its folder")
         return config
     if Path(text).exists():
         return load(text)
-    quick = ", ".join(name for name in METHODS if name in QUICK_METHODS)
-    trained = ", ".join([*(name for name in METHODS if name not in QUICK_METHODS), *REFERENCE_NETWORKS])
+    trained = ", ".join([*(name for name, row in METHODS.items() if row.needs_training), *REFERENCE_NETWORKS])
+    quick = ", ".join(name for name in known if name not in METHODS or not METHODS[name].needs_training)
     raise InputError(
         f"-m {text}: neither a model's folder nor a run file nor a method that needs no training ({quick}); "
         f"the others, {trained}, must be fitted first: run sereno fit -m METHOD -o MODEL and give -m MODEL"
@@ -220,12 +222,14 @@ def model_or_name(text: str) -> Model | BareNetwork | RunConfig | str:
 
 def with_members(run: RunConfig, members: int | None) -> RunConfig:
     """Lay the option ``--members`` over a configuration."""
-    from sereno.config import UNet, as_mapping, override, parse_config
+    from sereno.config import as_mapping, override, parse_config
+    from sereno.methods import METHODS, method_named
 
     if members is None:
         return run
-    if not isinstance(run.model, UNet):
-        raise InputError(f"--members {members}: {run.model.method} has no members; unet and convlstm-unet have")
+    if not method_named(run.model.method).has_members:
+        able = " and ".join(name for name, row in METHODS.items() if row.has_members)
+        raise InputError(f"--members {members}: {run.model.method} has no members; {able} have")
     return parse_config(override(as_mapping(run), [f"model.members={members}"]), origin=f"--members {members}")
 
 

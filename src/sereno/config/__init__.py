@@ -13,7 +13,9 @@ from sereno.config.model import (
     OptimalInterpolation,
     Persistence,
     UNet,
+    configurations,
 )
+from sereno.config.own import is_settings
 from sereno.config.run import (
     ClimatologyConfig,
     RunConfig,
@@ -42,8 +44,10 @@ __all__ = [
     "RunConfig",
     "UNet",
     "as_mapping",
+    "configurations",
     "configure",
     "configure_at_once",
+    "is_settings",
     "override",
     "parse_config",
     "read_config",

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from sereno.config.faults import clear_faults
+
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 LONGEST_WINDOW = 3653
 """Days of a window, or of a scale in time, at most."""
@@ -29,6 +31,7 @@ def require_odd(config: object, *names: str) -> None:
             raise ValueError(f"{name} must be an odd number (got {value})")
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class Climatology:
     """Predict no anomaly at all: the yardstick of every other method."""
@@ -38,6 +41,7 @@ class Climatology:
     """Days, centred on the target, within which an observation counts as support."""
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class Interpolation:
     """Nearest past and future day in time, then normalised convolution in space, not across land."""
@@ -56,6 +60,7 @@ class Interpolation:
         require_odd(self, "window")
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class Persistence:
     """The last observation of each pixel, damped towards the climatology as it ages."""
@@ -69,6 +74,7 @@ class Persistence:
         require_odd(self, "window")
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class Linear:
     """Linear interpolation in time at each pixel."""
@@ -82,6 +88,7 @@ class Linear:
         require_odd(self, "window")
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class OptimalInterpolation:
     """Optimal interpolation with a covariance in space and time, tuned or published."""
@@ -110,6 +117,7 @@ class OptimalInterpolation:
             )
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class GriddedInterpolation:
     """Optimal interpolation by convolutions on the whole grid at once."""
@@ -131,6 +139,7 @@ class GriddedInterpolation:
         require_odd(self, "window")
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class DINEOF:
     """Data-interpolating empirical orthogonal functions, solved a segment of the record at a time."""
@@ -164,6 +173,7 @@ class DINEOF:
             raise ValueError(f"first_modes ({self.first_modes}) must not exceed most_modes ({self.most_modes})")
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class ConvLSTM:
     """The reference's networks: ConvLSTM layers over the window, then two convolutions; the deep one by default."""
@@ -226,6 +236,7 @@ class ConvLSTM:
         require_odd(self, "window", "kernel")
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class UNet:
     """A U-Net that corrects the first guess of gridded optimal interpolation and tells how uncertain it is."""
@@ -294,6 +305,7 @@ PACKAGED_WIDTHS = {"all-days": (64, 96, 128, 160), "central-day": (48, 80, 128, 
 """Of the networks of the package."""
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class ConvLSTMUNet(UNet):
     """The same with a ConvLSTM over the days, to and fro, at the coarsest level of the network."""

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, WrapValidator
 from pydantic.dataclasses import dataclass
 
-from sereno.config.model import REFERENCE_NETWORKS, STRICT, MethodConfig, configurations, require_odd
+from sereno.config import own
+from sereno.config.faults import clear_faults, cut, fault, listed, shortened
+from sereno.config.model import (
+    REFERENCE_NETWORKS,
+    STRICT,
+    ConvLSTM,
+    MethodConfig,
+    UNet,
+    configurations,
+    require_odd,
+)
 from sereno.errors import InputError, reason_of
 from sereno.files import read_bounded
+from sereno.methods import METHODS, registered_names
 
 LONGEST = 2**20
 """Bytes of a run file at most."""
-SHOWN = 80
-"""Characters of a value that a message shows."""
-MOST_FAULTS = 20
-"""Faults that a message lists."""
 
 
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class ClimatologyConfig:
     """The daily climatology that anomalies are taken from."""
@@ -56,11 +64,18 @@ class ClimatologyConfig:
             raise ValueError("period says what to fit the climatology on, and file that it is not fitted; give one")
 
 
+def _settings(value: object, validate: Callable[[object], Any]) -> Any:  # noqa: ANN401
+    """Take settings of a method of one's own as they are, and validate all others."""
+    return value if own.is_settings(value) else validate(value)
+
+
+@clear_faults
 @dataclass(frozen=True, config=STRICT)
 class RunConfig:
     """Everything that makes a run what it is; saved beside every output."""
 
-    model: MethodConfig
+    model: Annotated[MethodConfig, WrapValidator(_settings)]
+    """Settings of one of sereno's methods, or a dataclass with ``method`` and ``window`` for one of one's own."""
     climatology: ClimatologyConfig = Field(default_factory=ClimatologyConfig)
     variable: str | None = None
     """Variable to read; found by the lexicon of product layouts where not given."""
@@ -79,12 +94,31 @@ class RunConfig:
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Seed of everything random."""
 
+    @property
+    def weights(self) -> Literal["packaged", "fine-tuned", "fresh"]:
+        """What a network begins with: weights of the package, to be used as they are or trained further, or none."""
+        return self.model.weights if isinstance(self.model, UNet) else "fresh"
+
+    @property
+    def leaks(self) -> bool:
+        """Whether validation shares days with training, so that its loss is too good."""
+        return isinstance(self.model, ConvLSTM) and self.model.split == "random"
+
 
 _ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
 
 
-def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> RunConfig:
+def parse_config(values: dict[str, Any], *, origin: str = "configuration", settings: type | None = None) -> RunConfig:
     """Validate a nested mapping into a `RunConfig`; the name of a reference network stands for its settings.
+
+    Parameters
+    ----------
+    values
+        What a run file may hold.
+    origin
+        Where it comes from, for messages.
+    settings
+        The dataclass of ``model``, of a method of one's own that is not registered.
 
     Raises
     ------
@@ -98,13 +132,14 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration") -> Ru
     if isinstance(model, dict) and isinstance(name := model.get("method"), str) and name in REFERENCE_NETWORKS:
         network = {"method": "convlstm", **REFERENCE_NETWORKS[name]}
         values = values | {"model": network | {key: value for key, value in model.items() if key != "method"}}
+        model = None
     try:
+        if isinstance(model, dict) and isinstance(name := model.get("method"), str) and name not in configurations():
+            cls = settings or own.settings_class(name)
+            values = values if cls is None else values | {"model": own.settings_of(model, cls)}
         return _ADAPTER.validate_python(values)
     except ValidationError as error:
-        faults = [f"  {_fault(dict(item))}" for item in error.errors()]
-        if len(faults) > MOST_FAULTS:
-            faults[MOST_FAULTS:] = [f"  and {len(faults) - MOST_FAULTS} more"]
-        raise InputError("\n".join([f"{origin}:", *faults])) from None
+        raise InputError(listed(origin, [_fault(dict(item), settings) for item in error.errors()])) from None
     except Exception as error:
         raise InputError(f"{origin}: {reason_of(error)}; see docs/usage.md for what a run file holds") from error
 
@@ -116,7 +151,8 @@ def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
 
 def configure_at_once(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
     """Return the configuration that a quick method is fitted with on the fly: a network is used as packaged."""
-    model = {"method": method} | ({"weights": "packaged"} if method == "unet" else {})
+    packaged = method in METHODS and METHODS[method].has_packaged_weights
+    model = {"method": method} | ({"weights": "packaged"} if packaged else {})
     return parse_config({"model": model, **settings}, origin=f"method {method!r}")
 
 
@@ -136,27 +172,28 @@ def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
-            raise InputError(f"--set {_cut(assignment)}: write it as key=value, for example model.hidden=64")
+            raise InputError(f"--set {cut(assignment)}: write it as key=value, for example model.hidden=64")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
         except Exception as error:  # too many brackets, too many digits
-            raise InputError(f"--set {_cut(assignment)}: {reason_of(error)}") from error
+            raise InputError(f"--set {cut(assignment)}: {reason_of(error)}") from error
         *parents, last = path.strip().split(".")
         node = merged
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise InputError(f"--set {_cut(assignment)}: {parent!r} is a value, not a table")
+                raise InputError(f"--set {cut(assignment)}: {parent!r} is a value, not a table")
         node[last] = value
     return merged
 
 
 def as_mapping(config: RunConfig) -> dict[str, Any]:
     """Return the configuration as a nested mapping without unset values, ready for TOML or JSON."""
-    mapping: dict[str, Any] = _ADAPTER.dump_python(config, mode="json", exclude_none=True)
-    return mapping
+    how: dict[str, Any] = {"mode": "json", "exclude_none": True}
+    model = TypeAdapter(type(config.model)).dump_python(config.model, **how)
+    return {"model": model, **_ADAPTER.dump_python(config, exclude={"model"}, **how)}
 
 
 def to_toml(config: RunConfig) -> str:
@@ -164,46 +201,27 @@ def to_toml(config: RunConfig) -> str:
     return tomli_w.dumps(as_mapping(config))
 
 
-def _fault(error: dict[str, Any]) -> str:
-    """Tell one validation error in a line: the path, what is wrong, what was probably meant."""
-    location = [_cut(str(part)) for part in error["loc"]]
+def _fault(error: dict[str, Any], settings: type | None) -> str:
+    """Tell one validation error in a line."""
+    location = [cut(str(part)) for part in error["loc"]]
     # Below "model" pydantic names the method that it read the table as.
     owner = location[:2] if location[0] == "model" else location[:1]
-    path = ".".join([location[0], *location[len(owner) :]])
-    kind, given = error["type"], error["input"]
-    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        known = [field.name for field in dataclasses.fields(_table(location))]
-        near = difflib.get_close_matches(location[-1], known, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-        return f"{path}: unknown key; {meant}"
+    path, kind = ".".join([location[0], *location[len(owner) :]]), error["type"]
     if kind == "union_tag_invalid":
-        return f"model.method: unknown method {shortened(given['method'])}; choose one of {', '.join(_names())}"
+        given = shortened(error["input"]["method"])
+        return f"model.method: unknown method {given}; choose one of {', '.join(_names())}"
     if kind == "union_tag_not_found" or (kind == "missing" and path == "model"):
         return f"model.method: name the method, one of {', '.join(_names())}"
-    if kind in ("dataclass_type", "model_attributes_type"):
-        return f"{path}: must be a table of settings (got {shortened(given)})"
-    message = error["msg"].removeprefix("Value error, ")
-    if kind == "tuple_type":
-        message = "must be a list, such as [64, 64]"
-    return f"{path}: {message}" if isinstance(given, dict) else f"{path}: {message} (got {shortened(given)})"
-
-
-def shortened(value: object) -> str:
-    """Return a value as a message may show it."""
-    return _cut(repr(value))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return fault(path, error, [field.name for field in dataclasses.fields(_table(location, settings))])
 
 
 def _names() -> list[str]:
     """Return what `model.method` may say."""
-    return [*configurations(), *REFERENCE_NETWORKS]
+    return [*configurations(), *REFERENCE_NETWORKS, *registered_names()]
 
 
-def _table(location: list[str]) -> type:
+def _table(location: list[str], settings: type | None) -> type:
     """Return the dataclass of the table that the last part of `location` was written in."""
     if location[0] == "model" and len(location) > 2:
-        return configurations()[location[1]]
+        return settings or own.settings_class(location[1]) or RunConfig
     return ClimatologyConfig if location[0] == "climatology" and len(location) > 1 else RunConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 
 from sereno.climatology.heatwaves import heatwave_days
-from sereno.config import RunConfig, as_mapping
-from sereno.cube import field_of, span, validate
+from sereno.config import as_mapping
+from sereno.cube import Period, field_of, period_text, span, validate
 from sereno.evaluation.examples import common_maps, gallery_days, middling, step_of
 from sereno.evaluation.score_tables import (
     daily_scores,
@@ -30,8 +30,8 @@ from sereno.evaluation.spectra import segment_cells
 from sereno.gaps.hiding import hide
 from sereno.gaps.statistics import coverage
 from sereno.io.models.model_folder import PACKAGED, check_fits
-from sereno.progress import Progress, labelled, silent
-from sereno.workflow.bare_networks import BareNetwork
+from sereno.progress import Progress, labelled, reporter
+from sereno.workflow.choices import AnyMethod, by_label
 from sereno.workflow.fit import resolve
 from sereno.workflow.models import Model
 
@@ -77,9 +77,9 @@ class Evaluation:
 
 def evaluate(
     cube: xr.Dataset,
-    methods: Mapping[str, Model | BareNetwork | RunConfig | str],
+    methods: Mapping[str, AnyMethod] | Iterable[AnyMethod] | AnyMethod,
     *,
-    days: str | None = None,
+    days: Period | None = None,
     protocol: str = "clouds",
     withheld: xr.DataArray | None = None,
     share: float = 0.25,
@@ -87,7 +87,7 @@ def evaluate(
     observation_noise: float | None = None,
     relative_to: str | None = None,
     nrt: bool = False,
-    progress: Progress = silent,
+    progress: Progress | bool = False,
 ) -> Evaluation:
     """Score methods on observations withheld from all of them.
 
@@ -99,7 +99,8 @@ def evaluate(
     Parameters
     ----------
     methods
-        By the name each is to have in the table: a model, a configuration, or the name of a cheap method.
+        Models, or what `sereno.fit` takes for a method that is cheap to fit: one, several, or by the names that they
+        are to have in the tables.
     days
         Period ``A:B`` to score.
     protocol
@@ -124,10 +125,11 @@ def evaluate(
         climatology from a file that was; or if a method fails, with the days on which it does.
     """
     validate(cube)
+    progress, methods = reporter(progress), by_label(methods)
     if relative_to is not None:
         yardstick_of(relative_to, list(methods), {})
     cube = cube.compute() if cube.nbytes <= SMALL_BYTES else cube  # what is scored often is read once
-    chosen = choose(cube, withheld=withheld, days=days, protocol=protocol, share=share, seed=seed)
+    chosen = choose(cube, withheld=withheld, days=period_text(cube, days), protocol=protocol, share=share, seed=seed)
     first = chosen.mask["time"].values[0]
     models: dict[str, Model] = {}
     for label, method in methods.items():

@@ -202,7 +202,8 @@ def _walk(
 
 def _as_saved(model: Model) -> AnomalyReconstructor:
     """Return the model as if it had been saved and loaded: what it remembers of an earlier round is forgotten."""
-    return AnomalyReconstructor.from_state(model.config, deepcopy(model.reconstructor.state()))
+    made = model.reconstructor
+    return made.from_state(model.config, deepcopy(made.state()), method=type(made.inner))
 
 
 def _blocks(analysis: xr.Dataset, cells: int) -> list[xr.Dataset]:

@@ -12,6 +12,7 @@ import xarray as xr
 from sereno.climatology import Climatology, fit_climatology
 from sereno.config import RunConfig
 from sereno.cube import DIMS, description, field_of, is_never_negative
+from sereno.errors import InputError
 from sereno.methods import Reconstructor, State, method_class
 from sereno.progress import Progress, silent
 from sereno.reconstruct.uncertainty.calibration import REACH, Calibration
@@ -21,6 +22,8 @@ from sereno.reconstruct.uncertainty.remote import Remote
 from sereno.saved import number
 
 _PREFIX = "climatology_"
+_PARTS = ("mean", "std", "source", "data_age")
+"""What the analysis of a method holds."""
 _SMALL_BYTES = 2**31
 _FEW_BYTES = 2**28
 """A cube of up to so many bytes is held beside its anomalies while a method is fitted."""
@@ -54,6 +57,7 @@ class AnomalyReconstructor:
         nrt: bool | None = None,
         progress: Progress = silent,
         table: xr.DataArray | None = None,
+        method: type[Reconstructor[Any]] | None = None,
         **training: Any,  # noqa: ANN401
     ) -> Self:
         """Fit the climatology, then the method on the anomalies, and calibrate its standard deviation.
@@ -67,6 +71,8 @@ class AnomalyReconstructor:
             The mode that it is to be used in alone; both where it is not given.
         table
             A climatology read from a file, (dayofyear, lat, lon) on the cube's grid.
+        method
+            The method's class, if no table has it.
         **training
             Handed to the method: for networks ``folder``, ``resume`` and ``max_minutes``.
         """
@@ -76,7 +82,7 @@ class AnomalyReconstructor:
         progress("climatology", 0.0)
         climatology = fit_climatology(cube, config.climatology, table=table)
         progress("climatology", 1.0)
-        inner = method_class(config.model.method).fit(
+        inner = (method or method_class(config.model.method)).fit(
             _in_memory(climatology.anomalies(cube)),
             config.model,
             valid=None if valid is None else _in_memory(climatology.anomalies(valid)),
@@ -141,6 +147,11 @@ class AnomalyReconstructor:
         anomalies = self.climatology.anomalies(cube)
         # A copy of what is in memory: a method that writes into it must not move its climatology.
         analysis = self.inner.reconstruct(anomalies.copy(deep=True), days)
+        if missing := [name for name in _PARTS if name not in analysis]:
+            raise InputError(
+                f"method {self.config.model.method!r}: its analysis has no {', '.join(missing)}; "
+                "sereno.reconstruct.day_blocks.by_block makes one that has all"
+            )
         calibration = self.near_real_time if nrt and self.near_real_time is not None else self.calibration
         std = calibration.std(anomalies, analysis)
         baseline = self.climatology.baseline(cube, days).where(cube["water"])
@@ -182,8 +193,8 @@ class AnomalyReconstructor:
         return State(values, inner.tensors, fields)
 
     @classmethod
-    def from_state(cls, config: RunConfig, state: State) -> Self:
-        """Rebuild from a saved state."""
+    def from_state(cls, config: RunConfig, state: State, *, method: type[Reconstructor[Any]] | None = None) -> Self:
+        """Rebuild from a saved state; `method` is the method's class, if no table has it."""
         if state.fields is None:
             raise ValueError("its climatology is missing")
         mine = [name for name in state.fields if str(name).startswith(_PREFIX)]
@@ -191,7 +202,7 @@ class AnomalyReconstructor:
         climatology = Climatology.from_saved(fields, state.values["climatology"])
         rest = state.fields.drop_vars(mine)
         inner = State(state.values["method"], state.tensors, rest if rest.data_vars else None)
-        fitted = method_class(config.model.method).from_state(config.model, inner)
+        fitted = (method or method_class(config.model.method)).from_state(config.model, inner)
         # Earlier models have no calibration, or none for near real time.
         calibration = Calibration.from_values(state.values.get("calibration", {}))
         near = state.values.get("near_real_time")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -19,14 +18,14 @@ from sereno.errors import InputError
 from sereno.gaps.hiding import visible_part
 from sereno.io.inputs.static_maps import climatology_table, require_climatology
 from sereno.io.models.keras import read_keras
-from sereno.methods import State, method_class
-from sereno.progress import Progress, silent
+from sereno.methods import State, method_named
+from sereno.progress import Progress, reporter
 from sereno.training.archive import Archive
 from sereno.training.windows import Tiles, plan_tiles
 from sereno.workflow.tile_files import read_tiles, split_tiles, write_tiles
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BareNetwork:
     """A trained network without a sea: trained on tiles or with Keras, it has neither climatology nor uncertainty.
 
@@ -49,6 +48,9 @@ class BareNetwork:
     origin: str
     period: str = ""
 
+    def __repr__(self) -> str:
+        return f"<sereno.BareNetwork {self.config.model.method}: weights from {self.origin}>"
+
 
 def fit_tiles(
     source: str | Path,
@@ -56,7 +58,7 @@ def fit_tiles(
     *,
     folder: Path | None = None,
     resume: bool = False,
-    progress: Progress = silent,
+    progress: Progress | bool = False,
 ) -> BareNetwork:
     """Train a network on a folder of tiles, in the layout that `tiles` writes and the reference wrote.
 
@@ -74,11 +76,12 @@ def fit_tiles(
     InputError
         If the folder holds no tiles of one shape, or the configuration does not go with them.
     """
-    found = read_tiles(source)
-    if not isinstance(config.model, ConvLSTM):
+    found, row = read_tiles(source), method_named(config.model.method)
+    if not row.trains_on_tiles:
         raise InputError(
             f"{source}: tiles train a network (convlstm or a reference network), not {config.model.method}"
         )
+    assert isinstance(config.model, ConvLSTM)
     if found.shape[0] != config.model.window:
         raise InputError(
             f"{source}: the tiles have {found.shape[0]} days, the network model.window = {config.model.window}; "
@@ -88,8 +91,7 @@ def fit_tiles(
         raise InputError(f"{source}: tiles are split by their own days; leave train and valid out")
     network = replace(config.model, windows="tiles", tile=found.shape[1:], mask="state" if found.land else "observed")
     training, validation = split_tiles(found, network, seed=config.seed)
-    learner: Any = method_class(network.method)
-    state = learner.train_on_samples(
+    state = row.tile_network().train_on_samples(
         training,
         validation,
         network,
@@ -98,14 +100,14 @@ def fit_tiles(
         folder=folder,
         resume=resume,
         max_minutes=config.max_minutes,
-        progress=progress,
+        progress=reporter(progress),
     )
     origin = f"{len(training)} tiles of {source}"
     return BareNetwork(replace(config, model=network), state, origin, found.period)
 
 
 def export_tiles(
-    cube: xr.Dataset, config: RunConfig, folder: str | Path, *, progress: Progress = silent
+    cube: xr.Dataset, config: RunConfig, folder: str | Path, *, progress: Progress | bool = False
 ) -> tuple[tuple[int, ...], float]:
     """Write training tiles in the reference's layout: every tile of every day, the central day wholly hidden.
 
@@ -137,7 +139,9 @@ def export_tiles(
             f"no tile of {network.tile[0]} × {network.tile[1]} cells shows {network.smallest_coverage:.0%} on the "
             f"central day of {network.window} days; lower the coverage, the tile or the window"
         )
-    scale = write_tiles(Tiles(archive, network, config.seed, places, shuffle=False), folder, progress=progress)
+    scale = write_tiles(
+        Tiles(archive, network, config.seed, places, shuffle=False), folder, progress=reporter(progress)
+    )
     size = np.minimum(network.tile, archive.water.shape).tolist()
     return (len(places), network.window, *size), scale
 

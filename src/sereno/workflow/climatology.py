@@ -12,11 +12,15 @@ from sereno.cube import validate
 from sereno.gaps.hiding import visible_part
 from sereno.io.outputs.atomic import require_place, write_dataset
 from sereno.io.outputs.climatology import describe_climatology
-from sereno.progress import Progress, silent
+from sereno.progress import Progress, reporter
 
 
 def make_climatology(
-    cube: xr.Dataset, path: str | Path, config: ClimatologyConfig | None = None, *, progress: Progress = silent
+    cube: xr.Dataset,
+    path: str | Path,
+    config: ClimatologyConfig | None = None,
+    *,
+    progress: Progress | bool = False,
 ) -> xr.Dataset:
     """Make the daily climatology of a long record and write it to a NetCDF file or Zarr store.
 
@@ -38,8 +42,18 @@ def make_climatology(
     ------
     InputError
         If the base period reaches beyond the cube or is too short, or nothing can be written there.
+
+    Examples
+    --------
+    >>> import sereno, tempfile
+    >>> from sereno.synthetic import TwinSeaConfig, twin_sea
+    >>> cube = twin_sea(TwinSeaConfig(days=400, shape=(16, 16)))
+    >>> path = tempfile.mkdtemp() + "/climatology.nc"
+    >>> made = sereno.make_climatology(cube, path)
+    >>> made.sizes["dayofyear"]
+    366
     """
-    config = config or ClimatologyConfig()
+    progress, config = reporter(progress), config or ClimatologyConfig()
     validate(cube)
     require_place(path)
     progress("climatology", 0.0)

@@ -9,16 +9,20 @@ import xarray as xr
 from sereno.climatology import Climatology, fit_climatology
 from sereno.climatology.distributions import distributions
 from sereno.config import RunConfig, configure, to_toml
-from sereno.cube import field_name, field_of, select_period, span, validate
+from sereno.cube import Period, field_name, field_of, period_text, select_period, span, validate
 from sereno.errors import InputError
 from sereno.gaps.hiding import visible_part
 from sereno.gaps.statistics import coverage, gap_statistics
 from sereno.io.inputs.static_maps import climatology_table
-from sereno.progress import Progress, silent
+from sereno.progress import Progress, reporter
 
 
 def describe(
-    cube: xr.Dataset, config: RunConfig | None = None, *, days: str | None = None, progress: Progress = silent
+    cube: xr.Dataset,
+    config: RunConfig | None = None,
+    *,
+    days: Period | None = None,
+    progress: Progress | bool = False,
 ) -> xr.Dataset:
     """Describe a cube: its gaps, its coverage, the distributions of its field and of the anomalies.
 
@@ -32,9 +36,9 @@ def describe(
         Its climatology is what anomalies are taken from, without the recent mean of the basin, and is fitted on the
         very days described. The default configuration where not given.
     days
-        Period ``A:B`` to describe; every day of the cube where not given.
+        The days to describe: text ``A:B``, a slice, or consecutive days; every day of the cube where not given.
     progress
-        Told the stages ``"gaps"``, ``"climatology"`` and ``"distributions"``.
+        True for bars, or a function of a stage (``"gaps"``, ``"climatology"``, ``"distributions"``) and a fraction.
 
     Returns
     -------
@@ -48,9 +52,19 @@ def describe(
     ------
     InputError
         If the cube is not valid, the period holds no day, or no water pixel is ever observed.
+
+    Examples
+    --------
+    >>> import sereno
+    >>> from sereno.synthetic import TwinSeaConfig, twin_sea
+    >>> cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
+    >>> described = sereno.describe(cube, days="2019-01")
+    >>> described["coverage"].sizes["time"], described.attrs["period"]
+    (31, '2019-01-01:2019-01-31')
     """
+    progress = reporter(progress)
     config = configure("climatology") if config is None else config
-    seen = visible_part(select_period(validate(cube), days))
+    seen = visible_part(select_period(validate(cube), period_text(cube, days)))
     name, field = field_name(seen), field_of(seen)
     if name == "anomaly":
         raise InputError("the field is an anomaly already; describe the field that it was taken from")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from sereno.config import UNet, configure_at_once, to_toml
 from sereno.errors import InputError
 from sereno.io.models.model_folder import PACKAGED
 from sereno.io.outputs.atomic import atomic_files
-from sereno.methods import TRAINED_METHODS, State, method_class
+from sereno.methods import METHODS, State, method_named
 from sereno.workflow.bare_networks import BareNetwork
 from sereno.workflow.models import Model
 
@@ -56,9 +56,10 @@ def export_network(
     if not output.resolve().parent.is_dir():
         raise InputError(f"-o {output}: there is no folder {output.parent}; make it first")
     config, state, weights = _source(model)
-    if config.model.method not in TRAINED_METHODS:
-        raise InputError(f"{config.model.method} has no network to export; {', '.join(TRAINED_METHODS)} have")
-    method: Any = method_class(config.model.method)
+    row = method_named(config.model.method)
+    if not row.is_network:
+        able = ", ".join(name for name, one in METHODS.items() if one.is_network)
+        raise InputError(f"{row.name} has no network to export; {able} have")
     about = {
         "sereno_version": version("sereno"),
         "method": config.model.method,
@@ -66,7 +67,7 @@ def export_network(
         "weights_from": weights,
         "config": to_toml(config),
     }
-    portable = method.portable(config.model, state)
+    portable = row.network().portable(config.model, state)
     with atomic_files(output.parent) as folder:
         difference: float = portable.write(folder / output.name, kind, about)
     return difference

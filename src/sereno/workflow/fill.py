@@ -7,25 +7,25 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sereno.config import RunConfig, to_toml
-from sereno.cube import OBSERVED, field_name, select_period
+from sereno.config import to_toml
+from sereno.cube import OBSERVED, Period, field_name, select_period, span
 from sereno.gaps.hiding import visible_part
 from sereno.io.models.model_folder import check_fits
 from sereno.io.outputs.level4 import Product, SstType
-from sereno.progress import Progress, silent
-from sereno.workflow.bare_networks import BareNetwork
+from sereno.progress import Progress, reporter
+from sereno.workflow.choices import AnyMethod
 from sereno.workflow.fit import model_for
 from sereno.workflow.models import Model
 
 
 def fill(
     cube: xr.Dataset,
-    model: Model | BareNetwork | RunConfig | str,
+    model: AnyMethod = "unet",
     *,
-    days: str | None = None,
+    days: Period | None = None,
     nrt: bool = False,
     keep_observed: bool = False,
-    progress: Progress = silent,
+    progress: Progress | bool = False,
 ) -> xr.Dataset:
     """Reconstruct days without gaps.
 
@@ -34,28 +34,43 @@ def fill(
     cube
         A valid cube of the model's grid.
     model
-        A fitted model, or the name or the configuration of a method that is cheap enough to be fitted on `cube`
-        itself, or a bare network, whose climatology and uncertainty are fitted there.
+        A fitted model; or what `fit` takes for a method that is cheap enough to be fitted on `cube` itself; or a bare
+        network, whose climatology and uncertainty are fitted there.
     days
-        Period ``A:B`` to reconstruct; every day of the cube where not given.
+        The days to reconstruct: text ``A:B`` or one day, a slice, dates; every day of the cube where not given.
     nrt
-        Near real time: no day sees what came after it. A method given by name is fitted on the days up to the first.
+        Near real time: no day is reconstructed from a later one. A method that is not fitted yet is fitted on the
+        days up to the first.
     keep_observed
         Leave observed pixels exactly as they were observed, with the observations' own standard deviation.
+    progress
+        True for bars, or a function of a stage and the fraction done; of the fit, for the analysis is lazy.
 
     Returns
     -------
     xr.Dataset
-        The analysis: ``mean`` and ``std`` (finite on all water, NaN on land), ``source``, ``climatology`` and
-        ``water``; lazy, a block of days at a time.
+        The analysis, (time, lat, lon): ``mean`` and ``std`` in the field's unit, finite on all water, NaN on land;
+        ``source``, 0 land, 1 observed, 2 filled, 3 filled with nothing observed there within the window;
+        ``data_age``, days since the last observation; ``climatology``; and ``water`` (lat, lon). Lazy, a block of
+        days at a time.
+        Its attributes tell the model, its configuration and the input, and `write_analysis` puts them into the file.
 
     Raises
     ------
     InputError
         If the model does not fit the cube, or the cube has no day in the period.
+
+    Examples
+    --------
+    >>> import sereno
+    >>> from sereno.synthetic import TwinSeaConfig, twin_sea
+    >>> cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
+    >>> analysis = sereno.fill(cube, "climatology", days=cube["time"][20:23])
+    >>> analysis.sizes["time"], bool((analysis["std"] > 0).where(cube["water"], True).all())
+    (3, True)
     """
-    model = model_for(cube, model, days=days, nrt=nrt, progress=progress)
-    return fill_days(cube, model, select_period(cube, days)["time"].values, nrt=nrt, keep_observed=keep_observed)
+    fitted = model_for(cube, model, days=days, nrt=nrt, progress=reporter(progress))
+    return fill_days(cube, fitted, select_period(cube, days)["time"].values, nrt=nrt, keep_observed=keep_observed)
 
 
 def fill_days(
@@ -73,18 +88,21 @@ def fill_days(
     if keep_observed:
         analysis = _keep_observed(analysis, seen, model)
     analysis.attrs["field"] = field_name(cube)
-    return analysis
+    product = product_of(cube, model, nrt=nrt, keep_observed=keep_observed)
+    return analysis.assign_attrs(product.as_attributes())
 
 
 def product_of(cube: xr.Dataset, model: Model, *, nrt: bool = False, keep_observed: bool = False) -> Product:
     """Return what an output file says of the input, of the model, and of how `fill` used it."""
     kind: SstType = cube.attrs.get("sst_type") or "unknown"
     institution = cube.attrs.get("institution")
+    known = {name: cube.attrs[name] for name in ("variable", "water_from") if cube.attrs.get(name)}
     return Product(
         sst_type=kind,
         model=model.description.summary() | {"nrt": nrt, "keep_observed": keep_observed},
         config=to_toml(model.config),
         attributes={"institution": institution} if institution else {},
+        input={**known, "period": span(cube)},
     )
 
 

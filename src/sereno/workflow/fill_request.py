@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sereno.config import RunConfig, as_mapping, configure_at_once
+from sereno.config import RunConfig, as_mapping
 from sereno.cube import field_name, field_of, list_of_days, select_period, span
 from sereno.errors import InputError
 from sereno.io.models.model_folder import check_fits, fingerprint
@@ -25,9 +25,10 @@ from sereno.io.stores.checksums import Images, digest
 from sereno.io.stores.filled import NOT_YET, FilledStore, blank_analysis
 from sereno.progress import Progress
 from sereno.workflow.bare_networks import BareNetwork
+from sereno.workflow.choices import AnyMethod, settings_of
 from sereno.workflow.fill import product_of
 from sereno.workflow.fit import model_for
-from sereno.workflow.models import Model, load, save, settings_of
+from sereno.workflow.models import Model, load, save
 
 MOVING = frozenset({"input", "days", "checksums"})
 """Settings that an update may change."""
@@ -49,7 +50,7 @@ class Request:
     """
 
     cube: xr.Dataset
-    method: Model | BareNetwork | RunConfig | str
+    method: AnyMethod
     output: Path
     days: str | None
     nrt: bool
@@ -67,7 +68,7 @@ class Request:
     @property
     def config(self) -> RunConfig:
         """The configuration of the method."""
-        return settings_of(configure_at_once(self.method) if isinstance(self.method, str) else self.method)
+        return settings_of(self.method)
 
     def product(self, model: Model) -> Product:
         """Return what the files say of themselves."""

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from sereno.config import RunConfig
-from sereno.cube import field_name, list_of_days
+from sereno.cube import Period, field_name, list_of_days, period_text
 from sereno.errors import InputError
 from sereno.io.outputs.analysis import require_place_for_analysis, write_analysis
 from sereno.io.outputs.atomic import clear_litter, discard, put_in_place
@@ -23,8 +22,8 @@ from sereno.io.outputs.daily import DailyFolder
 from sereno.io.outputs.locking import OutputLock, output_lock
 from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore, blank_analysis
-from sereno.progress import Progress, silent
-from sereno.workflow.bare_networks import BareNetwork
+from sereno.progress import Progress, reporter
+from sereno.workflow.choices import AnyMethod
 from sereno.workflow.existing_outputs import is_done_already, others_than
 from sereno.workflow.fill_jobs import Job, fill
 from sereno.workflow.fill_request import (
@@ -86,10 +85,10 @@ class Filled:
 
 def fill_to(
     cube: xr.Dataset,
-    method: Model | BareNetwork | RunConfig | str,
+    method: AnyMethod,
     output: str | Path,
     *,
-    days: str | None = None,
+    days: Period | None = None,
     nrt: bool = False,
     keep_observed: bool = False,
     packed: bool = True,
@@ -98,7 +97,7 @@ def fill_to(
     merge: bool = False,
     update: bool = False,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress | bool = False,
 ) -> Filled:
     """Fill days into ``OUT.nc``, ``OUT.zarr`` or a folder of daily files, and go on where an earlier run stopped.
 
@@ -131,7 +130,7 @@ def fill_to(
         model or input; if a value that was filled cannot be (`sereno.io.outputs.guard`); if days are missing at a
         merge; or if the options do not go together.
     """
-    output = Path(output)
+    output, progress = Path(output), reporter(progress)
     _require_sense(output, shard=shard, merge=merge, update=update, overwrite=overwrite)
     require_place_for_analysis(output)
     with output_lock(output, shared=None if shard is None else f"shard {shard.number}/{shard.parts}") as lock:
@@ -143,7 +142,7 @@ def fill_to(
             cube,
             method,
             output,
-            days,
+            period_text(cube, days),
             nrt=nrt,
             keep_observed=keep_observed,
             packed=packed,

@@ -10,17 +10,16 @@ import numpy as np
 import xarray as xr
 
 from sereno.climatology import DAYS_PER_YEAR, HARMONIC_YEARS
-from sereno.config import RunConfig, as_mapping, configure, configure_at_once
-from sereno.cube import field_of, select_period, span, validate
+from sereno.config import ClimatologyConfig, RunConfig, as_mapping
+from sereno.cube import Period, field_of, period_text, select_period, span, validate
 from sereno.errors import InputError
 from sereno.gaps.hiding import visible_part
 from sereno.io.inputs.static_maps import climatology_table
 from sereno.io.models.model_folder import ModelDescription
-from sereno.methods import QUICK_METHODS, TRAINED_METHODS
-from sereno.progress import Progress, silent
+from sereno.progress import Progress, reporter, silent
 from sereno.reconstruct.anomaly import AnomalyReconstructor
-from sereno.workflow.bare_networks import BareNetwork
-from sereno.workflow.models import Model, settings_of
+from sereno.workflow.choices import AnyMethod, Choice, Unfitted, choice_of, settings_of
+from sereno.workflow.models import Model
 
 TRAINING_YEARS = 2.0
 """A method fitted on the fly for scoring keeps to the days before the scored ones where there are so many years."""
@@ -32,50 +31,109 @@ KNOWN_CELLS = (1 / 24, 1 / 4)
 
 def fit(
     cube: xr.Dataset,
-    config: RunConfig | str,
+    method: Unfitted,
     *,
-    folder: Path | None = None,
+    train: Period | None = None,
+    valid: Period | None = None,
+    seed: int | None = None,
+    climatology: ClimatologyConfig | None = None,
+    calibration_days: int | None = None,
+    folder: str | Path | None = None,
     resume: bool = False,
-    trained: BareNetwork | None = None,
+    max_minutes: float | None = None,
     nrt: bool | None = None,
-    progress: Progress = silent,
+    progress: Progress | bool = False,
+    **settings: Any,  # noqa: ANN401
 ) -> Model:
     """Train or tune a method on a cube.
 
     Parameters
     ----------
     cube
-        A valid cube. Only its field (and the field's error) within ``config.train`` and ``config.valid`` is seen;
-        variables for scoring never are.
-    config
-        A configuration, or the name of a method for its defaults.
+        A valid cube. Only its field (and the field's error) within `train` and `valid` is used; variables for scoring
+        never are.
+    method
+        The name of a method; or its settings, such as ``OptimalInterpolation(window=11)``; or a class of one's own
+        that meets `sereno.methods.Reconstructor`; or the configuration of a whole run; or a bare network, of which
+        only climatology and uncertainty are fitted.
+    train
+        The days to fit on: text ``A:B`` (days, months or years), a slice, or consecutive days; all where not given.
+    valid
+        The days to select and to calibrate on, more than the method's window apart from `train`.
+    seed
+        Seed of everything random, 0 where not given.
+    climatology
+        How the daily climatology is made.
+    calibration_days
+        Days, at most, that the standard deviation is calibrated on; 240 where not given.
     folder
         Where a network keeps its checkpoints and losses.
     resume
         Continue from the checkpoints in `folder`.
-    trained
-        A network trained elsewhere: only climatology and uncertainty are fitted.
+    max_minutes
+        End the training of a network after so many minutes, with the best weights so far.
     nrt
         The mode that the model is to be used in alone, near real time or not: calibrating for it takes half as long
         as for both.
+    progress
+        True for bars, or a function of a stage and the fraction done.
+    **settings
+        Settings of a method that is given by its name or class, such as ``window=11``.
+
+    Returns
+    -------
+    Model
 
     Raises
     ------
     InputError
-        If the periods overlap or lie closer than a window, or hold no observations.
+        If the periods overlap or lie closer than a window, or hold no observations; if a setting is unknown or out of
+        range; or if an argument is of no use to the method.
 
     Examples
     --------
     >>> import sereno
     >>> from sereno.synthetic import TwinSeaConfig, twin_sea
     >>> cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
-    >>> model = sereno.fit(cube, "linear")
-    >>> analysis = sereno.fill(cube, model, days="2019-01-20")
+    >>> sereno.fit(cube, "linear", window=11, train="2019-01")
+    <sereno.Model linear: sst in kelvin, 24 × 32 cells, fitted on 2019-01-01:2019-01-31>
+    >>> model = sereno.fit(cube, sereno.Linear(window=11))
+    >>> analysis = model.fill(cube, days="2019-01-20")
     >>> bool(analysis["mean"].where(cube["water"], 0).notnull().all())
     True
     """
-    config = configure(config) if isinstance(config, str) else config
+    if isinstance(method, Model):
+        raise InputError("`method`: the model is fitted already; use it with fill, or give a method's name")
     validate(cube)
+    choice = choice_of(method, settings)
+    given: dict[str, Any] = {
+        "train": period_text(cube, train),
+        "valid": period_text(cube, valid),
+        "seed": seed,
+        "climatology": climatology,
+        "calibration_days": calibration_days,
+        "max_minutes": max_minutes,
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    choice = replace(choice, config=replace(choice.config, **changed))
+    of_training = {"folder": folder, "resume": resume or None, "max_minutes": max_minutes}
+    _require_use(choice, [name for name, value in of_training.items() if value is not None])
+    if resume and folder is None:
+        raise InputError("`resume`: give the `folder` with the checkpoints, too")
+    return fit_choice(cube, choice, folder=folder, resume=resume, nrt=nrt, progress=reporter(progress))
+
+
+def fit_choice(
+    cube: xr.Dataset,
+    choice: Choice,
+    *,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    nrt: bool | None = None,
+    progress: Progress = silent,
+) -> Model:
+    """Fit what was chosen on a valid cube: see `fit`."""
+    config, network = choice.config, choice.network
     seen = visible_part(cube)
     train, valid = _periods(seen, config)
     for part, period in ((train, "training"), (valid, "validation")):
@@ -83,24 +141,40 @@ def fit(
             raise InputError(f"the {period} period {span(part)} holds no observation")
     table = climatology_table(config.climatology, cube)
     training: dict[str, Any] = {}
-    if config.model.method in TRAINED_METHODS:
-        training = {"folder": folder, "resume": resume, "max_minutes": config.max_minutes}
-    if trained is not None:
-        training["trained"] = trained.state
+    if choice.row.is_network:
+        where = None if folder is None else Path(folder)
+        training = {"folder": where, "resume": resume, "max_minutes": config.max_minutes}
+    if network is not None:
+        training["trained"] = network.state
     reconstructor = AnomalyReconstructor.fit(
-        train, config, valid=valid, seed=config.seed, nrt=nrt, progress=progress, table=table, **training
+        train,
+        config,
+        valid=valid,
+        seed=config.seed,
+        nrt=nrt,
+        progress=progress,
+        table=table,
+        method=choice.row.load(),
+        **training,
     )
     description = ModelDescription.of(train, as_mapping(config), seed=config.seed, grid_bound=True)
-    if trained is not None:
-        description = replace(description, weights_from=trained.origin, weights_period=trained.period)
+    if network is not None:
+        description = replace(description, weights_from=network.origin, weights_period=network.period)
     return Model(reconstructor, description)
+
+
+def _require_use(choice: Choice, given: list[str]) -> None:
+    """Refuse arguments of a training where nothing is trained."""
+    if given and not choice.trains:
+        why = "is no network" if not choice.row.is_network else "is not trained, for its weights are there"
+        raise InputError(f"`{given[0]}`: is for the training of a network, and {choice.row.name} {why}; leave it out")
 
 
 def model_for(
     cube: xr.Dataset,
-    method: Model | BareNetwork | RunConfig | str,
+    method: AnyMethod,
     *,
-    days: str | None = None,
+    days: Period | None = None,
     nrt: bool = False,
     progress: Progress = silent,
 ) -> Model:
@@ -113,7 +187,7 @@ def model_for(
     if not nrt or isinstance(method, Model):
         return resolve(cube, method, nrt=nrt, progress=progress)
     known = cube.sel(time=slice(None, first))
-    config = settings_of(configure_at_once(method) if isinstance(method, str) else method)
+    config = settings_of(method)
     needed, name = config.model.window, config.model.method
     if known.sizes["time"] < needed:
         raise InputError(
@@ -131,7 +205,7 @@ def cautions(cube: xr.Dataset, config: RunConfig) -> list[str]:
             f"{days} days tell no seasonal cycle: the climatology is no more than their mean; better a longer "
             "record, or climatology.file in a run file"
         )
-    if getattr(config.model, "weights", "fresh") != "fresh":
+    if config.weights != "fresh":
         steps = [float(np.median(np.diff(cube[dim]))) for dim in ("lat", "lon") if cube.sizes[dim] > 1]
         if not all(KNOWN_CELLS[0] <= step * 1.01 and step <= KNOWN_CELLS[1] * 1.01 for step in steps):
             told = " × ".join(f"{step:.4g}°" for step in steps)
@@ -152,31 +226,25 @@ def _later(cube: xr.Dataset, needed: int) -> str:
 
 def resolve(
     cube: xr.Dataset,
-    method: Model | BareNetwork | RunConfig | str,
+    method: AnyMethod,
     *,
     before: np.datetime64 | None = None,
     nrt: bool,
     progress: Progress,
 ) -> Model:
-    """Return a model as it is; fit a method given by name or configuration, on days `before` where these suffice.
+    """Return a model as it is; fit all else that stands for a method, on days `before` where these suffice.
 
     It is calibrated for the mode that is asked for. A bare network is completed in the same way.
     """
     if isinstance(method, Model):
         return method
-    if isinstance(method, str):
-        if method not in QUICK_METHODS:
-            raise InputError(f"{method} needs training: run sereno fit -m {method} first and give the model's folder")
-        config = configure_at_once(method)
-    else:
-        config = method.config if isinstance(method, BareNetwork) else method
-    if before is not None and config.train is None:
-        gap = np.timedelta64(config.model.window, "D")
+    choice = choice_of(method, at_once=True)
+    if before is not None and choice.config.train is None:
+        gap = np.timedelta64(choice.config.model.window, "D")
         years = (before - gap - cube["time"].values[0]) / np.timedelta64(365, "D")
         if years >= TRAINING_YEARS:
-            config = replace(config, train=f":{str(before - gap)[:10]}")
-    trained = method if isinstance(method, BareNetwork) else None
-    return fit(cube, config, trained=trained, nrt=nrt, progress=progress)
+            choice = replace(choice, config=replace(choice.config, train=f":{str(before - gap)[:10]}"))
+    return fit_choice(validate(cube), choice, nrt=nrt, progress=progress)
 
 
 def _periods(cube: xr.Dataset, config: RunConfig) -> tuple[xr.Dataset, xr.Dataset | None]:

@@ -15,7 +15,7 @@ from sereno.io.outputs.locking import output_lock
 from sereno.io.stores.ingest import How, Prepared, prepare_store
 from sereno.io.stores.prepared import write_cube
 from sereno.io.stores.recipe import Recipe
-from sereno.progress import Progress, silent
+from sereno.progress import Progress, reporter
 
 
 def prepare(
@@ -32,7 +32,7 @@ def prepare(
     refresh: bool = False,
     skip_bad: bool = False,
     workers: int | None = 1,
-    progress: Progress = silent,
+    progress: Progress | bool = False,
 ) -> Prepared:
     """Bring daily images to one analysis-ready cube, which `open_cube` reads.
 
@@ -67,8 +67,18 @@ def prepare(
     InputError
         With all bad files at once, before anything is written; if the store was made with other settings, or begins
         after a day that is to be added; if another run is at work on the same output, or a file changes meanwhile.
+
+    Examples
+    --------
+    >>> import sereno, tempfile
+    >>> from sereno.synthetic import TwinSeaConfig, write_l3s
+    >>> folder = tempfile.mkdtemp()
+    >>> paths = write_l3s(TwinSeaConfig(days=3, shape=(24, 32)), folder)
+    >>> prepared = sereno.prepare(f"{folder}/l3s", f"{folder}/cube.zarr")
+    >>> prepared.written, sereno.open_cube(prepared.path).sizes["time"]
+    (3, 3)
     """
-    output = Path(output)
+    output, progress = Path(output), reporter(progress)
     if grid is None and (resample or min_observations):
         raise InputError("resampling (resample, min-observations) is for a coarser grid; name it with --grid")
     if resample == "nearest" and min_observations:

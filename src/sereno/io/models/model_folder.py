@@ -30,8 +30,8 @@ from sereno.methods import State
 FORMAT_VERSION = 1
 PACKAGED = "the package of sereno: trained on simulated seas, on no day that was measured"
 """What weights that come with the package were trained on, as `ModelDescription.weights_from`."""
-Weights = Callable[["ModelDescription"], Mapping[str, tuple[int, ...]]]
-"""Tells of a description the shapes of its tensors."""
+Weights = Callable[["ModelDescription"], Mapping[str, tuple[int, ...]] | None]
+"""Returns the shapes of the tensors that go with a description; None where there may be any."""
 SPACING_TOLERANCE = 0.1
 """Relative difference of grid spacing beyond which a model does not fit a cube."""
 

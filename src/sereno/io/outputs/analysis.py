@@ -10,7 +10,7 @@ import xarray as xr
 from sereno.errors import InputError
 from sereno.io.outputs.atomic import atomic_files, refuse_folder, require_place, write_dataset
 from sereno.io.outputs.level4 import PARTS, Product, identifier, level4
-from sereno.progress import Progress, silent
+from sereno.progress import Progress, reporter, silent
 
 
 def write_analysis(
@@ -19,7 +19,7 @@ def write_analysis(
     *,
     product: Product | None = None,
     packed: bool = True,
-    progress: Progress = silent,
+    progress: Progress | bool = False,
 ) -> list[Path]:
     """Write an analysis, a few blocks of days in memory at a time; nothing half written is ever left.
 
@@ -33,11 +33,12 @@ def write_analysis(
     path
         ``OUT.nc``, ``OUT.zarr``, or a folder, which gets a file a day with a name after the manner of GHRSST.
     product
-        What the files say of themselves.
+        What the files say of themselves; where not given, what `sereno.fill` noted in the attributes of the analysis:
+        the model, its configuration, and the input.
     packed
         Store temperatures as 16-bit counts of 0.01 K (GDS 2.1); otherwise as float32, exactly.
     progress
-        Told the stage ``"write"`` and the fraction done.
+        True for a bar, or a function of the stage ``"write"`` and the fraction done.
 
     Returns
     -------
@@ -49,9 +50,19 @@ def write_analysis(
     InputError
         If a variable is missing, the target cannot be written, or a value on water is not finite, none that the field
         can have, or without a positive standard deviation (`sereno.io.outputs.guard.guarded`).
+
+    Examples
+    --------
+    >>> import sereno, tempfile, xarray
+    >>> from sereno.synthetic import TwinSeaConfig, twin_sea
+    >>> cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
+    >>> analysis = sereno.fill(cube, "climatology", days="2019-01-20")
+    >>> [path] = sereno.write_analysis(analysis, tempfile.mkdtemp() + "/analysis.nc")
+    >>> with xarray.open_dataset(path) as written:
+    ...     sorted(written)[:3], written.attrs["sereno_config"] == analysis.attrs["sereno_config"]
+    (['analysed_sst', 'analysis_error', 'data_age'], True)
     """
-    product = product or Product()
-    path = Path(path)
+    product, path, progress = product or Product.of(analysis), Path(path), reporter(progress)
     missing = [name for name in PARTS if name not in analysis]
     if missing:
         raise InputError(f"{path}: the analysis has no {', '.join(missing)}")

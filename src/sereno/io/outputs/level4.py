@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 import numpy as np
@@ -34,6 +34,8 @@ SST_TYPES: dict[SstType, tuple[str, str]] = {
     "unknown": ("sea_surface_temperature", "SST"),
 }
 """CF standard name of each kind of temperature, and its code in GHRSST file names."""
+_MODEL, _CONFIG, _INPUT = "sereno_model", "sereno_config", "sereno_input"
+"""Attributes that record what made an analysis."""
 PARTS = ("mean", "std", "source", "data_age", "water")
 """Variables of an analysis that its files are made of."""
 _ZERO_CELSIUS = 273.15
@@ -65,12 +67,35 @@ class Product:
         Global attributes laid over the defaults: ``title``, ``creator_name``, ``creator_email``, ``license`` and so
         on. A ``history`` is put before the line added here. What is known from the data (extent, coverage) and
         the record of the run cannot be overridden.
+    input
+        What the analysis was made from: ``period``, and where known ``variable`` and ``water_from``.
     """
 
     sst_type: SstType = "unknown"
     model: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    input: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, analysis: xr.Dataset) -> Self:
+        """Return what an analysis that `sereno.fill` made says of itself; nothing, where another made it."""
+        attrs = analysis.attrs
+        try:
+            model, made_from = (dict(json.loads(attrs.get(name, "{}"))) for name in (_MODEL, _INPUT))
+        except (ValueError, TypeError):
+            raise InputError(
+                f"the analysis: its attribute {_MODEL} or {_INPUT} is not as fill wrote it; remove both, or give a "
+                "`product`"
+            ) from None
+        own = {name: attrs[name] for name in ("institution",) if name in attrs}
+        return cls(attrs.get("sst_type", "unknown"), model, attrs.get(_CONFIG, ""), own, made_from)
+
+    def as_attributes(self) -> dict[str, str]:
+        """Return the attributes of an analysis from which `of` makes the same product again."""
+        model, made_from = (json.dumps(dict(part)) for part in (self.model, self.input))
+        record = {"sst_type": self.sst_type, _MODEL: model, _CONFIG: self.config, _INPUT: made_from}
+        return {**record, **self.attributes}
 
     @property
     def method(self) -> str:
@@ -284,8 +309,9 @@ def _global_attributes(analysis: xr.Dataset, product: Product) -> dict[str, Any]
         "date_created": now,
         "history": history.strip(),
         "sereno_version": sereno,
-        "sereno_model": json.dumps(dict(product.model)),
-        "sereno_config": product.config,
+        _MODEL: json.dumps(dict(product.model)),
+        _CONFIG: product.config,
+        **({_INPUT: json.dumps(dict(product.input))} if product.input else {}),
     }
     return {**defaults, **product.attributes, **record}
 

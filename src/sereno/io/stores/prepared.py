@@ -29,7 +29,7 @@ from sereno.io.inputs.file import Part
 from sereno.io.outputs.atomic import atomic_path, write_dataset
 from sereno.io.stores.base import GrowingStore, books, new_array
 from sereno.io.stores.sources import UNKNOWN, Sources, checksum_of, make_arrays
-from sereno.progress import Progress, silent
+from sereno.progress import Progress, reporter
 
 NOT_YET, DONE, WITHOUT_FILE = 0, 1, 2
 """Values of `prepared`."""
@@ -221,19 +221,28 @@ class Store(GrowingStore):
             raise InputError(f"{self.path}: is not complete: {'; '.join(found)}; run the same again")
 
 
-def write_cube(cube: xr.Dataset, path: str | Path, *, progress: Progress = silent) -> Path:
+def write_cube(cube: xr.Dataset, path: str | Path, *, progress: Progress | bool = False) -> Path:
     """Write a cube as it is, whole, as one NetCDF file or Zarr store, which `open_cube` reads back.
 
     Raises
     ------
     InputError
         If it is no valid cube, or the target cannot be written.
+
+    Examples
+    --------
+    >>> import sereno, tempfile
+    >>> from sereno.synthetic import TwinSeaConfig, twin_sea
+    >>> cube = twin_sea(TwinSeaConfig(days=3, shape=(24, 32)))
+    >>> path = sereno.write_cube(cube, tempfile.mkdtemp() + "/cube.nc")
+    >>> bool((sereno.open_cube(path)["water"] == cube["water"]).all())
+    True
     """
     validate(cube)
     plain = cube.copy()
     plain.attrs = {key: value for key, value in cube.attrs.items() if isinstance(value, str)}
     plain["water"] = plain["water"].astype("int8").assign_attrs(_WATER)
-    return write_dataset(plain, Path(path), progress=progress)
+    return write_dataset(plain, Path(path), progress=reporter(progress))
 
 
 def store_violations(grid: Grid, days: np.ndarray) -> list[str]:

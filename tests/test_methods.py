@@ -1,0 +1,206 @@
+"""A method of one's own: by its class, by an entry point, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import sereno
+from sereno.config import parse_config
+from sereno.errors import InputError
+from sereno.methods import METHODS, State, own_method
+from sereno.reconstruct.day_blocks import by_block
+from sereno.workflow.models import Model
+
+pytestmark = pytest.mark.usefixtures("few_samples")
+
+DAYS = "2019-03-10:2019-03-12"
+
+
+@dataclass(frozen=True)
+class Settings:
+    method: str = "day-mean"
+    window: int = 5
+    share: float = 0.5
+
+
+class DayMean:
+    """A share of the mean anomaly of the day, everywhere."""
+
+    settings = Settings
+
+    def __init__(self, config: Settings, scale: float) -> None:
+        self.config, self.scale = config, scale
+
+    @classmethod
+    def fit(cls, cube: xr.Dataset, config: Settings, **_: object) -> Self:
+        return cls(config, float(cube["climatology_std"].mean()))
+
+    @property
+    def reach(self) -> int:
+        return self.config.window // 2
+
+    def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+        def block(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            seen = values[self.reach : self.reach + len(block)]
+            count = np.maximum(np.isfinite(seen).sum((1, 2)), 1)
+            mean = self.config.share * np.nansum(seen, (1, 2)) / count
+            full = np.broadcast_to(mean[:, None, None], seen.shape).astype(np.float32)
+            return full, np.full(seen.shape, self.scale, np.float32)
+
+        return by_block(cube, days, window=self.config.window, reconstruct_block=block)
+
+    def state(self) -> State:
+        return State({"scale": self.scale})
+
+    @classmethod
+    def from_state(cls, config: Settings, state: State) -> Self:
+        return cls(config, state.values["scale"])
+
+
+@pytest.fixture(scope="module")
+def model(sea: xr.Dataset) -> Model:
+    return sereno.fit(sea, DayMean, train=":2019-02-28", calibration_days=8, share=0.8)
+
+
+def test_a_class_is_fitted_with_settings_and_fills(sea: xr.Dataset, model: Model) -> None:
+    assert (model.name, model.config.model.window, model.config.train) == ("day-mean", 5, ":2019-02-28")
+    assert model.config.model == Settings(share=0.8)
+    analysis = model.fill(sea, days=DAYS).compute()
+    assert np.isfinite(analysis["mean"].values[:, sea["water"].values]).all()
+    other = sereno.fit(sea, DayMean, train=":2019-02-28", calibration_days=8, share=0.1)
+    assert not np.allclose(analysis["mean"], other.fill(sea, days=DAYS)["mean"], equal_nan=True)
+
+
+def test_its_model_is_saved_and_loaded_with_the_class(sea: xr.Dataset, model: Model, tmp_path: Path) -> None:
+    folder = model.save(tmp_path / "model")
+    again = sereno.load(folder, DayMean)
+    assert isinstance(again, Model)
+    xr.testing.assert_identical(again.fill(sea, days=DAYS).compute(), model.fill(sea, days=DAYS).compute())
+    with pytest.raises(InputError, match=r"day-mean.*choose one of"):
+        sereno.load(folder)
+
+
+def test_it_is_scored_beside_those_of_the_package(sea: xr.Dataset, model: Model) -> None:
+    scores = sereno.evaluate(sea, ["climatology", DayMean], days=DAYS, share=1.0).scores
+    assert list(scores["methods"]) == ["climatology", "day-mean"]
+    assert scores["fitted"]["day-mean"]["config"]["model"] == {"method": "day-mean", "window": 5, "share": 0.5}
+
+
+def test_it_is_filled_on_the_fly(sea: xr.Dataset) -> None:
+    assert sereno.fill(sea, DayMean, days=DAYS).sizes["time"] == 3
+
+
+def without(name: str) -> type:
+    members = {key: value for key, value in vars(DayMean).items() if key not in (name, "__dict__", "__weakref__")}
+    return type("Lacking", (), members)
+
+
+@pytest.mark.parametrize("name", ["settings", "fit", "reach", "reconstruct", "state", "from_state"])
+def test_a_class_that_lacks_something_is_refused_by_name(sea: xr.Dataset, name: str) -> None:
+    with pytest.raises(InputError, match=f"Lacking: is no method: it has no {name};"):
+        sereno.fit(sea, without(name))
+
+
+@dataclass(frozen=True)
+class OfSereno:
+    method: str = "oi"
+    window: int = 5
+
+
+@dataclass(frozen=True)
+class WithoutWindow:
+    method: str = "mine"
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [(OfSereno, "called 'oi'"), (WithoutWindow, "'window'"), (3, "dataclass"), (Settings(), "dataclass")],
+)
+def test_settings_that_are_none_are_refused(settings: object, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        own_method(type("Mine", (DayMean,), {"settings": settings}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [({"shar": 1}, "model.shar: unknown key; did you mean 'share'"), ({"window": "x"}, "model.window: .*got 'x'")],
+)
+def test_faults_of_its_settings_are_told_as_those_of_all_methods(
+    sea: xr.Dataset, settings: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        sereno.fit(sea, DayMean, **settings)
+
+
+def test_an_analysis_that_lacks_a_variable_is_refused(sea: xr.Dataset, model: Model) -> None:
+    class Bare(DayMean):
+        def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
+            return super().reconstruct(cube, days)[["mean", "std"]]
+
+    inner = Bare(Settings(), 1.0)
+    broken = replace(model, reconstructor=replace(model.reconstructor, inner=inner))
+    with pytest.raises(InputError, match="no source, data_age"):
+        broken.fill(sea, days=DAYS)
+
+
+def test_every_row_says_what_its_class_offers() -> None:
+    for row in METHODS.values():
+        cls = row.load()
+        assert row.is_network == (hasattr(cls, "weights") and hasattr(cls, "portable")), row
+        assert row.trains_on_tiles == hasattr(cls, "train_on_samples"), row
+        settings = parse_config({"model": {"method": row.name}}).model
+        assert row.has_members == hasattr(settings, "members"), row
+        assert not row.has_packaged_weights or parse_config({"model": {"method": row.name, "weights": "packaged"}})
+
+
+REGISTERED = """
+[sereno.methods]
+day-mean = own_method:DayMean
+broken = no_such_module:DayMean
+misnamed = own_method:DayMean
+"""
+USED = """
+import sys
+import sereno
+from sereno.synthetic import TwinSeaConfig, twin_sea
+cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
+model = sereno.fit(cube, "day-mean", share=0.2, calibration_days=8)
+model.save(sys.argv[1])
+print(sereno.load(sys.argv[1]).config.model, sereno.fill(cube, sereno.load(sys.argv[1]), days="2019-01-20").sizes)
+for name in ("broken", "misnamed", "unheard-of"):
+    try:
+        sereno.fit(cube, name)
+    except sereno.InputError as error:
+        print(error)
+"""
+
+
+def test_a_package_registers_its_methods(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    about = site / "own_method-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own-method\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(REGISTERED)
+    source = Path(__file__).read_text().partition("\n@pytest.fixture")[0].replace("pytestmark =", "_ =")
+    (site / "own_method.py").write_text(source)
+    code = f"import sys; sys.path.insert(0, {str(site)!r})\n{USED}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "model"], capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stderr
+    first, *faults = done.stdout.splitlines()
+    assert "Settings(method='day-mean', window=5, share=0.2)" in first
+    assert "'time': 1" in first
+    assert "own-method" in faults[0]
+    assert "cannot be imported" in faults[0]
+    assert "its settings call it 'day-mean'" in faults[1]
+    assert "unheard-of" in " ".join(faults[2:])
+    assert "day-mean" in " ".join(faults[2:])
