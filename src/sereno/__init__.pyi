@@ -16,6 +16,7 @@ from .config import (
 from .errors import InputError
 from .evaluation.evaluate import Evaluation, evaluate
 from .io.inputs.cube import open_cube
+from .io.inputs.memory import cube_from
 from .io.outputs.analysis import write_analysis
 from .io.outputs.level4 import Product
 from .io.stores.prepared import write_cube

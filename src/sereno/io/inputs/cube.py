@@ -89,6 +89,13 @@ def open_cube(
     if tally.skipped is not None:
         tally.skipped += skipped
         skipped = tally.skipped  # to which those are added that show when images are read
+    return cube_of_parts(parts, water, skipped, tally)
+
+
+def cube_of_parts(
+    parts: Sequence[Part], water: str | os.PathLike[str] | np.ndarray | None, skipped: list[str], tally: Tally
+) -> xr.Dataset:
+    """Return the cube of parts that agree with each other; the other parameters are those of `open_cube`."""
     first = parts[0]
     cube, inserted = _in_order(parts)
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
@@ -114,7 +121,7 @@ def _read_parts(files: list[Path], *, variable: str | None, quality_level: int, 
     return found
 
 
-def _in_order(parts: list[Part]) -> tuple[xr.Dataset, list[str]]:
+def _in_order(parts: Sequence[Part]) -> tuple[xr.Dataset, list[str]]:
     """Lay the days of all parts in order, with empty images for the days between that are missing."""
     days = np.concatenate([part.days for part in parts])
     order = np.argsort(days, kind="stable")
@@ -156,20 +163,26 @@ class Looks(NamedTuple):
 
 
 def water_of(
-    first: Part, path: str | os.PathLike[str] | None, looks: Looks, count_seen: Callable[[], np.ndarray]
+    first: Part,
+    given: str | os.PathLike[str] | np.ndarray | None,
+    looks: Looks,
+    count_seen: Callable[[], np.ndarray],
 ) -> tuple[np.ndarray, str, list[str]]:
     """Return the water mask on the grid of the first file, where it came from, and what had to be assumed.
 
-    `count_seen` counts the observations of each pixel; it is called where neither a file nor the input has a mask.
+    A mask may be `given`, bool (lat, lon), or a file that has one. `count_seen` counts the observations of each
+    pixel; it is called where neither that nor the input has a mask.
 
     Raises
     ------
     InputError
         If the file does not say what is water, or many observations lie on what a mask calls land.
     """
-    if path is not None:
-        mask, notes = read_water(Path(path), first.lat, first.lon)
-        return mask, f"file {path}", notes + compare(mask, looks.seen, origin=str(path), images=looks.images)
+    if isinstance(given, np.ndarray):
+        return given, "mask that was given", compare(given, looks.seen, origin="`water`", images=looks.images)
+    if given is not None:
+        mask, notes = read_water(Path(given), first.lat, first.lon)
+        return mask, f"file {given}", notes + compare(mask, looks.seen, origin=str(given), images=looks.images)
     own, notes = first.water()
     if own is not None:
         notes += compare(own, looks.seen, origin=str(first.path), images=looks.images)

@@ -85,7 +85,9 @@ def read_part(path: Path, *, variable: str | None, quality_level: int, tally: Ta
         If the file cannot be used as it is.
     """
     try:
-        return _read_part(path, variable=variable, quality_level=quality_level, tally=tally or Tally())
+        return part_of(
+            open_dataset(path), path, variable=variable, quality_level=quality_level, tally=tally or Tally()
+        )
     except InputError:
         raise
     except Exception as error:
@@ -104,10 +106,15 @@ def some_of(lines: Sequence[str]) -> list[str]:
     return [*lines[:_LISTED], *[f"… and {more} more"] * (more > 0)]
 
 
-def _read_part(path: Path, *, variable: str | None, quality_level: int, tally: Tally) -> Part:
-    """Recognise the variables, coordinates and days of a file."""
-    opened = dataset = open_dataset(path)
-    origin = str(path)
+def part_of(opened: xr.Dataset, path: Path, *, variable: str | None, quality_level: int, tally: Tally) -> Part:
+    """Recognise the variables, coordinates and days of a dataset.
+
+    Parameters
+    ----------
+    path
+        The file that it was opened from; of one in memory, what messages shall call it.
+    """
+    dataset, origin = opened, str(path)
     name = lexicon.find_field(dataset, variable, origin=origin)
     dataset, latitude, longitude = on_axes(dataset, origin=origin, field=name)
     time = find_time(dataset, name)
@@ -123,7 +130,8 @@ def _read_part(path: Path, *, variable: str | None, quality_level: int, tally: T
     lon, columns, remarks = longitudes(dataset[longitude].values, origin=origin)
     notes += remarks
     require_memory_for_map(path, lat.size * lon.size)
-    require_content(path, values, lat.size * lon.size)
+    if path.exists():
+        require_content(path, values, lat.size * lon.size)
 
     temperature, difference = lexicon.is_temperature(values), lexicon.is_difference(values)
     field_name = "sst" if temperature else f"{name}_anomaly" if difference and name == "sst" else name

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dask.array as da
 import numpy as np
@@ -52,11 +53,22 @@ class Images:
 
     def lazy(self) -> da.Array:
         """Return a dask array of blocks of days."""
-        chunks = (days_per_block(self.shape[1] * self.shape[2]), *self.shape[1:])
-        told = (self.path.resolve(), self.path.stat().st_mtime_ns, self.name, self.standard, self.quality_level)
-        name, meta = f"images-{tokenize(told)}", np.empty((0, 0, 0), self.dtype)
+        chunks = (self._days_of_chunks(), *self.shape[1:])
+        if self.path.exists():
+            made_of: object = (self.path.resolve(), self.path.stat().st_mtime_ns)
+        else:  # in memory, and perhaps lazy
+            made_of = uuid4().hex
+        token = tokenize(made_of, self.name, self.standard, self.quality_level)
+        name, meta = f"images-{token}", np.empty((0, 0, 0), self.dtype)
         array: da.Array = da.from_array(self, chunks, name=name, fancy=False, meta=meta)
         return array
+
+    def _days_of_chunks(self) -> int | tuple[int, ...]:
+        """Return how many days to read at once: those of a chunk, where the data are in chunks of whole images."""
+        variable = self.dataset[self.name]
+        if variable.chunks and len(self.dims) == self.ndim:
+            return tuple(variable.chunksizes[self.dims[0]])
+        return days_per_block(self.shape[1] * self.shape[2])
 
     @cached_property
     def _variables(self) -> xr.Dataset:
@@ -92,6 +104,7 @@ class Images:
         timed = len(self.dims) == self.ndim
         part = self._variables.isel({self.dims[0]: days} if timed else {})
         try:
+            part = part.load(scheduler="sync") if part.chunks else part
             data = part[self.name].load()
             good = None if self.quality_level is None else lexicon.good_quality(part, self.quality_level)
             data = data if good is None else data.where(good)
