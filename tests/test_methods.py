@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -161,18 +164,13 @@ def test_every_row_says_what_its_class_offers() -> None:
         assert not row.has_packaged_weights or parse_config({"model": {"method": row.name, "weights": "packaged"}})
 
 
-REGISTERED = """
-[sereno.methods]
-day-mean = own_method:DayMean
-broken = no_such_module:DayMean
-misnamed = own_method:DayMean
-"""
+EXAMPLE = Path(__file__).parents[1] / "examples" / "own-method"
 USED = """
 import sys
 import sereno
 from sereno.synthetic import TwinSeaConfig, twin_sea
 cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
-model = sereno.fit(cube, "day-mean", share=0.2, calibration_days=8)
+model = sereno.fit(cube, "window-mean", prior=3, calibration_days=8)
 model.save(sys.argv[1])
 print(sereno.load(sys.argv[1]).config.model, sereno.fill(cube, sereno.load(sys.argv[1]), days="2019-01-20").sizes)
 for name in ("broken", "misnamed", "unheard-of"):
@@ -183,24 +181,47 @@ for name in ("broken", "misnamed", "unheard-of"):
 """
 
 
-def test_a_package_registers_its_methods(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    about = site / "own_method-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: own-method\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(REGISTERED)
-    source = Path(__file__).read_text().partition("\n@pytest.fixture")[0].replace("pytestmark =", "_ =")
-    (site / "own_method.py").write_text(source)
-    code = f"import sys; sys.path.insert(0, {str(site)!r})\n{USED}"
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "model"], capture_output=True, text=True, check=False
-    )
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the example package is installed, and registers two more names that cannot be used."""
+    site = tmp_path_factory.mktemp("site")
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    points = project["entry-points"]["sereno.methods"]
+    points |= {"broken": "no_such_module:Method", "misnamed": points["window-mean"]}
+    about = site / "sereno_window_mean-0.1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0.1\n")
+    lines = "\n".join(f"{name} = {home}" for name, home in points.items())
+    (about / "entry_points.txt").write_text(f"[sereno.methods]\n{lines}\n")
+    shutil.copy(EXAMPLE / "window_mean.py", site)
+    return site
+
+
+def installed(site: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=environment)
+
+
+def test_a_package_registers_its_methods(site: Path, tmp_path: Path) -> None:
+    done = installed(site, "-c", USED, tmp_path / "model")
     assert not done.returncode, done.stderr
     first, *faults = done.stdout.splitlines()
-    assert "Settings(method='day-mean', window=5, share=0.2)" in first
+    assert "Settings(method='window-mean', window=15, prior=3.0)" in first
     assert "'time': 1" in first
-    assert "own-method" in faults[0]
+    assert "'broken', registered by sereno-window-mean" in faults[0]
     assert "cannot be imported" in faults[0]
-    assert "its settings call it 'day-mean'" in faults[1]
-    assert "unheard-of" in " ".join(faults[2:])
-    assert "day-mean" in " ".join(faults[2:])
+    assert "its settings call it 'window-mean'" in faults[1]
+    told = " ".join(faults[2:])
+    assert "unknown method 'unheard-of'" in told
+    assert "window-mean" in told
+
+
+def test_the_command_line_knows_a_registered_method(site: Path, sea: xr.Dataset, tmp_path: Path) -> None:
+    sereno.write_cube(sea.isel(time=slice(40)), tmp_path / "cube.nc")
+    cube, output = tmp_path / "cube.nc", tmp_path / "o.nc"
+    words = ("fill", cube, "-m", "window-mean", "-o", output, "--days", "2019-01-20")
+    done = installed(site, "-m", "sereno.cli", *words)
+    assert not done.returncode, done.stderr
+    with xr.open_dataset(tmp_path / "o.nc") as written:
+        assert 'method = "window-mean"' in written.attrs["sereno_config"]
