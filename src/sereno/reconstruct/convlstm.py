@@ -29,7 +29,8 @@ from sereno.saved import LARGEST, LEAST, number
 from sereno.training.archive import Archive
 from sereno.training.encoding import denormalise, encode, land_channel
 from sereno.training.result import TrainedNetwork
-from sereno.training.windows import Drawn, Samples, Windows
+from sereno.training.samples import Samples
+from sereno.training.windows import Drawn, Windows
 
 CALIBRATION_WINDOWS = 64
 """Windows, about, that the spread is learned from."""

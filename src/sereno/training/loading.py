@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from sereno.errors import InputError
 from sereno.slurm import step
-from sereno.training.windows import Samples
+from sereno.training.samples import Samples
 
 T = TypeVar("T")
 AHEAD = 8

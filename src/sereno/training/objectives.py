@@ -14,7 +14,9 @@ from sereno.config import ConvLSTM, UNet
 from sereno.nets.corrector import corrector
 from sereno.nets.thesis import ThesisNetwork
 from sereno.training.losses import beta_nll, gaussian_nll, masked_mse
+from sereno.training.samples import CorrectorSample, MaskedSample
 
+Batch = MaskedSample[Tensor] | CorrectorSample[Tensor]
 WARM_UP_STEPS = 300
 """Steps over which the step size grows."""
 OBSERVED_WEIGHT = 0.25
@@ -43,7 +45,7 @@ class Learner:
     """
 
     network: nn.Module
-    loss: Callable[[nn.Module, list[Tensor], float], tuple[Tensor, float]]
+    loss: Callable[[nn.Module, Any, float], tuple[Tensor, float]]
     optimiser: Callable[[Iterator[nn.Parameter], int], Any]
     averaging: float | None = None
 
@@ -55,10 +57,10 @@ def learner_of(config: ConvLSTM | UNet) -> Learner:
     return Learner(ThesisNetwork(config), _reference_loss, partial(_adam, rate=config.learning_rate))
 
 
-def _reference_loss(network: nn.Module, batch: list[Tensor], done: float) -> tuple[Tensor, float]:
+def _reference_loss(network: nn.Module, batch: MaskedSample[Tensor], done: float) -> tuple[Tensor, float]:
     """Return the masked squared error, weighted by pixels: an epoch's is the mean over all of its hidden pixels."""
-    inputs, truth, hidden = batch
-    return masked_mse(network(inputs)[:, 0], truth, hidden), max(int(hidden.sum()), 1)
+    loss = masked_mse(network(batch.inputs)[:, 0], batch.truth, batch.hidden)
+    return loss, max(int(batch.hidden.sum()), 1)
 
 
 def _adam(parameters: Iterator[nn.Parameter], steps: int, *, rate: float) -> torch.optim.Optimizer:
@@ -66,16 +68,16 @@ def _adam(parameters: Iterator[nn.Parameter], steps: int, *, rate: float) -> tor
     return torch.optim.Adam(parameters, lr=rate, eps=1e-7)
 
 
-def _correction_loss(network: nn.Module, batch: list[Tensor], done: float) -> tuple[Tensor, float]:
+def _correction_loss(network: nn.Module, batch: CorrectorSample[Tensor], done: float) -> tuple[Tensor, float]:
     """Return the likelihood of the targets, whose noise is known, over the cells that have a weight.
 
     β-NLL teaches; it is no measure of how good the network is, so that validation takes the likelihood itself.
     """
-    *inputs, truth, weight, noise_variance, day = batch
-    mean, log_std = network(*inputs)
+    truth, weight, day = batch.truth, batch.weight, batch.day
+    mean, log_std = network(batch.values, batch.guess, batch.water, batch.spread, batch.told)
     if mean.ndim > truth.ndim:  # of all days
         mean, log_std = (part[torch.arange(len(day), device=day.device), day] for part in (mean, log_std))
-    variance = torch.exp(2 * log_std) + noise_variance[:, None, None]
+    variance = torch.exp(2 * log_std) + batch.noise[:, None, None]
     if network.training:
         loss = beta_nll(mean, variance, truth, weight, squared_error=done < 1 - FINAL_SHARE)
     else:

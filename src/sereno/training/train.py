@@ -35,9 +35,10 @@ from sereno.slurm import step
 from sereno.training.archive import split
 from sereno.training.checkpoints import Logbook, is_over, state_in
 from sereno.training.loading import Data, steps_of
-from sereno.training.objectives import Learner, learner_of
+from sereno.training.objectives import Batch, Learner, learner_of
 from sereno.training.result import TrainedNetwork, lasting_settings
-from sereno.training.windows import Encoded, Samples, windows_for
+from sereno.training.samples import Samples
+from sereno.training.windows import Encoded, windows_for
 
 
 def train(
@@ -177,7 +178,7 @@ class _Fitting(LightningModule):
         self.config = config
         self.scale = scale
 
-    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of a batch, whose gradients are averaged over the tasks as if it were one batch."""
         loss, count = self.learner.loss(self.network, batch, self.global_step / self.steps)
         self.logbook.count(loss.item(), count)
@@ -186,7 +187,7 @@ class _Fitting(LightningModule):
         total = self.trainer.strategy.reduce(torch.tensor(float(count), device=self.device), reduce_op="sum")
         return loss * (count * step.count() / total)
 
-    def validation_step(self, batch: list[Tensor], index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         """Record the loss of a batch."""
         loss, count = self.learner.loss(self.network, batch, self.global_step / self.steps)
         self.log("valid_loss", loss, on_epoch=True, batch_size=count, sync_dist=step.count() > 1)  # type: ignore[arg-type]  # a weight

@@ -14,14 +14,11 @@ from sereno.grids.tiles import starts, window_positions
 from sereno.slurm import step
 from sereno.training.archive import VALIDATION_SHARE, Archive, HiddenWindow, Record
 from sereno.training.encoding import encode, land_channel, normalise
+from sereno.training.samples import MaskedSample
 
 RANDOM_VALIDATION_WINDOWS = 64
 _DRAWS = 20
 _SMALLEST_SHARE = 0.02
-
-Sample = tuple[np.ndarray, ...]
-"""What the loss of a learner takes; the reference's: inputs (window, 2, lat, lon), normalised truth (lat, lon) and
-hidden pixels (lat, lon)."""
 
 
 class Windows(Protocol):
@@ -36,18 +33,6 @@ class Windows(Protocol):
         ...
 
 
-class Samples(Protocol):
-    """What a network is trained or validated on."""
-
-    def __len__(self) -> int:
-        """Return how many an epoch has."""
-        ...
-
-    def of_epoch(self, epoch: int) -> Iterator[Sample]:
-        """Yield the samples of an epoch."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class Encoded:
     """Windows as the samples of a network."""
@@ -59,11 +44,11 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.windows)
 
-    def of_epoch(self, epoch: int) -> Iterator[Sample]:
+    def of_epoch(self, epoch: int) -> Iterator[MaskedSample[np.ndarray]]:
         """Yield the samples of an epoch."""
         for window in self.windows.of_epoch(epoch):
             inputs, mean = encode(window.values, scale=self.scale, water=land_channel(self.config, window.water))
-            yield inputs, normalise(window.truth, mean=mean, scale=self.scale), window.hidden
+            yield MaskedSample(inputs, normalise(window.truth, mean=mean, scale=self.scale), window.hidden)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,8 @@ from sereno.progress import Progress, silent
 from sereno.saved import iso_day
 from sereno.training.archive import HiddenWindow, first_validation_day
 from sereno.training.encoding import encode, normalise
-from sereno.training.windows import Sample, Tiles, validation_count
+from sereno.training.samples import MaskedSample
+from sereno.training.windows import Tiles, validation_count
 
 SCALE_FILE = "max_std_seq.npz"
 LARGEST = 1e6
@@ -75,14 +76,14 @@ class TileFolder:
         paths = [self.paths[position] for position in chosen]
         return TileFolder(paths, self.scale, self.days[chosen], self.shape, self.land, order)
 
-    def of_epoch(self, epoch: int) -> Iterator[Sample]:
+    def of_epoch(self, epoch: int) -> Iterator[MaskedSample[np.ndarray]]:
         """Yield the samples of an epoch; InputError for a file that is damaged or of another shape."""
         positions = np.arange(len(self.paths))
         if self.order is not None:
             positions = np.random.default_rng((self.order, 3, epoch)).permutation(positions)
         for position in positions:
             sequence, target = _arrays(self.paths[position], self.shape)
-            yield np.moveaxis(sequence, -1, 1), target[..., 0], target[..., 1] == 1
+            yield MaskedSample(np.moveaxis(sequence, -1, 1), target[..., 0], target[..., 1] == 1)
 
 
 def is_tile_folder(path: str | Path) -> bool:

@@ -33,6 +33,7 @@ from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of, told
 from sereno.reconstruct.unet.method import UNetReconstructor
 from sereno.reconstruct.unet.samples import Pool, days_drawn, pool, turned
 from sereno.training.archive import Archive
+from sereno.training.samples import CorrectorSample
 from sereno.training.train import train_on
 from sereno.training.windows import Drawn
 
@@ -79,24 +80,24 @@ def test_samples_show_nothing_of_what_is_hidden(anomalies: xr.Dataset, config: U
     windows, region = drawn(anomalies, 6, config), Region.of(anomalies)
     guess = FirstGuess(TERMS, 0.15)
     samples = pool(windows, guess, region, config=replace(config, past_fraction=0.5), seed=3)
-    days = [int(sample[-1]) for sample in samples]
+    days = [int(sample.day) for sample in samples]
     assert set(days) == {WINDOW // 2} if config.network == "central-day" else {WINDOW // 2, WINDOW - 1}
     for window, sample, day in zip(windows, samples, days, strict=True):
-        values, first, water, spread, _, truth, weight, noise, _ = sample
+        values, first, truth = sample.values, sample.guess, sample.truth
         assert values.shape == first.shape == (WINDOW, 16, 16)
         assert np.isnan(values[day][window.hidden]).all()
         seen = np.isfinite(window.values[len(window.values) // 2])
         assert np.array_equal(np.isfinite(values[day]), seen)
-        assert np.array_equal(weight > 0, window.hidden)
+        assert np.array_equal(sample.weight > 0, window.hidden)
         scale = region.scale[window.crop]
         assert np.allclose(truth[window.hidden], (window.truth / scale)[window.hidden])
         other = window._replace(truth=np.where(window.hidden, 99.0, window.truth))
         again = pool([other], guess, region, config=replace(config, past_fraction=0.0), seed=3)[0]
         if day == WINDOW // 2 and np.isfinite(values[day + 1 :]).any():
-            assert np.array_equal(again[1], first)
-        assert np.array_equal(spread, spread_of(region.part(*window.crop)))
-        assert water.shape == truth.shape
-        assert noise == pytest.approx((0.15 / region.part(*window.crop).mean_scale) ** 2 + 0.04, rel=1e-5)
+            assert np.array_equal(again.guess, first)
+        assert np.array_equal(sample.spread, spread_of(region.part(*window.crop)))
+        assert sample.water.shape == truth.shape
+        assert sample.noise == pytest.approx((0.15 / region.part(*window.crop).mean_scale) ** 2 + 0.04, rel=1e-5)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.network)
@@ -106,19 +107,21 @@ def test_some_samples_have_no_future(anomalies: xr.Dataset, config: UNet) -> Non
         samples = pool(
             windows, FirstGuess(TERMS, 0.15), region, config=replace(config, past_fraction=fraction), seed=3
         )
-        assert any(np.isfinite(sample[0][int(sample[-1]) + 1 :]).any() for sample in samples) is expected
+        assert any(np.isfinite(sample.values[int(sample.day) + 1 :]).any() for sample in samples) is expected
         if config.network == "all-days":
-            assert sum(np.isfinite(sample[0][0]).any() for sample in samples) >= 3  # it has as many days as ever
+            assert sum(np.isfinite(sample.values[0]).any() for sample in samples) >= 3  # it has as many days as ever
 
 
 def test_a_turned_sample_is_turned_as_a_whole() -> None:
     rng = np.random.default_rng(0)
     values = rng.standard_normal((WINDOW, 8, 8)).astype(np.float32)
     water, weight = values[0] > -1, np.ones((8, 8), np.float32)
-    sample = (values, values + 1, water, values[1], np.zeros(3), values[2], weight, np.float32(0), np.array(2))
+    told, noise, day = np.zeros(3), np.array(0, np.float32), np.array(2)
+    sample = CorrectorSample(values, values + 1, water, values[1], told, values[2], weight, noise, day)
     seen = set()
     for _ in range(60):
-        one, guess, sea, spread, _, truth, _, _, _ = turned(sample, rng)
+        other = turned(sample, rng)
+        one, guess, sea, spread, truth = other.values, other.guess, other.water, other.spread, other.truth
         sign = np.sign(one[2] * truth).mean()
         assert sign == 1
         assert np.array_equal(one[2], truth)
@@ -133,12 +136,13 @@ def test_a_turned_sample_is_turned_as_a_whole() -> None:
 def test_a_pool_draws_the_same_again() -> None:
     maps = [np.full((WINDOW, 4, 4), float(n), np.float32) for n in range(9)]
     sea = np.ones((4, 4), bool)
-    samples = [(m, m, sea, m[0], np.zeros(1), m[0], m[0], np.float32(0), np.array(0)) for m in maps]
+    none, day = np.array(0, np.float32), np.array(0)
+    samples = [CorrectorSample(m, m, sea, m[0], np.zeros(1), m[0], m[0], none, day) for m in maps]
     one, other, later = (
-        [sample[0][0, 0, 0] for sample in Pool(samples, 20, 5).of_epoch(epoch)] for epoch in (0, 0, 1)
+        [sample.values[0, 0, 0] for sample in Pool(samples, 20, 5).of_epoch(epoch)] for epoch in (0, 0, 1)
     )
     assert one == other != later
-    assert [sample[0][0, 0, 0] for sample in Pool(samples).of_epoch(3)] == list(range(9))
+    assert [sample.values[0, 0, 0] for sample in Pool(samples).of_epoch(3)] == list(range(9))
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.network)

@@ -21,8 +21,9 @@ from sereno.reconstruct.unet.first_guess import FirstGuess
 from sereno.slurm import step
 from sereno.training.archive import Archive
 from sereno.training.result import lasting_settings
-from sereno.training.windows import Sample
+from sereno.training.samples import CorrectorSample
 
+Drawings = list[CorrectorSample[np.ndarray]]
 _GUESS = "guess.json"
 LONGEST = 2**22
 """Bytes of what is kept of a first guess, at most."""
@@ -96,7 +97,7 @@ class Kept:
             place.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         return guess
 
-    def samples(self, name: str, make: Callable[[], list[Sample]]) -> list[Sample]:
+    def samples(self, name: str, make: Callable[[], Drawings]) -> Drawings:
         """Return the samples kept under a name, or make them."""
         if self.folder is None:
             return make()
@@ -104,7 +105,7 @@ class Kept:
         if self.resume and path.exists():
             with file_edge(require_regular(path), _ANEW), np.load(path, allow_pickle=False) as kept:
                 parts = [kept[key] for key in kept.files]
-                return [tuple(part[n, ...] for part in parts) for n in range(len(parts[0]))]
+                return [CorrectorSample(*(part[n, ...] for part in parts)) for n in range(len(parts[0]))]
         samples = make()
         if samples and step.rank() == 0:
             with _whole(path) as place, place.open("wb") as stream:

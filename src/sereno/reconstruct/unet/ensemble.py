@@ -17,11 +17,11 @@ from sereno.errors import InputError
 from sereno.nets.corrector import corrector
 from sereno.progress import Progress
 from sereno.reconstruct.oi_grid.regions import Region
-from sereno.reconstruct.unet.cache import Kept
+from sereno.reconstruct.unet.cache import Drawings, Kept
 from sereno.reconstruct.unet.first_guess import FirstGuess
 from sereno.reconstruct.unet.samples import Pool, days_drawn, pool
 from sereno.training.archive import split
-from sereno.training.windows import Drawn, Sample, windows_of_epoch
+from sereno.training.windows import Drawn, windows_of_epoch
 
 WEIGHTS = {"central-day": "unet.safetensors"}
 """Weights that come with the package, in `sereno.data`."""
@@ -96,7 +96,7 @@ def train_members(
     return weights, history
 
 
-def _samples(make: Callable[..., list[Sample]], drawn: Drawn, seed: int, progress: Progress) -> list[Sample]:
+def _samples(make: Callable[..., Drawings], drawn: Drawn, seed: int, progress: Progress) -> Drawings:
     """Make the training samples of a member."""
     windows = [window for window in drawn.of_epoch(0) if window.hidden.any()]
     return make(windows, seed=seed, progress=lambda done: progress("first guesses", done / len(windows)))

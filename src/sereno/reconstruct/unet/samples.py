@@ -12,7 +12,11 @@ from sereno.config import UNet
 from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of
 from sereno.training.archive import HiddenWindow
-from sereno.training.windows import Sample
+from sereno.training.samples import CorrectorSample
+
+_SIGNED = ("values", "guess", "truth")
+"""Maps whose sign may be turned."""
+_MAPS = (*_SIGNED, "water", "spread", "weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +31,14 @@ class Pool:
         Samples of an epoch, drawn anew each, turned and mirrored; 0 for all of them as they are.
     """
 
-    samples: list[Sample]
+    samples: list[CorrectorSample[np.ndarray]]
     count: int = 0
     seed: int = 0
 
     def __len__(self) -> int:
         return self.count or len(self.samples)
 
-    def of_epoch(self, epoch: int) -> Iterator[Sample]:
+    def of_epoch(self, epoch: int) -> Iterator[CorrectorSample[np.ndarray]]:
         """Yield the samples of an epoch."""
         if not self.count:
             yield from self.samples
@@ -43,20 +47,19 @@ class Pool:
             yield turned(self.samples[rng.integers(len(self.samples))], rng)
 
 
-def turned(sample: Sample, rng: np.random.Generator) -> Sample:
+def turned(sample: CorrectorSample[np.ndarray], rng: np.random.Generator) -> CorrectorSample[np.ndarray]:
     """Return a sample turned, mirrored and of either sign: none of which a sea could tell.
 
-    Its members are those of `pool`'s samples; sides that differ are not exchanged.
+    Sides that differ are not exchanged.
     """
-    values, guess, water, spread, told_, truth, weight, noise, day = sample
-    maps = [values, guess, water, spread, truth, weight]
+    maps = {name: getattr(sample, name) for name in _MAPS}
     axes = tuple(axis for axis in (-2, -1) if rng.random() < 0.5)
-    maps = [np.flip(part, axes) for part in maps]
-    if water.shape[0] == water.shape[1] and rng.random() < 0.5:
-        maps = [part.swapaxes(-1, -2) for part in maps]
+    maps = {name: np.flip(part, axes) for name, part in maps.items()}
+    if sample.water.shape[0] == sample.water.shape[1] and rng.random() < 0.5:
+        maps = {name: part.swapaxes(-1, -2) for name, part in maps.items()}
     sign = np.float32(rng.choice([-1, 1]))
-    values, guess, water, spread, truth, weight = (np.ascontiguousarray(part) for part in maps)
-    return sign * values, sign * guess, water, spread, told_, sign * truth, weight, noise, day
+    maps = {name: np.ascontiguousarray(part) for name, part in maps.items()}
+    return sample._replace(**maps | {name: sign * maps[name] for name in _SIGNED})
 
 
 def days_drawn(config: UNet) -> int:
@@ -98,11 +101,8 @@ def pool(
     config: UNet,
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
-) -> list[Sample]:
-    """Return samples to train a corrector on, in climatological standard deviations.
-
-    Each holds values and first guess (window, lat, lon); water and spread (lat, lon); what is told (n,); truth and
-    weight (lat, lon); the variance of the truth's noise; the day of the window that these are of.
+) -> list[CorrectorSample[np.ndarray]]:
+    """Return samples to train a corrector on.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def pool(
         Called with the number of samples made.
     """
 
-    def one(item: tuple[int, HiddenWindow]) -> Sample:
+    def one(item: tuple[int, HiddenWindow]) -> CorrectorSample[np.ndarray]:
         number, window = item
         past = np.random.default_rng((seed, number)).random() < config.past_fraction
         here, (values, day) = region.part(*window.crop), shown_days(window.values, config, past=past)
@@ -126,7 +126,8 @@ def pool(
         weight, noise = window.hidden.astype(np.float32), np.array(guess.error_variance(here), np.float32)
         centre = window.day + np.timedelta64(config.window // 2 - day, "D")
         about = told_of(guess, here, centre, config)
-        return scaled, first, here.water, spread_of(here), about, truth, weight, noise, np.array(day)
+        day_at = np.array(day)
+        return CorrectorSample(scaled, first, here.water, spread_of(here), about, truth, weight, noise, day_at)
 
     made = []
     with workers() as threads:
