@@ -342,7 +342,7 @@ def test_no_value_of_any_setting_is_more_than_an_input_error(method: str) -> Non
 
 @pytest.mark.parametrize("text", ["[" * 5000, "1" * 5000, "{a=" * 3000, "inf", "nan", "-1e400", "[1]\n[model]"])
 def test_an_override_is_read_or_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"--set|hidden"):
+    with pytest.raises(InputError, match=r"`assignments`|hidden"):
         parse_config(override({"model": {"method": "convlstm"}}, [f"model.hidden={text}"]), origin="options")
 
 

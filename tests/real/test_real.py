@@ -66,7 +66,7 @@ def test_a_file_without_sst_is_refused_with_what_it_has(name: str) -> None:
         open_cube(DATA / name)
     told = str(caught.value)
     assert f"{name}: no variable recognised as sea surface temperature; it has " in told
-    assert "--variable" in told
+    assert "`variable`" in told
     assert ("cloud_condition" if "goes" in name else "satellite") in told
 
 

@@ -122,7 +122,7 @@ def test_time_that_is_up_ends_with_the_weights_so_far_and_can_be_resumed(cube: x
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a checkpoint", bytes(1000)])
 def test_a_damaged_checkpoint_is_told(cube: xr.Dataset, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "last.ckpt").write_bytes(content)
-    with pytest.raises(InputError, match=r"last\.ckpt: .*--resume"):
+    with pytest.raises(InputError, match=r"last\.ckpt: .*`resume`"):
         train(cube, SMALL, folder=tmp_path, resume=True)
 
 

@@ -115,7 +115,7 @@ def test_the_workers_of_a_dask_cluster_write_the_bytes_of_one_process(
 
 def test_without_its_extra_a_cluster_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_cluster, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r'--workers tcp://a:1: .* pip install "sereno\[cluster\]"'):
+    with pytest.raises(InputError, match=r'`workers` tcp://a:1: .* pip install "sereno\[cluster\]"'):
         compute_at("tcp://a:1", fail, lambda threads: [threads])
 
 
@@ -154,7 +154,7 @@ def test_a_scheduler_that_does_not_answer_is_told(
 ) -> None:
     pytest.importorskip("distributed", reason="needs the extra cluster")
     monkeypatch.setattr(dask_cluster, "PATIENCE", 1)
-    with pytest.raises(InputError, match=f"--workers {address}: no Dask scheduler answers there"):
+    with pytest.raises(InputError, match=f"`workers` {address}: no Dask scheduler answers there"):
         fill_to(cube, model, tmp_path / "out.zarr", workers=address)
     assert fill_to(cube, model, tmp_path / "out.zarr").finished
 

@@ -87,7 +87,9 @@ def _told(error: BaseException, words: list[str]) -> int:
         _say(f"made way: {error}; --resume goes on", "yellow")
         return MADE_WAY
     if isinstance(error, InputError):
-        _say(f"error: {error}", "red")
+        from sereno.cli.parameters import with_options
+
+        _say(f"error: {with_options(str(error))}", "red")
         return INPUT
     reason = system_reason(error)
     if reason is not None:

@@ -9,6 +9,7 @@ import typer
 import typer.core
 
 from sereno.cli.edge import DEBUG
+from sereno.cli.parameters import with_options
 from sereno.cli.streams import one_line
 from sereno.errors import InputError
 from sereno.slurm import step
@@ -143,7 +144,7 @@ def tell_skipped(skipped: list[str]) -> None:
     _told.update(new)
     if step.rank() == 0:
         for line in some_of(new):
-            typer.secho(one_line(f"warning: skipped {line}"), fg="yellow", err=True)
+            typer.secho(one_line(with_options(f"warning: skipped {line}")), fg="yellow", err=True)
 
 
 def leave_with(skipped: list[str]) -> None:
@@ -158,7 +159,7 @@ def leave_with(skipped: list[str]) -> None:
 def note(text: str) -> None:
     """Print a note on standard error, once for all tasks."""
     if step.rank() == 0:
-        typer.secho(f"note: {one_line(text)}", fg="yellow", err=True)
+        typer.secho(f"note: {one_line(with_options(text))}", fg="yellow", err=True)
 
 
 def open_for(

@@ -36,13 +36,13 @@ def compute_at(
         If Dask's scheduler is not installed here, does not answer or has no worker, or if workers keep dying.
     """
     if find_spec("distributed") is None:
-        raise InputError(f'--workers {address}: needs Dask\'s scheduler; pip install "sereno[cluster]"')
+        raise InputError(f'`workers` {address}: needs Dask\'s scheduler; pip install "sereno[cluster]"')
     distributed = importlib.import_module("distributed")
     try:
         client = distributed.Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"--workers {address}: no Dask scheduler answers there ({error}); give the address that "
+            f"`workers` {address}: no Dask scheduler answers there ({error}); give the address that "
             "`dask scheduler` told, such as tcp://host:8786"
         ) from None
     with client:
@@ -51,10 +51,10 @@ def compute_at(
             threads = sum(client.nthreads().values())
             return list(client.gather(client.map(partial(_tuned, function), tasks_for(threads), pure=False)))
         except TimeoutError:
-            raise InputError(f"--workers {address}: the scheduler has no worker; start some, `dask worker`") from None
+            raise InputError(f"`workers` {address}: the scheduler has no worker; start some, `dask worker`") from None
         except distributed.KilledWorker:
             raise InputError(
-                f"--workers {address}: workers died at it, perhaps for lack of memory; give them more of it, or run "
+                f"`workers` {address}: workers died at it, perhaps for lack of memory; give them more of it, or run "
                 "again with fewer threads each (`dask worker --nthreads 1`)"
             ) from None
 

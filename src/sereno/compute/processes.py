@@ -87,7 +87,7 @@ def worker_pool(workers: int) -> Iterator[Pool]:
         raise
     except BrokenProcessPool:
         raise InputError(
-            "a worker process was killed, perhaps for lack of memory; run again with fewer of them (--workers)"
+            "a worker process was killed, perhaps for lack of memory; run again with fewer of them (`workers`)"
         ) from None
     finally:
         with stopping.undisturbed():

@@ -172,19 +172,19 @@ def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
-            raise InputError(f"--set {cut(assignment)}: write it as key=value, for example model.hidden=64")
+            raise InputError(f"`assignments` {cut(assignment)}: write it as key=value, for example model.hidden=64")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
         except Exception as error:  # too many brackets, too many digits
-            raise InputError(f"--set {cut(assignment)}: {reason_of(error)}") from error
+            raise InputError(f"`assignments` {cut(assignment)}: {reason_of(error)}") from error
         *parents, last = path.strip().split(".")
         node = merged
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise InputError(f"--set {cut(assignment)}: {parent!r} is a value, not a table")
+                raise InputError(f"`assignments` {cut(assignment)}: {parent!r} is a value, not a table")
         node[last] = value
     return merged
 

@@ -97,7 +97,7 @@ def parse_step(step: str | float) -> Fraction:
     except (ValueError, ZeroDivisionError, OverflowError):
         number = Fraction(0)
     if not 0 < number <= _LARGEST_STEP:
-        raise InputError(f"--grid {step}: write the step in degrees, such as 1/24 or 0.05")
+        raise InputError(f"`grid` {step}: write the step in degrees, such as 1/24 or 0.05")
     return number
 
 

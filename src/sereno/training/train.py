@@ -165,7 +165,7 @@ def train_on(
     return TrainedNetwork(weights, scale, logbook.history)
 
 
-_ANEW = "damaged? Leave --resume out to train anew"
+_ANEW = "damaged? Leave `resume` out to train anew"
 
 
 class _Fitting(LightningModule):

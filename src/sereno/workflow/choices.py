@@ -107,7 +107,7 @@ def _named(name: str, settings: dict[str, Any], *, at_once: bool) -> Choice:
         config = parse_config({"model": {"method": name, **settings}}, origin=f"method {name!r}")
     row = method_named(config.model.method)
     if at_once and row.needs_training:
-        raise InputError(f"{name} needs training: run sereno fit -m {name} first and give the model's folder")
+        raise InputError(f"`method`: {name} needs training; fit it first, and give the model")
     return Choice(config, row)
 
 

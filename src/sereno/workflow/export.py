@@ -49,12 +49,12 @@ def export_network(
     output = Path(output)
     if output.suffix != SUFFIXES[kind]:
         others = ", ".join(name for name, suffix in SUFFIXES.items() if suffix == output.suffix)
-        advice = f", or give --format {others}" if others else ""
-        raise InputError(f"-o {output}: {kind} files end in {SUFFIXES[kind]}; rename it{advice}")
+        advice = f", or give `kind` {others}" if others else ""
+        raise InputError(f"`output` {output}: {kind} files end in {SUFFIXES[kind]}; rename it{advice}")
     if output.is_dir():
-        raise InputError(f"-o {output}: a folder stands there; choose another name")
+        raise InputError(f"`output` {output}: a folder stands there; choose another name")
     if not output.resolve().parent.is_dir():
-        raise InputError(f"-o {output}: there is no folder {output.parent}; make it first")
+        raise InputError(f"`output` {output}: there is no folder {output.parent}; make it first")
     config, state, weights = _source(model)
     row = method_named(config.model.method)
     if not row.is_network:

@@ -80,9 +80,9 @@ def prepare(
     """
     output, progress = Path(output), reporter(progress)
     if grid is None and (resample or min_observations):
-        raise InputError("resampling (resample, min-observations) is for a coarser grid; name it with --grid")
+        raise InputError("`resample` and `min_observations` are for a coarser grid; give its step as `grid`")
     if resample == "nearest" and min_observations:
-        raise InputError("--min-observations is for means; leave it out with --resample nearest")
+        raise InputError("`min_observations` is for means; leave it out where `resample` is nearest")
     if output.suffix == ".nc":
         if grid is not None or climatology is not None:
             raise InputError(f"{output}: a grid or a climatology needs a Zarr store; name it {output.stem}.zarr")

@@ -111,7 +111,7 @@ def _run(command: list[str]) -> str:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except FileNotFoundError:
         raise InputError(
-            f"there is no {command[0]} here: submit where SLURM is, or see the scripts with --dry-run"
+            f"there is no {command[0]} here: submit where SLURM is, or see the scripts by `dry_run`"
         ) from None
     except OSError as error:
         raise InputError(f"{command[0]}: {reason_of(error)}") from error

@@ -57,7 +57,7 @@ def test_the_next_error_is_taken_where_the_first_is_bad(tmp_path: Path) -> None:
 @pytest.mark.parametrize("quality", [(("a", "b"), np.ones((2, 2))), (CUBE, np.full(SEA.shape, "best"))])
 def test_a_quality_that_cannot_be_used_is_refused_unless_every_quality_counts(tmp_path: Path, quality: Any) -> None:  # noqa: ANN401
     path = write(tmp_path / "a.nc", quality_level=quality)
-    with pytest.raises(InputError, match=r"a\.nc: quality_level cannot be used: .* --quality 0"):
+    with pytest.raises(InputError, match=r"a\.nc: quality_level cannot be used: .* `quality_level` 0"):
         open_cube(path)
     np.testing.assert_allclose(open_cube(path, quality_level=0)["sst"], SEA)
 

@@ -559,7 +559,7 @@ def test_an_unknown_variable_is_answered_with_those_there(tmp_path: Path) -> Non
 def test_a_file_without_a_temperature_asks_for_a_variable(tmp_path: Path) -> None:
     chlorophyll(tmp_path / "chl.nc")
     told = refusal(tmp_path / "chl.nc")
-    assert "chl.nc: no variable recognised as sea surface temperature; it has CHL. Name one with --variable" in told
+    assert "chl.nc: no variable recognised as sea surface temperature; it has CHL. Name one by `variable`" in told
 
 
 def test_fahrenheit_by_its_units_is_refused(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_an_output_among_the_inputs_is_refused_in_one_line(place: Path, inputs: list[str], output: str) -> None:
-    with pytest.raises(InputError, match=f"^-o {output.removeprefix('./').removesuffix('/')}") as error:
+    with pytest.raises(InputError, match=f"^`output` {output.removeprefix('./').removesuffix('/')}") as error:
         require_apart(inputs, Path(output))
     assert "\n" not in str(error.value)
     with pytest.raises(InputError):
@@ -78,7 +78,7 @@ def test_any_other_output_is_let_pass(place: Path, inputs: list[str], output: st
 
 def test_what_else_is_read_is_kept_apart_too(place: Path) -> None:
     for output in ("in.nc", "model/analysis.nc"):
-        with pytest.raises(InputError, match=f"^-o {output}: it "):
+        with pytest.raises(InputError, match=f"^`output` {output}: it "):
             require_apart(["l3s"], Path(output), ["in.nc", "model"])
 
 

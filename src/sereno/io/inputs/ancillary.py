@@ -48,7 +48,7 @@ def quality_of(dataset: xr.Dataset, source: str, level: int, *, origin: str) -> 
     if fault is not None and level > 0:
         raise InputError(
             f"{origin}: {name} cannot be used: {fault}; mend it, or take every pixel whatever its quality with "
-            "--quality 0"
+            "`quality_level` 0"
         )
     return level if name is not None and fault is None else None
 

@@ -191,7 +191,7 @@ def water_of(
     mask, origin = seen > 0, SEEN
     if np.median(seen[seen > 0]) < _SEEN_OFTEN:
         mask, origin = mask | ~land_mask(first.lat, first.lon), f"{origin}, and the sea of the shipped coast"
-    notes.append(f"no mask in the input: water is {origin}; give one with --water to be sure")
+    notes.append(f"no mask in the input: water is {origin}; give one by `water` to be sure")
     return mask, origin, notes
 
 

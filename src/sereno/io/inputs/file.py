@@ -46,7 +46,7 @@ class Part:
         """Read the mask that the file carries, bool (lat, lon), or None; and why another was passed over."""
         images = self.images[self.name]
         latitude, longitude = images.dims[-2:]
-        with file_edge(self.path, "its mask cannot be read; give another with --water"):
+        with file_edge(self.path, "its mask cannot be read; give another by `water`"):
             mask, notes = find_water(images.dataset, latitude, longitude)
         return None if mask is None else mask.values[images.order[0]][:, images.order[1]], notes
 
@@ -124,7 +124,7 @@ def part_of(opened: xr.Dataset, path: Path, *, variable: str | None, quality_lev
     dataset.set_close(opened.close)
     values = dataset[name]
     if values.dtype.kind not in "biuf":
-        raise InputError(f"{origin}: {name} is of type {values.dtype}, not of numbers; name another with --variable")
+        raise InputError(f"{origin}: {name} is of type {values.dtype}, not of numbers; name another by `variable`")
     _dims(values, time, (latitude, longitude), len(days), origin)
     lat, rows = latitudes(dataset[latitude].values, origin=origin)
     lon, columns, remarks = longitudes(dataset[longitude].values, origin=origin)

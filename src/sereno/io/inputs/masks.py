@@ -115,7 +115,7 @@ def compare(water: np.ndarray, seen: np.ndarray, *, origin: str, images: int) ->
     if on_land > MOST_ON_LAND * total:
         raise InputError(
             f"{origin}: {share} lie on what the mask calls land: it is inverted, or no mask of land and sea, or that "
-            "of another area; give another with --water"
+            "of another area; give another by `water`"
         )
     return [f"{origin}: {share} lie on what the mask calls land, and are dropped"]
 

@@ -115,7 +115,7 @@ def level4(analysis: xr.Dataset, product: Product, packed: bool, *, output: Path
     if analysis["time"].size and (last := analysis["time"].values.max()) > _LAST_TIME:
         raise InputError(
             f"{last!s:.10}: GHRSST counts time in 32 bits of seconds, which end on {_LAST_TIME!s:.10}; "
-            "fill days before it (--days A:B)"
+            "fill days before it (`days`)"
         )
     is_sst = _is_sst(analysis)
     main, error = names_of(analysis)

@@ -35,7 +35,7 @@ def require_apart(
     InputError
         Names the output, and the input that it collides with.
     """
-    with file_edge(f"-o {output}", "choose another name"):
+    with file_edge(f"`output` {output}", "choose another name"):
         target = output.resolve()
         is_folder = output.is_dir() or output.suffix not in (".nc", ".zarr")
         for item in [*inputs, *(other for other in others if other is not None)]:
@@ -43,19 +43,25 @@ def require_apart(
                 continue
             path = Path(item).resolve()
             if path == target or (path.exists() and target.exists() and path.samefile(target)):
-                raise InputError(f"-o {output}: it is the input, which would be lost; choose another name")
+                raise InputError(f"`output` {output}: it is the input, which would be lost; choose another name")
             if path.is_dir() and path in target.parents:
                 kind = "store" if is_zarr(path) else "folder"
-                raise InputError(f"-o {output}: it lies in the {kind} {item}, which is read; choose another place")
+                raise InputError(
+                    f"`output` {output}: it lies in the {kind} {item}, which is read; choose another place"
+                )
             if target.suffix == ".zarr" and target in path.parents:
-                raise InputError(f"-o {output}: the input {item} lies in it and would be lost; choose another place")
+                raise InputError(
+                    f"`output` {output}: the input {item} lies in it and would be lost; choose another place"
+                )
             if glob.has_magic(str(item)) and not path.exists():
                 made = target / _A_DAY if is_folder else target
                 if _matches(made.parts, path.parts) or _matches(target.parts, path.parts):
-                    raise InputError(f"-o {output}: {item} would match it the next time; choose another place")
+                    raise InputError(f"`output` {output}: {item} would match it the next time; choose another place")
         files = [path for item in inputs if not is_address(item) and (path := Path(item)).is_file()]
         if is_folder and sum(path.resolve().parent == target for path in files) > 1:
-            raise InputError(f"-o {output}: it holds the input files and would mix them up; choose another folder")
+            raise InputError(
+                f"`output` {output}: it holds the input files and would mix them up; choose another folder"
+            )
 
 
 def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:

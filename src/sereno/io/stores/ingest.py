@@ -157,7 +157,7 @@ def _create(
     own = Grid(first.lat, first.lon, water)
     grid = recipe.grid(own)
     if not grid.water.any():
-        raise InputError(f"{first.path}: not one cell of the grid is water; check the mask (--water)")
+        raise InputError(f"{first.path}: not one cell of the grid is water; check the mask (`water`)")
     attrs = first.attrs | {"field": first.name, "water_from": origin}
     if recipe.step is not None:
         attrs |= {"grid": str(recipe.step), "resample": recipe.resample}

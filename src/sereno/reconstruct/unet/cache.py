@@ -27,7 +27,7 @@ Drawings = list[CorrectorSample[np.ndarray]]
 _GUESS = "guess.json"
 LONGEST = 2**22
 """Bytes of what is kept of a first guess, at most."""
-_ANEW = "damaged? Leave --resume out to train anew"
+_ANEW = "damaged? Leave `resume` out to train anew"
 
 
 @dataclass(frozen=True)
