@@ -247,12 +247,14 @@ def _text_of(period: slice) -> str:
 
 def _listed(period: object) -> np.ndarray:
     """Return days that are given one by one, datetime64[D]."""
-    refused = InputError(
-        f"period {str(period)[:80]!r}: give text such as '2013:2016' or '2019-06', a slice, a date, or dates in "
-        "ascending order"
-    )
     given = np.atleast_1d(np.asarray(period))
-    if given.ndim > 1 or given.dtype.kind not in "MUO" or not given.size:
+    if not given.size:
+        raise InputError("the period names no day: the list of days is empty")
+    shown = ", ".join(f"{one!s:.20}" for one in given.ravel()[:3]) + (", …" if given.size > 3 else "")
+    refused = InputError(
+        f"period {shown!r}: give text such as '2013:2016' or '2019-06', a slice, a date, or dates in ascending order"
+    )
+    if given.ndim > 1 or given.dtype.kind not in "MUO":
         raise refused
     if not all(_ISO.fullmatch(one) if isinstance(one, str) else isinstance(one, Day) for one in given.ravel()):
         raise refused

@@ -231,9 +231,9 @@ def test_a_later_override_wins() -> None:
 @pytest.mark.parametrize(
     ("assignment", "told"),
     [
-        ("model.hidden", "--set model.hidden: write it as key=value, for example model.hidden=64"),
-        ("=3", "--set =3: write it as key=value"),
-        ("seed.deep=3", "--set seed.deep=3: 'seed' is a value, not a table"),
+        ("model.hidden", "`assignments` model.hidden: write it as key=value, for example model.hidden=64"),
+        ("=3", "`assignments` =3: write it as key=value"),
+        ("seed.deep=3", "`assignments` seed.deep=3: 'seed' is a value, not a table"),
     ],
 )
 def test_an_override_that_is_none_is_refused(assignment: str, told: str) -> None:
