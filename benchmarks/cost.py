@@ -20,6 +20,7 @@ from sereno.methods import METHODS
 
 def main() -> None:
     """Print the cost of a day."""
+    sereno.tune_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("method", choices=[name for name, row in METHODS.items() if not row.needs_training])
     parser.add_argument("--days", type=int, default=51, help="length of the record")

@@ -301,6 +301,7 @@ def write(document: Path, lines: list[str], *, markers: tuple[str, str] = (BEGIN
 
 def main() -> None:
     """Fit, score, print, and write."""
+    sereno.tune_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, help="train the networks for so many minutes each")

@@ -70,6 +70,7 @@ def peak() -> float:
 
 def main() -> None:
     """Measure the methods that are named."""
+    sereno.tune_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="+")
     parser.add_argument("--folder", type=Path, required=True)

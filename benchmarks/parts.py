@@ -44,6 +44,7 @@ def seams(shape: tuple[int, int]) -> np.ndarray:
 
 def main() -> None:
     """Print a row for each method."""
+    sereno.tune_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="+", choices=["interpolation", "oi-grid", "unet"])
     parser.add_argument("--days", type=int, default=51, help="length of the record")

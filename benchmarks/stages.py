@@ -228,6 +228,7 @@ STAGES = {
 
 def main() -> None:
     """Run a stage and print its numbers."""
+    sereno.tune_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("folder", type=Path)

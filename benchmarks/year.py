@@ -49,6 +49,7 @@ HEAD = (
 
 def main() -> None:
     """Measure, and print the table."""
+    sereno.tune_memory()  # as the command line does
     able = [name for name, row in METHODS.items() if not row.needs_training]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", default=able, metavar="METHOD", help=", ".join(able))

@@ -98,6 +98,16 @@ def test_what_is_no_cube_is_refused_with_the_way_to_make_one(cube: Any) -> None:
         sereno.describe(cube)
 
 
+def test_what_is_no_path_and_no_configuration_is_refused(sea: xr.Dataset, tmp_path: Path) -> None:
+    for given in (sea, sea["sst"], sea["sst"].values, 3, None):
+        with pytest.raises(InputError, match="cube_from"):
+            sereno.open_cube(given)
+    with pytest.raises(InputError, match="ClimatologyConfig"):
+        sereno.make_climatology(sea, tmp_path / "clim.nc", "window")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="RunConfig"):
+        sereno.describe(sea, "climatology")  # type: ignore[arg-type]
+
+
 def test_methods_have_their_own_names_or_given_ones(model: Model) -> None:
     assert list(by_label(["linear", OptimalInterpolation(), model])) == ["linear", "oi", "climatology"]
     assert list(by_label("linear")) == ["linear"]

@@ -9,6 +9,7 @@ import xarray as xr
 from sereno.climatology import daily_climatology
 from sereno.config import ClimatologyConfig
 from sereno.cube import validate
+from sereno.errors import InputError
 from sereno.gaps.hiding import visible_part
 from sereno.io.outputs.atomic import require_place, write_dataset
 from sereno.io.outputs.climatology import describe_climatology
@@ -54,6 +55,8 @@ def make_climatology(
     366
     """
     progress, config = reporter(progress), config or ClimatologyConfig()
+    if not isinstance(config, ClimatologyConfig):
+        raise InputError(f"`config`: give a sereno.ClimatologyConfig (got {config!r:.60})")
     validate(cube)
     require_place(path)
     progress("climatology", 0.0)

@@ -64,6 +64,8 @@ def describe(
     """
     progress = reporter(progress)
     config = configure("climatology") if config is None else config
+    if not isinstance(config, RunConfig):
+        raise InputError(f"`config`: give a sereno.RunConfig (got {config!r:.60})")
     seen = visible_part(select_period(validate(cube), period_text(cube, days)))
     name, field = field_name(seen), field_of(seen)
     if name == "anomaly":

@@ -33,7 +33,10 @@ def expand(paths: Paths) -> list[Path]:
     InputError
         If a path does not exist, or a folder or a glob holds no file.
     """
-    given: Sequence[str | os.PathLike[str]] = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    listed = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if isinstance(listed, xr.Dataset | xr.DataArray | np.ndarray) or not isinstance(listed, Iterable):
+        raise InputError(f"no paths but a {type(paths).__name__}: for data in memory use sereno.cube_from")
+    given: Sequence[str | os.PathLike[str]] = list(listed)
     if not given:
         raise InputError("no input: give files, folders, globs or a Zarr store")
     found: list[Path] = []
