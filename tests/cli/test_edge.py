@@ -357,3 +357,21 @@ def test_a_limit_of_memory_in_which_nothing_can_be_loaded_is_told(tmp_path: Path
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: 292 MiB of memory are allowed (ulimit -v), and 640 at least are needed")
+
+
+def test_lines_of_progress_tell_how_long_a_stage_still_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    report = progress._lines()
+    # A run that goes on where it stopped begins at a quarter: what was done before tells nothing of the pace.
+    for after, fraction in [(0, 0.25), (1, 0.5), (10, 0.5), (40, 0.75), (4040, 0.76), (4041, 0.8), (4042, 1.0)]:
+        clock[0] = 100.0 + after
+        report("fill", fraction)
+    assert capsys.readouterr().err.splitlines() == [
+        "fill: 50 %, about 20 s left",
+        "fill: 75 %, about 20 s left",
+        "fill: 80 %, about 24 min left",
+        "fill: 100 %",
+    ]

@@ -126,16 +126,30 @@ def _bars() -> Iterator[Progress]:
 
 
 def _lines() -> Progress:
-    """Return a report for logs: a line for every 5 %, but not more than one in two seconds, and one at the end."""
+    """Return a report for logs: a line for every 5 %, but not more than one in two seconds, and one at the end.
+
+    A line says how long the rest of the stage will take, if it goes on as it went since its first report.
+    """
+    begun: dict[str, tuple[float, float]] = {}
     told: dict[str, tuple[int, float]] = {}
 
     def report(stage: str, fraction: float) -> None:
         twentieth, now = int(20 * fraction), time.monotonic()
-        before, when = told.get(stage, (-1, now))
+        since, first = begun.setdefault(stage, (now, fraction))
+        before, when = told.setdefault(stage, (-1, now))
         if twentieth > before and (twentieth == 20 or now - when >= SECONDS_BETWEEN_LINES):
             told[stage] = (twentieth, now)
-            typer.echo(f"{stage}: {5 * twentieth} %", err=True)
-        else:
-            told.setdefault(stage, (-1, now))
+            left = ""
+            if first < fraction < 1 and now > since:
+                left = f", about {_in_words((now - since) * (1 - fraction) / (fraction - first))} left"
+            typer.echo(f"{stage}: {5 * twentieth} %{left}", err=True)
 
     return report
+
+
+def _in_words(seconds: float) -> str:
+    """Return a duration to about two figures."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -218,3 +218,14 @@ def test_the_calibrated_std_keeps_the_chunks_of_the_analysis() -> None:
     assert analysis["std"].chunksizes == analysis["mean"].chunksizes
     alone = model.reconstruct(cube, days[200:201])
     np.testing.assert_array_equal(alone["std"].values, analysis["std"].sel(time=days[200:201]).values)
+
+
+@pytest.mark.parametrize("nrt", [None, False])
+def test_of_a_short_record_too_the_progress_of_the_calibration_comes_near_its_end(nrt: bool | None) -> None:
+    cube, told = sea(white=0.05, shared=0.0).isel(time=slice(20, 32)), list[float]()
+    model = AnomalyReconstructor(CONFIG, fit_climatology(cube, CONFIG.climatology), Smoothing(0.5))
+    model.calibrated(cube, nrt=nrt, progress=lambda stage, fraction: told.append(fraction))
+    assert told[0] == 0
+    assert told[-1] == 1
+    assert told == sorted(told)
+    assert told[-2] > 0.85

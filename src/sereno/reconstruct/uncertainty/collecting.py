@@ -86,11 +86,11 @@ def collect(
     residuals: dict[bool, list[Residuals]] = {False: [], True: []}
     gaps: dict[bool, list[Gaps]] = {False: [], True: []}
     folds = _folds(cube, climatology, refit)
-    done = 0
+    done, share = 0, 0.0
     progress("calibration", 0.0)
     for context, targets in stretches:
         part = cube.isel(time=context)
-        for shown, draws in draw(part, targets, -(-wanted // len(stretches)), rng, together=long):
+        for shown, draws, of_each in draw(part, targets, -(-wanted // len(stretches)), rng, together=long):
             if refit is not None and cube.sizes["time"] <= SHORT_DAYS:
                 folds = [refit(hide(part, _of_targets(shown, draws)))]
             works = [HiddenDays(inner, used, part, shown, error, tuple(sizes)) for used in folds]
@@ -100,7 +100,8 @@ def collect(
                 if mode in modes:
                     residuals[mode] += work.residuals(group, of_group, nrt=mode, number=done)
                 done += len(group)
-                progress("calibration", min(done / (2 * wanted), 1.0))
+                share += len(group) * of_each / (2 * len(stretches))
+                progress("calibration", min(share, 1.0))
             for mode in gaps:
                 gaps[mode] += [works[0].gaps(int(day), rng, nrt=mode) for day in rng.choice(targets, len(draws))]
     progress("calibration", 1.0)

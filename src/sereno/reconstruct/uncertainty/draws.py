@@ -73,8 +73,10 @@ class Draw(NamedTuple):
 
 def draw(
     cube: xr.Dataset, targets: np.ndarray, wanted: int, rng: np.random.Generator, *, together: bool = False
-) -> Iterator[tuple[xr.Dataset, list[Draw]]]:
-    """Yield what is shown of a cube, and draws of which none hides anything twice: a round at a time.
+) -> Iterator[tuple[xr.Dataset, list[Draw], float]]:
+    """Yield what is shown of a cube, draws of which none hides anything twice, and about what share of all one is.
+
+    A round of draws at a time.
 
     Parameters
     ----------
@@ -89,8 +91,9 @@ def draw(
     clear = share_of(shown["observed"], shown["water"]).values
     eligible = targets[clear[targets] >= SMALLEST_COVERAGE]
     number, longest = 0, max(1, int(LONGEST_VOID * cube.sizes["time"]))
+    of_round = min(max(4, round(SHARE * len(eligible))), len(eligible))
     for _ in range(ROUNDS):
-        most = min(wanted - number, max(4, round(SHARE * len(eligible))), len(eligible))
+        most = min(wanted - number, of_round)
         found = list[Draw]()
         for index in rng.permutation(eligible):
             if len(found) == most:
@@ -100,7 +103,7 @@ def draw(
                 found.append(one)
         if not found:
             return
-        yield shown, sorted(found, key=lambda one: one.target)
+        yield shown, sorted(found, key=lambda one: one.target), 1 / min(wanted, ROUNDS * of_round)
         number += len(found)
         if number >= wanted:
             return
