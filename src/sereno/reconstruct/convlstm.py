@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +24,15 @@ from sereno.nets.thesis import CHANNELS, ThesisNetwork
 from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
-from sereno.reconstruct.uncertainty.spread import SPREAD, ObservedPixels, Spread, noise_variance, support
+from sereno.reconstruct.uncertainty.spread import (
+    SPREAD,
+    ObservedPixels,
+    Spread,
+    learned_in,
+    noise_variance,
+    state_with,
+    support,
+)
 from sereno.saved import LARGEST, LEAST, number
 from sereno.training.archive import Archive
 from sereno.training.encoding import denormalise, encode, land_channel
@@ -166,17 +174,15 @@ class ConvLSTMReconstructor:
 
     def state(self) -> State:
         """Return the weights, the normalisation, the spread and the history of the losses."""
-        tensors = _tensors(self.network.state_dict())
-        tensors |= self.spread.tensors()
-        values = {"scale": self.scale, "observed": asdict(self.observed), "history": self.history}
-        return State(values, tensors)
+        values = {"scale": self.scale, "history": self.history}
+        return state_with(self.spread, self.observed, values=values, tensors=_tensors(self.network.state_dict()))
 
     @classmethod
     def from_state(cls, config: ConvLSTM, state: State) -> Self:
         """Rebuild the method from its state."""
         learned = _learned(config, state, LEAST)
-        spread, observed = Spread.from_tensors(state.tensors), ObservedPixels.from_values(state.values["observed"])
-        return cls(config, _network(config, learned.weights), learned.scale, spread, observed, learned.history)
+        network = _network(config, learned.weights)
+        return cls(config, network, learned.scale, *learned_in(state), learned.history)
 
     @staticmethod
     def weights(config: ConvLSTM) -> Shapes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from sereno.methods import State
 from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.uncertainty.by_lag import draw, images_noise, of_withheld, spread_by_lag, std_by_lag
-from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, learned_in, state_with
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,12 @@ class Linear:
 
     def state(self) -> State:
         """Return the spread."""
-        tensors = self.spread.tensors()
-        return State({"observed": asdict(self.observed)}, tensors)
+        return state_with(self.spread, self.observed)
 
     @classmethod
     def from_state(cls, config: LinearConfig, state: State) -> Self:
         """Rebuild from a saved spread."""
-        spread = Spread.from_tensors(state.tensors)
-        return cls(config, spread, ObservedPixels.from_values(state.values["observed"]))
+        return cls(config, *learned_in(state))
 
 
 def between(values: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -15,7 +15,7 @@ from sereno.methods import State
 from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.uncertainty.by_lag import draw, images_noise, of_withheld, spread_by_lag, std_by_lag
-from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, learned_in, state_with
 from sereno.saved import array
 
 
@@ -76,14 +76,13 @@ class Persistence:
 
     def state(self) -> State:
         """Return damping and spread."""
-        return State({"observed": asdict(self.observed)}, {"damping": self.damping, **self.spread.tensors()})
+        return state_with(self.spread, self.observed, tensors={"damping": self.damping})
 
     @classmethod
     def from_state(cls, config: PersistenceConfig, state: State) -> Self:
         """Rebuild from saved damping and spread."""
-        spread = Spread.from_tensors(state.tensors)
         damping = array(state.tensors, "damping", 0, 1, length=config.window // 2 + 1)
-        return cls(config, damping, spread, ObservedPixels.from_values(state.values["observed"]))
+        return cls(config, damping, *learned_in(state))
 
 
 def fit_damping(withheld: np.ndarray, last: np.ndarray, lag: np.ndarray, half: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.dineof.fitting import choose_modes, confidence, learn_uncertainty, matrices
 from sereno.reconstruct.dineof.segments import Solver, reach
-from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, support
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, learned_in, state_with, support
 from sereno.saved import iso_day, whole
 
 
@@ -90,12 +90,11 @@ class Dineof:
 
     def state(self) -> State:
         """Return the number of modes, the origin of the segments and the spread."""
-        values = {"modes": self.modes, "origin": str(self.origin), "observed": asdict(self.observed)}
-        return State(values, self.spread.tensors())
+        values = {"modes": self.modes, "origin": str(self.origin)}
+        return state_with(self.spread, self.observed, values=values)
 
     @classmethod
     def from_state(cls, config: DINEOF, state: State) -> Self:
         """Rebuild from saved modes and spread."""
-        spread = Spread.from_tensors(state.tensors)
-        values, observed = state.values, ObservedPixels.from_values(state.values["observed"])
-        return cls(config, whole(values, "modes", 1, 10_000), iso_day(values, "origin"), spread, observed)
+        modes, origin = whole(state.values, "modes", 1, 10_000), iso_day(state.values, "origin")
+        return cls(config, modes, origin, *learned_in(state))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple, Self
 
@@ -17,7 +17,14 @@ from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.interpolation.corrections import fill_gaps, stages_reach, tiles
 from sereno.reconstruct.uncertainty.by_lag import images_noise, of_withheld
-from sereno.reconstruct.uncertainty.spread import SUPPORT_REACH, ObservedPixels, Spread, support
+from sereno.reconstruct.uncertainty.spread import (
+    SUPPORT_REACH,
+    ObservedPixels,
+    Spread,
+    learned_in,
+    state_with,
+    support,
+)
 from sereno.saved import LARGEST, LEAST, number
 
 TIME_SCALES = (0.7, 1.0, 1.5, 2.5, 4.0)
@@ -88,15 +95,14 @@ class Interpolation:
 
     def state(self) -> State:
         """Return the scales and the spread."""
-        values = {"time_scale": self.time_scale, "space_scale": self.space_scale, "observed": asdict(self.observed)}
-        return State(values, self.spread.tensors())
+        values = {"time_scale": self.time_scale, "space_scale": self.space_scale}
+        return state_with(self.spread, self.observed, values=values)
 
     @classmethod
     def from_state(cls, config: InterpolationConfig, state: State) -> Self:
         """Rebuild from saved scales and spread."""
-        spread = Spread.from_tensors(state.tensors)
         time, space = (number(state.values, name, LEAST, LARGEST) for name in ("time_scale", "space_scale"))
-        return cls(config, time, space, spread, ObservedPixels.from_values(state.values["observed"]))
+        return cls(config, time, space, *learned_in(state))
 
 
 def _inner(values: np.ndarray, window: int) -> np.ndarray:

@@ -30,7 +30,7 @@ from sereno.reconstruct.uncertainty.observation_error import (
     typical_error,
     white_noise,
 )
-from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, Spread
+from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, Spread, state_with
 from sereno.saved import LARGEST, LEAST, optional
 
 CALIBRATION_TARGETS = 4000
@@ -144,7 +144,7 @@ class OptimalInterpolation:
     def state(self) -> State:
         """Return the covariance and the spread."""
         values = {"covariance": self.covariance.values(), "typical_error": self.typical_error}
-        return State(values, self.spread.tensors())
+        return state_with(self.spread, values=values)
 
     @classmethod
     def from_state(cls, config: OptimalInterpolationConfig, state: State) -> Self:

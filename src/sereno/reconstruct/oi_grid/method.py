@@ -24,7 +24,7 @@ from sereno.reconstruct.oi_grid.regions import RUN, Parts, Region, Run, runs
 from sereno.reconstruct.oi_grid.solver import Solver
 from sereno.reconstruct.oi_grid.tuning import measure
 from sereno.reconstruct.uncertainty.observation_error import relative_variance
-from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, Spread
+from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, Spread, state_with
 from sereno.saved import LARGEST, LEAST, optional
 
 CALIBRATION_SAMPLES, CALIBRATION_SIDE, CALIBRATION_TARGETS = 24, 128, 400
@@ -124,7 +124,7 @@ class GriddedInterpolation:
     def state(self) -> State:
         """Return the covariance and the spread."""
         values = {"covariance": asdict(self.covariance), "typical_error": self.typical_error}
-        return State(values, self.spread.tensors())
+        return state_with(self.spread, values=values)
 
     @classmethod
     def from_state(cls, config: GriddedInterpolationConfig, state: State) -> Self:

@@ -8,13 +8,14 @@ and made monotone by isotonic regression.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 import scipy
 from scipy.ndimage import correlate1d, gaussian_filter
 
+from sereno.methods import State
 from sereno.saved import LARGEST, LEAST, array, number
 
 TIME_SCALE = 3.0
@@ -155,6 +156,23 @@ class ObservedPixels:
         if self.noise_std > 0:
             std = np.where(observed, np.minimum(std, np.float32(self.noise_std)), std)
         return mean, std
+
+
+def state_with(
+    spread: Spread,
+    observed: ObservedPixels | None = None,
+    *,
+    values: Mapping[str, Any] | None = None,
+    tensors: Mapping[str, np.ndarray] | None = None,
+) -> State:
+    """Return the state of a method: its spread, what observed pixels are worth, and what else it must remember."""
+    weights = {} if observed is None else {"observed": asdict(observed)}
+    return State({**(values or {}), **weights}, {**(tensors or {}), **spread.tensors()})
+
+
+def learned_in(state: State) -> tuple[Spread, ObservedPixels]:
+    """Return the spread of a saved method, and what observed pixels are worth to it."""
+    return Spread.from_tensors(state.tensors), ObservedPixels.from_values(state.values["observed"])
 
 
 def noise_variance(images: Iterable[np.ndarray]) -> float:
