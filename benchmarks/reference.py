@@ -21,7 +21,6 @@ from sereno.config import REFERENCE_NETWORKS, RunConfig, override, parse_config,
 from sereno.evaluation.evaluate import Evaluation
 from sereno.report.figures import losses_figure, save
 from sereno.report.score_figures import save_score_figures
-from sereno.report.score_tables import save_scores
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.workflow.fit import fit
 from sereno.workflow.models import Model
@@ -112,7 +111,7 @@ def main() -> None:
     # The given withheld pixels are for the protocol of clouds; here whole days are hidden.
     cube = cube.drop_vars("sst_withheld", errors="ignore")
     result = sereno.evaluate(cube, methods, days=sea["scored"], protocol="hidden-day", share=0.2)
-    save_scores(result, folder)
+    result.save(folder)
     save_score_figures(result, folder)
     text = "\n".join(table(result)) + "\n"
     (folder / "table.md").write_text(text)

@@ -328,8 +328,8 @@ def test_a_file_without_a_base_period_is_told_of_in_the_scores(
     with xr.open_dataset(tmp_path / "full.nc") as opened:
         opened.drop_attrs(deep=False).to_netcdf(tmp_path / "bare.nc")
     config = configure("climatology", climatology={"file": str(tmp_path / "bare.nc")})
-    scores = sereno.evaluate(cube, {"mine": config}, days="2002", share=0.05, protocol="hidden-day").scores
-    assert scores["fitted"]["mine"]["climatology_base_period"] is None
-    show_scores(scores)
+    results = sereno.evaluate(cube, {"mine": config}, days="2002", share=0.05, protocol="hidden-day").results
+    assert results.fitted["mine"].climatology_base_period is None
+    show_scores(results)
     # Lines are folded at the width of the terminal, a long path in its midst.
     assert "bare.nc,whichstatesnobaseperiod" in "".join(capsys.readouterr().out.split())

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from sereno.evaluation.bootstrap import block_length, draw, interval, intervals, ratio, resampled
-from sereno.evaluation.metrics import DailySums, sums_by_bin
+from sereno.evaluation.metrics import DailySums, scores, sums_by_bin
 
 
 def daily(errors: np.ndarray) -> DailySums:
@@ -36,7 +36,7 @@ def test_a_block_grows_with_the_cube_root(days: int, length: int) -> None:
 def test_the_interval_of_a_mean_is_that_of_the_normal_theory() -> None:
     rng = np.random.default_rng(0)
     errors = rng.normal(0.2, 1, (400, 1))
-    low, high = intervals(resampled(daily(errors), draw(400, seed=0)))["bias_interval"]
+    low, high = intervals(resampled(daily(errors), draw(400, seed=0))).bias_interval
     half = norm.ppf(0.975) * errors.std() / 20
     assert (low + high) / 2 == pytest.approx(errors.mean(), abs=0.015)
     assert (high - low) / 2 == pytest.approx(half, rel=0.15)
@@ -50,7 +50,7 @@ def test_days_that_resemble_their_neighbours_have_wider_intervals() -> None:
         red[day] = 0.6 * red[day - 1] + 0.8 * noise[day]
     widths = []
     for errors in (noise / noise.std(), red / red.std()):
-        low, high = intervals(resampled(daily(errors), draw(1000, seed=0)))["bias_interval"]
+        low, high = intervals(resampled(daily(errors), draw(1000, seed=0))).bias_interval
         widths.append(high - low)
     # The variance of the mean is (1 + r)/(1 − r) = 4 times as large; blocks of ten days see most of it.
     assert 1.5 < widths[1] / widths[0] < 2.1
@@ -73,13 +73,13 @@ def test_a_ratio_on_common_days_is_surer_than_its_parts() -> None:
     one = DailySums(one.days, one.values * np.where(np.arange(one.values.shape[1]) == 5, 0.25, 1))  # half the RMSE
     times = draw(300, seed=0)
     mine, its = resampled(one, times), resampled(other, times)
-    rows = [{name: float(values.mean()) for name, values in scores.items()} for scores in (mine, its)]
+    rows = [scores(sums.total) for sums in (one, other)]
     found = ratio(*rows, mine, its)
-    low, high = found["rmse_interval"]
-    assert low < found["rmse"] < high
-    assert found["rmse"] == pytest.approx(0.5, abs=0.03)
+    low, high = found.rmse_interval
+    assert low < found.rmse < high
+    assert found.rmse == pytest.approx(0.5, abs=0.03)
     alone = interval(mine["rmse"])
-    assert (high - low) / found["rmse"] < 0.5 * (alone[1] - alone[0]) / rows[0]["rmse"]
+    assert (high - low) / found.rmse < 0.5 * (alone.high - alone.low) / rows[0].rmse
 
 
 def test_a_resample_without_a_pixel_is_left_out() -> None:

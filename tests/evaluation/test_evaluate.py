@@ -1,5 +1,6 @@
 """An evaluation: baselines, scores with zeros, strata, the gallery, ratios, near real time, what is refused."""
 
+import json
 from dataclasses import fields, is_dataclass, replace
 from itertools import permutations
 from pathlib import Path
@@ -17,13 +18,12 @@ from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.evaluation.examples import gallery_days, step_of
 from sereno.evaluation.metrics import scores_with_zeros, sums_with_zeros
-from sereno.evaluation.score_tables import OF_THE_STD
+from sereno.evaluation.results import OF_THE_STD
 from sereno.evaluation.scoring import rounds
 from sereno.evaluation.strata import COUNTS, STRATA
 from sereno.evaluation.sums import Block, Tally, tally
 from sereno.io.outputs.withheld import read_withheld
 from sereno.reconstruct.interpolation.method import Interpolation
-from sereno.report.score_tables import save_scores
 from sereno.workflow.models import Model
 
 pytestmark = pytest.mark.usefixtures("few_samples")
@@ -132,8 +132,35 @@ def test_what_nobody_observed_flatters_the_scores_with_zeros() -> None:
     whole = scores_with_zeros(sums_with_zeros(mean, reference, base, scored))
     scored[:, :2] = False
     half = scores_with_zeros(sums_with_zeros(mean, reference, base, scored))
-    assert whole["rmse_with_zeros"] == pytest.approx(0.5)
-    assert half["rmse_with_zeros"] == pytest.approx(0.5 / np.sqrt(2))
+    assert whole.rmse_with_zeros == pytest.approx(0.5)
+    assert half.rmse_with_zeros == pytest.approx(0.5 / np.sqrt(2))
+
+
+# The result
+
+
+def test_attributes_dictionary_tables_and_files_say_the_same(sea: xr.Dataset, model: Model, tmp_path: Path) -> None:
+    made = sereno.evaluate(sea, {"mine": model, "bare": "linear"}, share=0.1, days=LATER)
+    table = made.results.truth
+    assert table is not None
+    assert made.results.judge == ("truth", table)
+    assert table.best == min(("mine", "bare"), key=lambda label: table.methods[label].rmse)
+    assert made.scores == made.to_dict()
+    found = made.scores["truth"]["methods"]["mine"]
+    assert found["rmse"] == table.methods["mine"].rmse
+    assert found["ratio"]["crps_interval"] == list(table.methods["mine"].ratio.crps_interval)
+    assert made.scores["fitted"]["bare"]["fitted_here"] is made.results.fitted["bare"].fitted_here is True
+    paths = made.save(tmp_path / "scores")
+    written = json.loads(paths[0].read_text())
+    assert written.keys() == made.scores.keys()
+    assert written["truth"]["methods"]["mine"]["rmse_interval"] == found["rmse_interval"]
+    for name in ("scores", "strata", "daily"):
+        pd.testing.assert_frame_equal(
+            pd.read_csv(tmp_path / "scores" / f"{name}.csv"), made.to_dataframe(name), check_dtype=False
+        )
+    assert repr(made).startswith("<Evaluation of mine, bare: ")
+    for text in (f"{table.methods['mine'].rmse:.3f}", "withheld observations", "truth", "bare"):
+        assert text in made._repr_html_()
 
 
 # Merging, rounds
@@ -367,7 +394,7 @@ def test_an_index_read_again_gives_the_same_scores(
     sea: xr.Dataset, model: Model, protocol: str, tmp_path: Path
 ) -> None:
     first = sereno.evaluate(sea, {"mine": model}, protocol=protocol, seed=5, share=0.2, days=LATER)
-    save_scores(first, tmp_path)
+    first.save(tmp_path)
     again = sereno.evaluate(sea, {"mine": model}, withheld=read_withheld(tmp_path / "withheld.nc"))
     xr.testing.assert_identical(again.withheld, first.withheld)
     ours, theirs = ({**e.scores, "methods": {}, "truth": {}, "withheld": ""} for e in (again, first))

@@ -46,7 +46,7 @@ def test_scores_of_a_flattened_slope_worked_by_hand() -> None:
     scored[0, 0, 0] = True  # at the edge: no neighbours
     reference[0, 12, 5] = np.nan  # a neighbour that is not known
     found = gradient_scores(gradient_sums(mean, reference, scored, lat=LAT, lon=LON))
-    assert found == {
+    assert vars(found) == {
         "gradient_rmse": pytest.approx(0.01),
         "gradient_bias": pytest.approx(-0.01),
         "gradient_pixels": 5,
@@ -65,7 +65,7 @@ def test_the_pixel_itself_need_not_be_known_to_its_neighbours_and_sums_merge() -
 
 def test_without_a_pixel_there_is_no_score() -> None:
     found = gradient_scores(GradientSums())
-    assert math.isnan(found["gradient_rmse"])
-    assert found["gradient_pixels"] == 0
+    assert math.isnan(found.gradient_rmse)
+    assert found.gradient_pixels == 0
     thin = np.ones((1, 2, 5))
     assert gradient_sums(thin, thin, thin > 0, lat=LAT[:2], lon=LON[:5]) == GradientSums()

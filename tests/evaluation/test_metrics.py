@@ -53,22 +53,22 @@ def test_scores_of_three_pixels_worked_by_hand() -> None:
     mean = reference + flat([1, -1, 2])
     found = scores(sums(mean, flat([2, 2, 1]), reference, np.ones((1, 1, 3), bool)))
     # Errors 1, −1, 2; the reference's mean is 292 and its squared departures 4 + 1 + 9; z = 0.5, −0.5, 2.
-    assert found["rmse"] == pytest.approx(math.sqrt(2))
-    assert found["bias"] == pytest.approx(2 / 3)
-    assert found["std"] == pytest.approx(math.sqrt(14) / 3)
-    assert found["mae"] == pytest.approx(4 / 3)
-    assert found["r2"] == pytest.approx(1 - 6 / 14)
-    assert found["coverage_1sigma"] == pytest.approx(2 / 3)
-    assert found["coverage_2sigma"] == pytest.approx(2 / 3)
-    assert found["z_mean"] == pytest.approx(2 / 3)
-    assert found["z_std"] == pytest.approx(math.sqrt(4.5 / 3 - 4 / 9))
-    assert found["rmse_per_image"] == pytest.approx(math.sqrt(2))
+    assert found.rmse == pytest.approx(math.sqrt(2))
+    assert found.bias == pytest.approx(2 / 3)
+    assert found.std == pytest.approx(math.sqrt(14) / 3)
+    assert found.mae == pytest.approx(4 / 3)
+    assert found.r2 == pytest.approx(1 - 6 / 14)
+    assert found.coverage_1sigma == pytest.approx(2 / 3)
+    assert found.coverage_2sigma == pytest.approx(2 / 3)
+    assert found.z_mean == pytest.approx(2 / 3)
+    assert found.z_std == pytest.approx(math.sqrt(4.5 / 3 - 4 / 9))
+    assert found.rmse_per_image == pytest.approx(math.sqrt(2))
 
 
 def test_the_crps_of_the_mean_of_a_normal_distribution_is_known() -> None:
     # (√2 − 1)/√π for N(0, 1) at 0.
     one = np.ones((1, 1, 1))
-    assert scores(sums(290 * one, one, 290 * one, one > 0))["crps"] == pytest.approx(0.2336949772, rel=1e-9)
+    assert scores(sums(290 * one, one, 290 * one, one > 0)).crps == pytest.approx(0.2336949772, rel=1e-9)
 
 
 def test_rmse_per_image_weighs_images_alike_and_rmse_weighs_pixels_alike() -> None:
@@ -77,8 +77,8 @@ def test_rmse_per_image_weighs_images_alike_and_rmse_weighs_pixels_alike() -> No
     scored = np.ones(mean.shape, bool)
     scored[0, 0, 1:] = False
     found = scores(sums(mean, np.ones(mean.shape), reference, scored))
-    assert found["rmse_per_image"] == pytest.approx(2)
-    assert found["rmse"] == pytest.approx(math.sqrt((9 + 10 * 1) / 11))
+    assert found.rmse_per_image == pytest.approx(2)
+    assert found.rmse == pytest.approx(math.sqrt((9 + 10 * 1) / 11))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(200, 400))
@@ -87,7 +87,7 @@ def test_r2_is_one_minus_residual_over_total_sum_of_squares(seed: int, level: fl
     mean, reference = mean.astype(float) - 290 + level, reference.astype(float) - 290 + level
     y, analysis = reference[scored], mean[scored]
     textbook = 1 - ((y - analysis) ** 2).sum() / ((y - y.mean()) ** 2).sum()
-    assert scores(sums(mean, std, reference, scored))["r2"] == pytest.approx(textbook, rel=1e-6)
+    assert scores(sums(mean, std, reference, scored)).r2 == pytest.approx(textbook, rel=1e-6)
 
 
 @given(st.integers(0, 2**32 - 1), st.permutations(range(6)), st.integers(0, 6), st.integers(0, 6))
@@ -112,12 +112,12 @@ def test_a_perfectly_calibrated_analysis_scores_as_one() -> None:
     mean = rng.normal(290, 3, size=shape)
     found = scores(sums(mean, std, mean + std * rng.normal(size=shape), np.ones(shape, bool)))
     n = std.size
-    assert found["coverage_1sigma"] == pytest.approx(0.682689, abs=4 * math.sqrt(0.217 / n))
-    assert found["coverage_2sigma"] == pytest.approx(0.954500, abs=4 * math.sqrt(0.0434 / n))
-    assert found["z_mean"] == pytest.approx(0, abs=4 / math.sqrt(n))
-    assert found["z_std"] == pytest.approx(1, abs=4 / math.sqrt(2 * n))
+    assert found.coverage_1sigma == pytest.approx(0.682689, abs=4 * math.sqrt(0.217 / n))
+    assert found.coverage_2sigma == pytest.approx(0.954500, abs=4 * math.sqrt(0.0434 / n))
+    assert found.z_mean == pytest.approx(0, abs=4 / math.sqrt(n))
+    assert found.z_std == pytest.approx(1, abs=4 / math.sqrt(2 * n))
     # The CRPS of a calibrated normal is σ/√π.
-    assert found["crps"] == pytest.approx(std.mean() / math.sqrt(math.pi), rel=0.01)
+    assert found.crps == pytest.approx(std.mean() / math.sqrt(math.pi), rel=0.01)
 
 
 def test_the_noise_of_the_reference_widens_z_and_leaves_the_errors_alone() -> None:
@@ -125,12 +125,12 @@ def test_the_noise_of_the_reference_widens_z_and_leaves_the_errors_alone() -> No
     mean, std, scored = reference + 0.4, np.full((1, 2, 2), 0.3), np.ones((1, 2, 2), bool)
     silent = scores(sums(mean, std, reference, scored))
     noisy = scores(sums(mean, std, reference, scored, noise_variance=0.16))
-    assert silent["z_mean"] == pytest.approx(4 / 3)
-    assert noisy["z_mean"] == pytest.approx(0.8)  # 0.4 over √(0.09 + 0.16)
-    assert (silent["coverage_1sigma"], noisy["coverage_1sigma"]) == (0, 1)
-    assert noisy["crps"] == pytest.approx(float(crps_gaussian(np.array(0.4), np.array(0.5))))
-    assert [noisy[name] for name in ("rmse", "bias", "std", "mae")] == [
-        silent[name] for name in ("rmse", "bias", "std", "mae")
+    assert silent.z_mean == pytest.approx(4 / 3)
+    assert noisy.z_mean == pytest.approx(0.8)  # 0.4 over √(0.09 + 0.16)
+    assert (silent.coverage_1sigma, noisy.coverage_1sigma) == (0, 1)
+    assert noisy.crps == pytest.approx(float(crps_gaussian(np.array(0.4), np.array(0.5))))
+    assert [getattr(noisy, name) for name in ("rmse", "bias", "std", "mae")] == [
+        getattr(silent, name) for name in ("rmse", "bias", "std", "mae")
     ]
 
 
@@ -138,7 +138,7 @@ def test_the_noise_of_the_reference_widens_z_and_leaves_the_errors_alone() -> No
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_scored_pixel_that_is_not_finite_is_an_error(name: str, value: float) -> None:
     mean, std, reference, scored = images(0)
-    assert scores(sums(mean, std, reference, scored))["rmse"] > 0  # what is not scored need not be finite
+    assert scores(sums(mean, std, reference, scored)).rmse > 0  # what is not scored need not be finite
     spoilt = {"mean": mean, "std": std, "reference": reference}[name]
     spoilt[tuple(np.argwhere(scored)[-1])] = value
     with pytest.raises(InputError, match="not finite on every scored pixel"):
@@ -156,5 +156,5 @@ def test_nothing_scored_is_an_error() -> None:
 def test_a_constant_reference_has_no_r2() -> None:
     reference = np.full((1, 1, 4), 285.0)
     found = scores(sums(reference + 1, np.ones((1, 1, 4)), reference, np.ones((1, 1, 4), bool)))
-    assert math.isnan(found["r2"])
-    assert found["rmse"] == 1
+    assert math.isnan(found.r2)
+    assert found.rmse == 1

@@ -39,10 +39,10 @@ def test_white_noise_has_the_density_of_its_variance() -> None:
     assert found is not None
     # One-sided: the variance lies evenly between 0 and half a cycle per cell.
     expected = 2 * 0.3**2 * WIDTH
-    assert found["error"][2:-1] == pytest.approx([expected] * 13, rel=0.06)
-    assert found["analysis"] == found["error"]
-    assert found["wavelength"] == pytest.approx(32 * WIDTH / np.arange(1, 17), rel=1e-4)
-    assert found["segments"] == 30 * 11 * 15  # half overlapping in rows of 256
+    assert found.error[2:-1] == pytest.approx([expected] * 13, rel=0.06)
+    np.testing.assert_array_equal(found.analysis, found.error)
+    assert found.wavelength == pytest.approx(32 * WIDTH / np.arange(1, 17), rel=1e-4)
+    assert found.segments == 30 * 11 * 15  # half overlapping in rows of 256
 
 
 def test_white_error_is_resolved_down_to_where_it_holds_half_the_power() -> None:
@@ -58,9 +58,9 @@ def test_white_error_is_resolved_down_to_where_it_holds_half_the_power() -> None
     mean = reference + rng.normal(0, noise, reference.shape)
     found = spectrum(spectral_sums(mean, reference, known, **told))
     assert found is not None
-    assert found["effective_resolution"] == pytest.approx(64 * WIDTH / 9, rel=0.05)
+    assert found.effective_resolution == pytest.approx(64 * WIDTH / 9, rel=0.05)
     expected = 1 - 0.5 * at_nine / (power.reference / power.segments)
-    np.testing.assert_allclose(np.array(found["score"])[cycles < 12], expected[cycles < 12], atol=0.06)
+    np.testing.assert_allclose(found.score[cycles < 12], expected[cycles < 12], atol=0.06)
 
 
 @pytest.mark.parametrize("cutoff", [5, 11, 20])
@@ -72,8 +72,8 @@ def test_a_sharp_low_pass_resolves_down_to_its_cutoff(cutoff: int) -> None:
     mean = np.fft.irfft(spectral, len(LON))
     found = spectrum(spectral_sums(mean, reference, np.ones(reference.shape, bool), lat=EQUATOR, lon=LON, cells=64))
     assert found is not None
-    assert 64 * WIDTH / (cutoff + 1) < found["effective_resolution"] < 64 * WIDTH / cutoff
-    score = np.array(found["score"])
+    assert 64 * WIDTH / (cutoff + 1) < found.effective_resolution < 64 * WIDTH / cutoff
+    score = found.score
     assert (score[: cutoff - 1] > 0.9).all()
     assert (score[cutoff + 1 :] < 0.15).all()
 
@@ -88,8 +88,8 @@ def test_wavelengths_are_those_of_the_mean_cell() -> None:
     )
     assert both is not None
     assert north is not None
-    assert north["wavelength"][0] == pytest.approx(16 * WIDTH / 2)
-    assert both["wavelength"][0] == pytest.approx(16 * WIDTH * 0.75)
+    assert north.wavelength[0] == pytest.approx(16 * WIDTH / 2)
+    assert both.wavelength[0] == pytest.approx(16 * WIDTH * 0.75)
 
 
 def test_segments_are_those_of_brute_force() -> None:

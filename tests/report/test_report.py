@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,7 +19,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import sereno
+from sereno.evaluation.bootstrap import Interval
 from sereno.evaluation.evaluate import Evaluation
+from sereno.evaluation.results import ScoreTable, Spectra
 from sereno.report.day_maps import error_maps, gallery
 from sereno.report.page import save_report
 from sereno.report.rasters import bar, frame, image
@@ -55,15 +56,26 @@ def made_up(
 ) -> Evaluation:
     """Return an evaluation of any size: the scores of one method told of many, maps drawn at random."""
 
-    def told_of_all(value: Any) -> Any:  # noqa: ANN401
-        if not isinstance(value, dict):
-            return value
-        rows = dict.fromkeys(methods, value[ODD]) if ODD in value else value
-        return {name: told_of_all(row) for name, row in rows.items()}
+    def of_all(rows: dict[str, Any]) -> dict[str, Any]:
+        return dict.fromkeys(methods, rows[ODD])
 
-    scores = told_of_all(evaluation.scores)
-    if not truth:
-        del scores["truth"]
+    def table_of_all(table: ScoreTable) -> ScoreTable:
+        strata = {name: {label: of_all(rows) for label, rows in bins.items()} for name, bins in table.strata.items()}
+        return replace(
+            table,
+            methods=of_all(table.methods),
+            strata=strata,
+            spectra=table.spectra and Spectra(of_all(table.spectra.methods)),
+            reliability=of_all(table.reliability),
+        )
+
+    made = evaluation.results
+    results = replace(
+        made,
+        observations=table_of_all(made.observations),
+        truth=table_of_all(made.truth) if truth else None,
+        fitted=of_all(made.fitted),
+    )
     rng = np.random.default_rng(0)
     time = pd.date_range("2019-01-10", periods=days)
     lat, lon = np.linspace(*box[:2], shape[0]), np.linspace(*box[2:], shape[1])
@@ -85,7 +97,7 @@ def made_up(
     maps = xr.Dataset(per_pixel, {"method": methods, "lat": lat, "lon": lon})
     return replace(
         evaluation,
-        scores=scores,
+        results=results,
         examples={label: fields() for label in methods},
         maps=maps.assign_attrs(against="truth" if truth else "observations"),
         daily=xr.Dataset(per_day, {"method": methods, "time": time}).assign(coverage=("time", rng.random(days))),
@@ -94,12 +106,19 @@ def made_up(
 
 def without_spectra(evaluation: Evaluation) -> Evaluation:
     """Return what a record of a day comes to: no spectra, no intervals, nothing on the maps."""
-    scores = json.loads(json.dumps(evaluation.scores))  # NaN goes through
-    scores["spectra"] = None
-    for row in scores["methods"].values():
-        row |= {"rmse_interval": [np.nan, np.nan], "effective_resolution": None, "gradient_rmse": np.nan}
-        row["ratio"]["rmse_interval"] = [np.nan, np.nan]
-    return replace(evaluation, scores=scores, maps=(evaluation.maps * np.nan).assign_attrs(evaluation.maps.attrs))
+    none, table = Interval(np.nan, np.nan), evaluation.results.observations
+    rows = {
+        label: replace(
+            row,
+            rmse_interval=none,
+            effective_resolution=None,
+            gradient_rmse=np.nan,
+            ratio=replace(row.ratio, rmse_interval=none),
+        )
+        for label, row in table.methods.items()
+    }
+    results = replace(evaluation.results, observations=replace(table, methods=rows, spectra=None))
+    return replace(evaluation, results=results, maps=(evaluation.maps * np.nan).assign_attrs(evaluation.maps.attrs))
 
 
 # What is in the page
@@ -116,15 +135,15 @@ def test_the_page_needs_no_other_file(report: Path) -> None:
 
 def test_the_page_says_what_was_scored(evaluation: Evaluation, report: Path) -> None:
     text = re.sub(r"\s+", " ", report.read_text())
-    scores = evaluation.scores
-    assert f"{scores['n_pixels']:,} pixels on {scores['n_days']} days" in text
+    results = evaluation.results
+    assert f"{results.n_pixels:,} pixels on {results.n_days} days" in text
     assert "sereno evaluate &lt;cube&gt; -o scores" in text
-    assert f"drawn with seed {scores['seed']}" in text
-    best = scores["truth"]["methods"][ODD]
-    low, high = best["rmse_interval"]
-    assert f"lowest RMSE against the truth: {best['rmse']:.3f} [{low:.3f} to {high:.3f}] K" in text
-    assert f"climatology was fitted on {scores['fitted']['climatology']['training_period']}" in text
-    noise = [record["observation_noise"] for record in scores["fitted"].values()]
+    assert f"drawn with seed {results.seed}" in text
+    best = results.truth.methods[ODD]
+    low, high = best.rmse_interval
+    assert f"lowest RMSE against the truth: {best.rmse:.3f} [{low:.3f} to {high:.3f}] K" in text
+    assert f"climatology was fitted on {results.fitted['climatology'].training_period}" in text
+    noise = [record.observation_noise for record in results.fitted.values()]
     assert f"<dd>{min(noise):.3f}" in text
     for name in ("ranking", "days", "maps", "daily", "strata", "reliability", "spectra", "run"):
         assert f'<section id="{name}"' in text
@@ -329,10 +348,10 @@ def test_a_click_on_a_head_sorts_the_table(
     opened: Callable[..., Opened], evaluation: Evaluation, tmp_path: Path
 ) -> None:
     many = made_up(evaluation, methods=["one", "two", "three", "four"])
-    rows = many.scores["truth"]["methods"]
+    rows = many.results.truth.methods
     values = {"one": 0.3, "two": 0.1, "three": 0.4, "four": None}
     for label, value in values.items():
-        rows[label] = rows[label] | {"effective_resolution": value and 1000 * value, "rmse": 1 - (value or 0)}
+        rows[label] = replace(rows[label], effective_resolution=value and 1000 * value, rmse=1 - (value or 0))
     page = opened(save_report(many, tmp_path)).page
     table = page.locator("table.scores").first
 
@@ -364,7 +383,7 @@ def test_any_evaluation_renders(
     opened: Callable[..., Opened], evaluation: Evaluation, tmp_path: Path, case: str
 ) -> None:
     made = made_up(evaluation, **EXTREMES[case])
-    path = save_report(made if "truth" in made.scores else without_spectra(made), tmp_path)
+    path = save_report(made if made.results.truth else without_spectra(made), tmp_path)
     assert path.stat().st_size < 10e6
     for width in (1280, 390):
         assert_sound(opened(path, width=width))

@@ -1,7 +1,7 @@
 """Figures of an evaluation."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +12,10 @@ from matplotlib.figure import Figure
 
 import sereno
 from sereno.config import configure
+from sereno.evaluation.bootstrap import Interval
 from sereno.evaluation.evaluate import Evaluation
+from sereno.evaluation.results import Spectra
+from sereno.evaluation.spectra import Spectrum
 from sereno.evaluation.strata import STRATA
 from sereno.report.calibration_figures import reliability_figure, spectra_figure
 from sereno.report.comparison_figures import daily_figure, ranking_figure
@@ -48,7 +51,7 @@ def test_target_prediction_and_climatology_stand_side_by_side_in_celsius(evaluat
 
 
 def test_strata_have_a_panel_each_with_a_line_a_method_and_bars_of_pixels(evaluation: Evaluation) -> None:
-    strata: dict[str, Any] = evaluation.scores["strata"]
+    strata = evaluation.results.observations.strata
     shown = [STRATA[name].title for name in strata]
     assert len(shown) == len(STRATA) - 1  # four months tell of no heatwave
     figure = strata_figure(strata, units="K")
@@ -60,11 +63,9 @@ def test_strata_have_a_panel_each_with_a_line_a_method_and_bars_of_pixels(evalua
     for axis, counts, rows in zip(panels, bars, strata.values(), strict=True):
         assert len(axis.get_xticks()) == len(rows)
         assert axis.get_ylim()[0] == 0
-        assert [bar.get_height() for bar in counts.patches] == [
-            row["climatology"]["n_pixels"] for row in rows.values()
-        ]
+        assert [bar.get_height() for bar in counts.patches] == [row["climatology"].n_pixels for row in rows.values()]
         lines = np.concatenate([line.get_ydata() for line in axis.lines[:2]])  # joined, and apart from them
-        np.testing.assert_allclose(lines, [row["climatology"]["rmse"] for row in rows.values()])
+        np.testing.assert_allclose(lines, [row["climatology"].rmse for row in rows.values()])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["climatology", "models/my net"]
 
 
@@ -77,20 +78,22 @@ def test_figures_are_written_under_names_that_files_may_have(evaluation: Evaluat
 
 
 def test_the_ranking_has_the_best_method_on_top_with_its_intervals(evaluation: Evaluation) -> None:
-    tables = {"truth": evaluation.scores["truth"]["methods"], "observations": evaluation.scores["methods"]}
-    rows = tables["truth"] | {"best": tables["truth"]["climatology"] | {"rmse": 0.1, "rmse_interval": [0.05, 0.2]}}
+    results = evaluation.results
+    tables = {"truth": results.truth.methods, "observations": results.observations.methods}
+    best = replace(tables["truth"]["climatology"], rmse=0.1, rmse_interval=Interval(0.05, 0.2))
+    rows = tables["truth"] | {"best": best}
     figure = ranking_figure({"truth": rows}, units="K", relative_to="climatology")
     errors, ratios = figure.axes
     assert errors.get_yticklabels()[0].get_text() == "best"
     assert errors.get_ylim()[0] > errors.get_ylim()[1]
     (container,) = errors.containers
     line, _, (bars,) = container
-    ordered = sorted(rows.values(), key=lambda row: row["rmse"])
-    np.testing.assert_allclose(line.get_xdata(), [row["rmse"] for row in ordered])
+    ordered = sorted(rows.values(), key=lambda row: row.rmse)
+    np.testing.assert_allclose(line.get_xdata(), [row.rmse for row in ordered])
     ends = [segment[:, 0] for segment in bars.get_segments()]
-    np.testing.assert_allclose(ends, [row["rmse_interval"] for row in ordered])
+    np.testing.assert_allclose(ends, [row.rmse_interval for row in ordered])
     (container,) = ratios.containers
-    np.testing.assert_allclose(container[0].get_xdata(), [row["ratio"]["rmse"] for row in ordered])
+    np.testing.assert_allclose(container[0].get_xdata(), [row.ratio.rmse for row in ordered])
     both = ranking_figure(tables, units="K", relative_to="climatology")
     assert [text.get_text() for text in both.legends[0].get_texts()] == [
         "against the truth",
@@ -116,32 +119,35 @@ def test_days_are_joined_where_few_and_a_running_median_where_many() -> None:
 
 
 def test_reliability_and_spread_are_drawn_as_they_were_counted(evaluation: Evaluation) -> None:
-    counted = evaluation.scores["truth"]["reliability"]
+    counted = evaluation.results.truth.reliability
     figure = reliability_figure(counted, units="K")
     covered, spread = figure.axes
     for order, row in enumerate(counted.values()):
-        np.testing.assert_allclose(covered.lines[1 + order].get_ydata(), 100 * np.array(row["coverage"]))
-        np.testing.assert_allclose(covered.lines[1 + order].get_xdata(), 100 * np.array(row["nominal"]))
-        np.testing.assert_allclose(spread.lines[order].get_xdata(), row["spread"])
-        np.testing.assert_allclose(spread.lines[order].get_ydata(), row["error"])
+        np.testing.assert_allclose(covered.lines[1 + order].get_ydata(), 100 * row.coverage)
+        np.testing.assert_allclose(covered.lines[1 + order].get_xdata(), 100 * row.nominal)
+        np.testing.assert_allclose(spread.lines[order].get_xdata(), row.spread)
+        np.testing.assert_allclose(spread.lines[order].get_ydata(), row.error)
     assert covered.get_xlim() == covered.get_ylim() == (0, 100)
     assert spread.get_xlim() == spread.get_ylim()
 
 
 def test_spectra_have_the_resolution_where_the_score_is_a_half() -> None:
     wavelength = np.array([200.0, 100.0, 50.0, 25.0])
-    row = {
-        "analysis": wavelength**2,
-        "error": wavelength,
-        "score": [0.9, 0.7, 0.3, 0.1],
-        "effective_resolution": 75.0,
-    }
-    lost = row | {"effective_resolution": None}
-    spectra = {"wavelength": wavelength, "reference": 2 * wavelength**2, "methods": {"a": row, "b": lost}}
+    row = Spectrum(
+        segment_cells=8,
+        segments=20,
+        wavelength=wavelength,
+        reference=2 * wavelength**2,
+        analysis=wavelength**2,
+        error=wavelength,
+        score=np.array([0.9, 0.7, 0.3, 0.1]),
+        effective_resolution=75.0,
+    )
+    spectra = Spectra({"a": row, "b": replace(row, effective_resolution=None)})
     figure = spectra_figure(spectra, reference="truth", units="K")
     power, scored = figure.axes
-    np.testing.assert_allclose(power.lines[0].get_ydata(), spectra["reference"])
-    np.testing.assert_allclose(power.lines[2].get_ydata(), row["error"])
+    np.testing.assert_allclose(power.lines[0].get_ydata(), row.reference)
+    np.testing.assert_allclose(power.lines[2].get_ydata(), row.error)
     marks = [line for line in scored.lines if line.get_marker() not in ("None", None)]
     assert [(mark.get_xdata(), mark.get_ydata()) for mark in marks] == [([75.0], [0.5])]
     assert power.get_xlim()[0] > power.get_xlim()[1]  # large scales to the left

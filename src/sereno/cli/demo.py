@@ -16,6 +16,7 @@ from sereno.config import RunConfig, parse_config
 from sereno.cube import select_period
 from sereno.errors import InputError
 from sereno.evaluation.evaluate import evaluate
+from sereno.evaluation.results import Results
 from sereno.gaps.statistics import coverage
 from sereno.io.inputs.cube import open_cube
 from sereno.io.outputs.analysis import write_analysis
@@ -26,7 +27,6 @@ from sereno.report.figures import coverage_figure, maps_figure
 from sereno.report.figures import save as save_figure
 from sereno.report.page import save_report
 from sereno.report.score_figures import save_score_figures
-from sereno.report.score_tables import save_scores
 from sereno.synthetic import TwinSeaConfig, write_l3s
 from sereno.workflow.fill import fill, product_of
 from sereno.workflow.fit import fit
@@ -62,7 +62,7 @@ CALIBRATION_DAYS = 16
 class Demo:
     """What a demonstration made: the scores and where everything lies."""
 
-    scores: dict[str, Any]
+    results: Results
     paths: list[Path]
 
 
@@ -101,17 +101,17 @@ def _run(folder: Path, seed: int, progress: Progress) -> Demo:
         save(models[name], folder / "models" / name)
     known = cube.assign(truth=open_cube(folder / "truth.nc", variable="truth")["sst"])
     scored = evaluate(known, models, days=SCORED, seed=seed, progress=progress)
-    best = min(models, key=lambda name: scored.scores["methods"][name]["rmse"])
+    best = scored.results.observations.best
     analysis = fill(cube, models[best], days=FILLED).compute()
     written = write_analysis(
         analysis, folder / "analysis.nc", product=product_of(cube, models[best]), progress=progress
     )
-    tables = save_scores(scored, folder)
+    tables = scored.save(folder)
     command = f"sereno demo -o {folder} --seed {seed}"
     report = save_report(scored, folder, command=command, progress=progress)
     figures = _draw(folder, select_period(known, FILLED), analysis)
     figures += save_score_figures(scored, folder, progress=progress)
-    return Demo(scored.scores, [*written, *tables, *figures, report])
+    return Demo(scored.results, [*written, *tables, *figures, report])
 
 
 @contextmanager

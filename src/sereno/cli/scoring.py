@@ -74,7 +74,7 @@ def evaluate(
     from sereno.gaps.withholding import require_protocol
     from sereno.io.outputs.atomic import atomic_files, refuse_folder
     from sereno.io.outputs.withheld import read_withheld
-    from sereno.report.score_tables import save_scores, show_scores
+    from sereno.report.score_tables import show_scores
 
     require_periods({"--days": days, "--train": train})
     require_protocol(protocol)
@@ -116,11 +116,11 @@ def evaluate(
         from sereno.report.score_figures import save_score_figures
 
         with atomic_files(output) as folder:
-            paths = save_scores(result, folder)
+            paths = result.save(folder)
             command = shlex.join(["sereno", *sys.argv[1:]])
             paths.append(save_report(result, folder, command=command, progress=progress))
             paths += save_score_figures(result, folder, progress=progress)
-    show_scores(result.scores)
+    show_scores(result.results)
     for path in paths:
         typer.echo(f"wrote {output / path.name}")
     leave_with(cube.attrs["skipped"])
@@ -141,6 +141,6 @@ def demo(
     refuse_folder(output)
     with sole_writer(output), shown_progress() as progress:
         result = run(output, seed=seed or 0, progress=progress)
-    show_scores(result.scores)
+    show_scores(result.results)
     for path in result.paths:
         typer.echo(f"wrote {path}")

@@ -9,12 +9,12 @@ the rate of growth that is best for a variance (Künsch 1989, Annals of Statisti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from sereno.evaluation.metrics import DailySums
+from sereno.evaluation.metrics import DailySums, PooledScores
 
 LEVEL = 0.95
 """Share of the resamples that an interval holds, the same share being cut off at both ends."""
@@ -23,6 +23,33 @@ _AT_ONCE = 100
 
 Resampled = dict[str, np.ndarray]
 """Scores by name, each (resample,)."""
+
+
+class Interval(NamedTuple):
+    """The ends of a central interval that holds the share `LEVEL` of the resamples; NaN where none is known."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervals:
+    """The intervals of a method's scores."""
+
+    rmse_interval: Interval
+    bias_interval: Interval
+    crps_interval: Interval
+    rmse_per_image_interval: Interval
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """RMSE and CRPS over those of another method, and the intervals of the ratios on the same resamples."""
+
+    rmse: float
+    rmse_interval: Interval
+    crps: float
+    crps_interval: Interval
 
 
 def block_length(days: int) -> int:
@@ -62,26 +89,25 @@ def resampled(daily: DailySums, times: np.ndarray) -> Resampled:
         }
 
 
-def interval(values: np.ndarray) -> list[float]:
+def interval(values: np.ndarray) -> Interval:
     """Return the ends of the central interval of resampled scores, in the field's unit."""
     known = values[np.isfinite(values)]
     if not known.size:
-        return [np.nan, np.nan]
-    return np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()  # type: ignore[no-any-return]
+        return Interval(np.nan, np.nan)
+    return Interval(*np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist())
 
 
-def intervals(scores: Resampled) -> dict[str, list[float]]:
-    """Return ``rmse_interval`` and the like."""
-    return {f"{name}_interval": interval(values) for name, values in scores.items()}
+def intervals(scores: Resampled) -> Intervals:
+    """Return the interval of each resampled score."""
+    return Intervals(**{f"{name}_interval": interval(values) for name, values in scores.items()})
 
 
-def ratio(
-    row: Mapping[str, float], other_row: Mapping[str, float], scores: Resampled, other: Resampled
-) -> dict[str, Any]:
-    """Return RMSE and CRPS over those of another method, and the intervals of the ratios on the same resamples."""
-    found: dict[str, Any] = {}
+def ratio(mine: PooledScores, other: PooledScores, my_resamples: Resampled, its_resamples: Resampled) -> Ratio:
+    """Return the ratio of the scores of one method to those of another."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        for name in ("rmse", "crps"):
-            found[name] = float(np.float64(row[name]) / other_row[name])
-            found[f"{name}_interval"] = interval(scores[name] / other[name])
-    return found
+        return Ratio(
+            rmse=float(np.float64(mine.rmse) / other.rmse),
+            rmse_interval=interval(my_resamples["rmse"] / its_resamples["rmse"]),
+            crps=float(np.float64(mine.crps) / other.crps),
+            crps_interval=interval(my_resamples["crps"] / its_resamples["crps"]),
+        )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,13 +13,15 @@ import xarray as xr
 from sereno.climatology.heatwaves import heatwave_days
 from sereno.config import as_mapping
 from sereno.cube import Period, field_of, period_text, span, validate
+from sereno.evaluation.evaluation import Evaluation
 from sereno.evaluation.examples import common_maps, gallery_days, middling, step_of
+from sereno.evaluation.results import FitRecord, Results, WeightsRecord
 from sereno.evaluation.score_tables import (
     daily_scores,
     interval_record,
     pixel_scores,
+    score_table,
     shared_baselines,
-    tables,
     yardstick_of,
 )
 from sereno.evaluation.scored_pixels import Withholding, choose, holds, require_unseen, require_unseen_climatology
@@ -35,44 +35,10 @@ from sereno.workflow.choices import AnyMethod, by_label
 from sereno.workflow.fit import resolve
 from sereno.workflow.models import Model
 
+__all__ = ["Evaluation", "evaluate"]
+
 SMALL_BYTES = 2**31
 """A cube of up to so many bytes is loaded before it is scored."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of several methods on the same withheld pixels.
-
-    Attributes
-    ----------
-    scores
-        ``protocol``, ``n_pixels``, ``methods`` and the record of how they came about; ``baselines``, the scores of
-        the climatologies that the methods depart from, one where all share it; ``strata``, scores by stratum, bin
-        and method; ``spectra`` and ``reliability``. Where the cube has ``truth``, the same against it under
-        ``truth``. Rows hold intervals, ``[low, high]``, and ``ratio`` to the method named by ``relative_to``.
-    withheld
-        bool (time, lat, lon) over the scored days.
-    models
-        The models scored, those fitted on the fly among them.
-    examples
-        By method, up to eight scored days spread over the record and over coverage: ``target`` (the observations,
-        withheld ones among them), ``withheld``, ``mean``, ``std``, ``climatology``, ``truth`` where known (time,
-        lat, lon), ``coverage`` (time) and ``water``; large grids thinned. ``attrs["middling_day"]`` is the one of
-        middling coverage.
-    maps
-        By pixel, (method, lat, lon): ``rmse``, ``bias``, ``pixels``, against the truth where known, else the
-        observations, as ``attrs["against"]`` says.
-    daily
-        By day, (method, time): ``rmse``, ``bias``, ``crps``, ``pixels``, against the same, and ``coverage`` (time),
-        the share of the water that the input shows.
-    """
-
-    scores: dict[str, Any]
-    withheld: xr.DataArray
-    models: dict[str, Model] = field(default_factory=dict)
-    examples: dict[str, xr.Dataset] = field(default_factory=dict)
-    maps: xr.Dataset = field(default_factory=xr.Dataset)
-    daily: xr.Dataset = field(default_factory=xr.Dataset)
 
 
 def evaluate(
@@ -147,35 +113,16 @@ def evaluate(
         for label, model in models.items()
     }
     scored, seconds = _score_all(models, cube, target, noise, progress)
-    result = {
-        "protocol": chosen.protocol,
-        "n_pixels": int(chosen.mask.sum()),
-        "n_days": chosen.mask.sizes["time"],
-        "days": span(chosen.mask),
-        "withheld": chosen.source,
-        "seed": chosen.seed,
-        "nrt": nrt,
-        "units": field_of(cube).attrs.get("units", ""),
-        **_standings(scored, seconds, chosen, relative_to),
-    }
-    baseline = {label: name for name, members in result.pop("shared").items() for label in members}
-    result["fitted"] = {
-        label: _record(model, chosen.mask)
-        | {
-            "fitted_here": not isinstance(methods[label], Model),
-            "baseline": baseline[label],
-            "observation_noise": math.sqrt(noise[label]),
-        }
-        for label, model in models.items()
-    }
-    told = {"against": target.against}
+    results = _results(cube, methods, models, chosen, scored, seconds, noise, relative_to=relative_to, nrt=nrt)
+    pixels = {label: one.pixels for label, one in scored.items()}
+    daily = {label: one.tallies[target.against] for label, one in scored.items()}
     return Evaluation(
-        result,
+        results,
         chosen.mask,
         models,
         _examples(cube, scored, target, covered),
-        pixel_scores({n: s.pixels for n, s in scored.items()}, cube["water"], units=result["units"], **told),
-        daily_scores({label: one.tallies[target.against] for label, one in scored.items()}, covered, **told),
+        pixel_scores(pixels, cube["water"], units=results.units, against=target.against),
+        daily_scores(daily, covered, against=target.against),
     )
 
 
@@ -219,25 +166,57 @@ def _score_all(
     return scored, seconds
 
 
-def _standings(
-    scored: Mapping[str, Scored], seconds: Mapping[str, float], chosen: Withholding, relative_to: str | None
-) -> dict[str, Any]:
-    """Return the tables against each reference, ``relative_to``, ``intervals``, and the ``shared`` baselines."""
+def _results(
+    cube: xr.Dataset,
+    methods: Mapping[str, AnyMethod],
+    models: Mapping[str, Model],
+    chosen: Withholding,
+    scored: Mapping[str, Scored],
+    seconds: Mapping[str, float],
+    noise: Mapping[str, float],
+    *,
+    relative_to: str | None,
+    nrt: bool,
+) -> Results:
+    """Return the score tables against each reference, and how they came about."""
     shared = shared_baselines({label: one.tallies["observations"] for label, one in scored.items()})
     yardstick = yardstick_of(relative_to, list(scored), shared)
-    told: dict[str, Any] = {"protocol": chosen.protocol, "relative_to": yardstick, "seed": chosen.seed}
-    found: dict[str, Any] = {
-        "relative_to": yardstick,
-        "intervals": interval_record(chosen.mask.sizes["time"]),
-        "shared": shared,
+    tables = {
+        against: score_table(
+            {label: one.tallies[against] for label, one in scored.items()},
+            shared,
+            seconds,
+            protocol=chosen.protocol,
+            relative_to=yardstick,
+            seed=chosen.seed,
+        )
+        for against in next(iter(scored.values())).tallies
     }
-    for against in next(iter(scored.values())).tallies:
-        table = tables({label: one.tallies[against] for label, one in scored.items()}, shared, seconds, **told)
-        if against == "observations":
-            found |= table
-        else:
-            found[against] = {"n_pixels": int(chosen.mask.sum()), **table}
-    return found
+    baseline = {label: name for name, members in shared.items() for label in members}
+    return Results(
+        protocol=chosen.protocol,
+        n_pixels=int(chosen.mask.sum()),
+        n_days=chosen.mask.sizes["time"],
+        days=span(chosen.mask),
+        withheld=chosen.source,
+        seed=chosen.seed,
+        nrt=nrt,
+        units=field_of(cube).attrs.get("units", ""),
+        relative_to=yardstick,
+        intervals=interval_record(chosen.mask.sizes["time"]),
+        observations=tables["observations"],
+        truth=tables.get("truth"),
+        fitted={
+            label: _record(
+                model,
+                chosen.mask,
+                fitted_here=not isinstance(methods[label], Model),
+                baseline=baseline[label],
+                noise=math.sqrt(noise[label]),
+            )
+            for label, model in models.items()
+        },
+    )
 
 
 def _examples(
@@ -256,20 +235,23 @@ def _examples(
     return examples
 
 
-def _record(model: Model, withheld: xr.DataArray) -> dict[str, Any]:
-    """Tell what a model was fitted on, and whether that period holds scored days."""
-    made = model.description
-    weights: dict[str, Any] = {"from": made.weights_from, "period": made.weights_period, "holds_scored_days": None}
-    if made.weights_from == PACKAGED:
-        weights["holds_scored_days"] = False
-    elif made.weights_period:
-        weights["holds_scored_days"] = holds(made.weights_period, withheld)
-    return {
-        "method": model.name,
-        "training_period": made.training_period,
-        "training_period_holds_scored_days": holds(made.training_period, withheld),
-        **({"weights": weights} if made.weights_from else {}),
-        "climatology_base_period": model.reconstructor.climatology.base_period,
-        "climatology_file": model.config.climatology.file,
-        "config": as_mapping(model.config),
-    }
+def _record(model: Model, withheld: xr.DataArray, *, fitted_here: bool, baseline: str, noise: float) -> FitRecord:
+    """Return what a model was fitted on, and whether that period holds scored days."""
+    made, weights = model.description, None
+    if made.weights_from:
+        seen = holds(made.weights_period, withheld) if made.weights_period else None
+        weights = WeightsRecord(
+            made.weights_from, made.weights_period, False if made.weights_from == PACKAGED else seen
+        )
+    return FitRecord(
+        method=model.name,
+        training_period=made.training_period,
+        training_period_holds_scored_days=holds(made.training_period, withheld),
+        weights=weights,
+        climatology_base_period=model.reconstructor.climatology.base_period,
+        climatology_file=model.config.climatology.file,
+        config=as_mapping(model.config),
+        fitted_here=fitted_here,
+        baseline=baseline,
+        observation_noise=noise,
+    )

@@ -20,6 +20,15 @@ class GradientSums(Mergeable):
     error_squared: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class GradientScores:
+    """Errors of the gradient's magnitude, unit per km (NaN without a pixel), and how many pixels have one."""
+
+    gradient_rmse: float
+    gradient_bias: float
+    gradient_pixels: int
+
+
 def gradient(values: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
     """Return the magnitude of the gradient at inner cells, unit of the values per km.
 
@@ -66,11 +75,11 @@ def gradient_sums(
     return GradientSums(float(error.size), float(error.sum()), float((error**2).sum()))
 
 
-def gradient_scores(total: GradientSums) -> dict[str, float]:
-    """Return ``gradient_rmse`` and ``gradient_bias`` (unit per km; NaN without a pixel) and ``gradient_pixels``."""
+def gradient_scores(total: GradientSums) -> GradientScores:
+    """Return the scores that the sums give."""
     n = total.pixels
-    return {
-        "gradient_rmse": math.sqrt(total.error_squared / n) if n else math.nan,
-        "gradient_bias": total.error / n if n else math.nan,
-        "gradient_pixels": int(n),
-    }
+    return GradientScores(
+        gradient_rmse=math.sqrt(total.error_squared / n) if n else math.nan,
+        gradient_bias=total.error / n if n else math.nan,
+        gradient_pixels=int(n),
+    )

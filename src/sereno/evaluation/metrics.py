@@ -110,6 +110,49 @@ class DailySums:
         return np.asarray(self.values[:, _FIELDS.index(name)])
 
 
+@dataclass(frozen=True, kw_only=True)
+class PooledScores:
+    """Scores over all pixels.
+
+    Attributes
+    ----------
+    rmse, bias, std, mae, crps
+        The field's unit.
+    r2
+        Share of the reference's variance that is explained.
+    coverage_1sigma, coverage_2sigma
+        Shares of the errors within one and two standard deviations; 0.683 and 0.954 are right.
+    z_mean, z_std
+        Of error over standard deviation; 0 and 1 are right.
+    rmse_per_image
+        Mean over images of each one's RMSE.
+    """
+
+    rmse: float
+    bias: float
+    std: float
+    mae: float
+    r2: float
+    crps: float
+    coverage_1sigma: float
+    coverage_2sigma: float
+    z_mean: float
+    z_std: float
+    rmse_per_image: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoresWithZeros:
+    """RMSE (the field's unit) and R² over all cells, land and clouds as zeros.
+
+    They say how the reference's published RMSE and R² compare, and nothing else: a cell that nobody predicted counts
+    as predicted without error, so both look the better the cloudier the days and the more land the grid holds.
+    """
+
+    rmse_with_zeros: float
+    r2_with_zeros: float
+
+
 ORIGIN = 285.0
 """About what the sums of the reference are taken, K; any number near the data will do."""
 
@@ -248,15 +291,8 @@ def crps_gaussian(error: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     return np.asarray(sigma * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi)))
 
 
-def scores(total: Sums) -> dict[str, float]:
+def scores(total: Sums) -> PooledScores:
     """Return the pooled scores.
-
-    Returns
-    -------
-    dict
-        ``rmse``, ``bias``, ``std``, ``mae``, ``crps`` (the field's unit); ``r2``; ``coverage_1sigma`` and
-        ``coverage_2sigma`` (0.683 and 0.954 are right); ``z_mean`` and ``z_std`` (0 and 1 are right);
-        ``rmse_per_image``, the mean over images of each one's RMSE.
 
     Raises
     ------
@@ -269,30 +305,25 @@ def scores(total: Sums) -> dict[str, float]:
     bias, square = total.error / n, total.error_squared / n
     variance = total.reference_squared / n - (total.reference / n) ** 2
     z_mean = total.z / n
-    return {
-        "rmse": math.sqrt(square),
-        "bias": bias,
-        "std": math.sqrt(max(square - bias**2, 0.0)),
-        "mae": total.error_absolute / n,
-        "r2": 1 - square / variance if variance > 0 else math.nan,
-        "crps": total.crps / n,
-        "coverage_1sigma": total.within_one / n,
-        "coverage_2sigma": total.within_two / n,
-        "z_mean": z_mean,
-        "z_std": math.sqrt(max(total.z_squared / n - z_mean**2, 0.0)),
-        "rmse_per_image": total.image_rmse / total.images,
-    }
+    return PooledScores(
+        rmse=math.sqrt(square),
+        bias=bias,
+        std=math.sqrt(max(square - bias**2, 0.0)),
+        mae=total.error_absolute / n,
+        r2=1 - square / variance if variance > 0 else math.nan,
+        crps=total.crps / n,
+        coverage_1sigma=total.within_one / n,
+        coverage_2sigma=total.within_two / n,
+        z_mean=z_mean,
+        z_std=math.sqrt(max(total.z_squared / n - z_mean**2, 0.0)),
+        rmse_per_image=total.image_rmse / total.images,
+    )
 
 
-def scores_with_zeros(total: SumsWithZeros) -> dict[str, float]:
-    """Return ``rmse_with_zeros`` (the field's unit) and ``r2_with_zeros``: over all cells, land and clouds as zeros.
-
-    They say how the reference's published RMSE and R² compare, and nothing else: a cell that nobody predicted counts
-    as predicted without error, so both look the better the cloudier the days and the more land the grid holds.
-    """
+def scores_with_zeros(total: SumsWithZeros) -> ScoresWithZeros:
+    """Return the scores over all cells, land and clouds as zeros."""
     variance = total.anomaly_squared / total.cells - (total.anomaly / total.cells) ** 2
     square = total.error_squared / total.cells
-    return {
-        "rmse_with_zeros": math.sqrt(square),
-        "r2_with_zeros": 1 - square / variance if variance > 0 else math.nan,
-    }
+    return ScoresWithZeros(
+        rmse_with_zeros=math.sqrt(square), r2_with_zeros=1 - square / variance if variance > 0 else math.nan
+    )

@@ -34,6 +34,26 @@ class ReliabilitySums(Mergeable):
     within: np.ndarray = field(default_factory=lambda: np.zeros(len(NOMINAL)))
 
 
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """What a spread-skill plot and a reliability diagram show.
+
+    Attributes
+    ----------
+    spread, error, pixels
+        By bin that holds pixels: the root mean square of the predicted standard deviation, the root mean square
+        error, which is the same where the spread is right, and the number of pixels.
+    nominal, coverage
+        Nominal levels, and the share of the pixels in the interval of each.
+    """
+
+    spread: np.ndarray
+    error: np.ndarray
+    pixels: np.ndarray
+    nominal: np.ndarray
+    coverage: np.ndarray
+
+
 def reliability_sums(
     mean: np.ndarray, std: np.ndarray, reference: np.ndarray, scored: np.ndarray, *, noise_variance: float = 0.0
 ) -> ReliabilitySums:
@@ -50,22 +70,14 @@ def reliability_sums(
     return ReliabilitySums(held, spread, squares, within)
 
 
-def reliability(total: ReliabilitySums) -> dict[str, list[float]]:
-    """Return what a spread-skill plot and a reliability diagram show.
-
-    Returns
-    -------
-    dict
-        By bin that holds pixels: ``spread``, the root mean square of the predicted standard deviation, ``error``, the
-        root mean square error, which is the same where the spread is right, and ``pixels``; and ``coverage`` at the
-        levels ``nominal``.
-    """
+def reliability(total: ReliabilitySums) -> Reliability:
+    """Return spread, error and coverage from the sums."""
     held = total.pixels > 0
     pixels = total.pixels[held]
-    return {
-        "spread": np.sqrt(total.spread_squared[held] / pixels).tolist(),
-        "error": np.sqrt(total.error_squared[held] / pixels).tolist(),
-        "pixels": pixels.astype(int).tolist(),
-        "nominal": list(NOMINAL),
-        "coverage": (total.within / max(pixels.sum(), 1)).tolist(),
-    }
+    return Reliability(
+        spread=np.sqrt(total.spread_squared[held] / pixels),
+        error=np.sqrt(total.error_squared[held] / pixels),
+        pixels=pixels.astype(int),
+        nominal=np.array(NOMINAL),
+        coverage=total.within / max(pixels.sum(), 1),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,21 +10,26 @@ import pandas as pd
 import xarray as xr
 
 from sereno.errors import InputError
-from sereno.evaluation.bootstrap import LEVEL, RESAMPLES, block_length, draw, intervals, ratio, resampled
+from sereno.evaluation.bootstrap import (
+    LEVEL,
+    RESAMPLES,
+    Resampled,
+    block_length,
+    draw,
+    intervals,
+    ratio,
+    resampled,
+)
 from sereno.evaluation.gradients import gradient_scores
-from sereno.evaluation.metrics import DailySums, scores, scores_with_zeros
+from sereno.evaluation.metrics import DailySums, SumsWithZeros, scores, scores_with_zeros
 from sereno.evaluation.reliability import reliability
+from sereno.evaluation.results import IntervalRecord, ScoreRow, ScoreTable, Spectra, same_scores
 from sereno.evaluation.spectra import spectrum
 from sereno.evaluation.strata import tabulate
 from sereno.evaluation.sums import PixelSums, Tally
 
-Row = dict[str, Any]
-"""Scores by name; intervals as ``[low, high]``, and ``ratio`` nested."""
-OF_THE_STD = frozenset({"crps", "coverage_1sigma", "coverage_2sigma", "z_mean", "z_std"})
-"""Scores that the standard deviation has a part in."""
 
-
-def tables(
+def score_table(
     tallies: Mapping[str, Tally],
     shared: Mapping[str, list[str]],
     seconds: Mapping[str, float],
@@ -33,8 +37,8 @@ def tables(
     protocol: str,
     relative_to: str,
     seed: int,
-) -> dict[str, Any]:
-    """Return all that is told against one reference.
+) -> ScoreTable:
+    """Return all scores against one reference.
 
     Parameters
     ----------
@@ -50,91 +54,60 @@ def tables(
         The method or baseline that ratios are to.
     seed
         Of the resamples.
-
-    Returns
-    -------
-    dict
-        ``methods`` and ``baselines``, a row each; ``strata``, ``spectra``, ``reliability``.
     """
-    spectra = {label: spectrum(one.spectrum) for label, one in tallies.items()}
-    methods, baselines = _rows(tallies, shared, spectra, with_zeros=protocol == "hidden-day")
-    sums = {name: tallies[members[0]].baseline for name, members in shared.items()}
-    sums |= {label: one.method for label, one in tallies.items()}  # a method of a baseline's name is the baseline
-    yardstick = _Yardstick((baselines | methods)[relative_to], sums[relative_to], seed)
-    for row, daily in (
-        *((methods[label], one.method) for label, one in tallies.items()),
-        *((baselines[name], tallies[members[0]].baseline) for name, members in shared.items()),
-    ):
-        row |= yardstick.uncertain(row, daily)
-    for label, row in methods.items():
-        row["seconds"] = seconds[label]
-    return {
-        "methods": methods,
-        "baselines": baselines,
-        "strata": tabulate({label: one.strata for label, one in tallies.items()}),
-        "spectra": _spectra(spectra),
-        "reliability": {label: reliability(one.reliability) for label, one in tallies.items()},
-    }
-
-
-def _rows(
-    tallies: Mapping[str, Tally],
-    shared: Mapping[str, list[str]],
-    spectra: Mapping[str, dict[str, Any] | None],
-    *,
-    with_zeros: bool,
-) -> tuple[dict[str, Row], dict[str, Row]]:
-    """Return the rows of the methods and of the baselines, without intervals."""
-    methods: dict[str, Row] = {}
-    for label, one in tallies.items():
-        told = spectra[label]
-        resolution = {"effective_resolution": None if told is None else told["effective_resolution"]}
-        methods[label] = scores(one.method.total) | resolution | gradient_scores(one.gradient)
-        if with_zeros:
-            methods[label] |= scores_with_zeros(one.method_with_zeros)
-    baselines: dict[str, Row] = {}
-    for name, members in shared.items():
-        one = tallies[members[0]]
-        baselines[name] = dict(scores(one.baseline.total))
-        if with_zeros:
-            baselines[name] |= scores_with_zeros(one.baseline_with_zeros)
-    return methods, baselines
+    baselines = {name: tallies[members[0]] for name, members in shared.items()}
+    daily = {name: one.baseline for name, one in baselines.items()}
+    daily |= {label: one.method for label, one in tallies.items()}  # a method of a baseline's name is the baseline
+    yardstick = _Yardstick(daily[relative_to], seed)
+    with_zeros = protocol == "hidden-day"
+    spectra = ((label, spectrum(one.spectrum)) for label, one in tallies.items())
+    known = {label: one for label, one in spectra if one is not None}
+    return ScoreTable(
+        methods={
+            label: yardstick.row(
+                one.method,
+                one.method_with_zeros if with_zeros else None,
+                effective_resolution=known[label].effective_resolution if label in known else None,
+                **vars(gradient_scores(one.gradient)),
+                seconds=seconds[label],
+            )
+            for label, one in tallies.items()
+        },
+        baselines={
+            name: yardstick.row(one.baseline, one.baseline_with_zeros if with_zeros else None)
+            for name, one in baselines.items()
+        },
+        strata=tabulate({label: one.strata for label, one in tallies.items()}),
+        spectra=Spectra(known) if known else None,
+        reliability={label: reliability(one.reliability) for label, one in tallies.items()},
+    )
 
 
 class _Yardstick:
-    """What rows are measured by: the row and the sums of one of them, on resamples that all share."""
+    """What rows are measured by: the scores of one of them, on resamples that all share."""
 
-    def __init__(self, row: Row, daily: DailySums, seed: int) -> None:
-        self._row = dict(row)
+    def __init__(self, daily: DailySums, seed: int) -> None:
+        self._scores = scores(daily.total)
         self._times = draw(len(daily.days), seed=seed)
-        self._resampled = resampled(daily, self._times)
+        self._resampled = self._resample(daily)
 
-    def uncertain(self, row: Row, daily: DailySums) -> Row:
-        """Return the intervals of a row and its ratio to the yardstick."""
-        mine, other = resampled(daily, self._times), self._resampled
+    def row(self, daily: DailySums, with_zeros: SumsWithZeros | None, **further: Any) -> ScoreRow:  # noqa: ANN401
+        """Return the row of these sums, with intervals and its ratio to the yardstick, and `further` scores."""
+        pooled, resamples = scores(daily.total), self._resample(daily)
+        zeros = {} if with_zeros is None else vars(scores_with_zeros(with_zeros))
+        compared = ratio(pooled, self._scores, resamples, self._resampled)
+        return ScoreRow(**vars(pooled), **zeros, **vars(intervals(resamples)), ratio=compared, **further)
+
+    def _resample(self, daily: DailySums) -> Resampled:
+        found = resampled(daily, self._times)
         if len(daily.days) < 2:  # resamples of a single day are all the same, and tell nothing
-            mine, other = (
-                {name: np.full_like(values, np.nan) for name, values in one.items()} for one in (mine, other)
-            )
-        return intervals(mine) | {"ratio": ratio(row, self._row, mine, other)}
+            return {name: np.full_like(values, np.nan) for name, values in found.items()}
+        return found
 
 
-def interval_record(days: int) -> dict[str, Any]:
-    """Tell how the intervals are made: ``level``, ``resamples`` and ``block_days``, the scored days of a block."""
-    return {"level": LEVEL, "resamples": RESAMPLES, "block_days": block_length(days)}
-
-
-def _spectra(spectra: Mapping[str, dict[str, Any] | None]) -> dict[str, Any] | None:
-    """Return the spectra of all methods, what they share told once; None where there is none."""
-    known = {label: told for label, told in spectra.items() if told is not None}
-    if not known:
-        return None
-    common = next(iter(known.values()))
-    own = ("analysis", "error", "score", "effective_resolution")
-    return {
-        **{name: common[name] for name in ("segment_cells", "segments", "wavelength", "reference")},
-        "methods": {label: {name: told[name] for name in own} for label, told in known.items()},
-    }
+def interval_record(days: int) -> IntervalRecord:
+    """Return how the intervals over so many scored days are made."""
+    return IntervalRecord(level=LEVEL, resamples=RESAMPLES, block_days=block_length(days))
 
 
 def shared_baselines(tallies: Mapping[str, Tally]) -> dict[str, list[str]]:
@@ -150,19 +123,6 @@ def shared_baselines(tallies: Mapping[str, Tally]) -> dict[str, list[str]]:
     if len(groups) == 1:
         return {"climatology": groups[0]}
     return {f"climatology of {', '.join(group)}": group for group in groups}
-
-
-def same_scores(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two rows are of the same analysis: the same scores but for rounding and those of the std.
-
-    The climatology as a method has a calibrated std, the climatology that another method departs from has not.
-    """
-    return all(
-        math.isclose(one[name], other[name], rel_tol=1e-6, abs_tol=1e-9)
-        or (math.isnan(one[name]) and math.isnan(other[name]))
-        for name in (one.keys() & other.keys()) - OF_THE_STD
-        if isinstance(one[name], float) and isinstance(other[name], float)
-    )
 
 
 def yardstick_of(relative_to: str | None, methods: list[str], shared: Mapping[str, list[str]]) -> str:

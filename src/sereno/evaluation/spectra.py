@@ -10,7 +10,7 @@ cells, and a wavenumber is given the wavelength that it has on cells of the mean
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import scipy
@@ -54,6 +54,34 @@ class SpectralSums:
             self.analysis + other.analysis,
             self.error + other.error,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The spectrum of one method, by wavelength, longest first.
+
+    Attributes
+    ----------
+    segment_cells, segments
+        Cells of a segment, and the number of segments.
+    wavelength
+        km.
+    reference, analysis, error
+        Mean power spectral density of each, unit² km.
+    score
+        1 − error/reference.
+    effective_resolution
+        km; None where the score does not cross `RESOLVED`.
+    """
+
+    segment_cells: int
+    segments: int
+    wavelength: np.ndarray
+    reference: np.ndarray
+    analysis: np.ndarray
+    error: np.ndarray
+    score: np.ndarray
+    effective_resolution: float | None
 
 
 def segments(known: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
@@ -128,16 +156,8 @@ def spectral_sums(
     return SpectralSums(float(len(rows)), float(width.sum()), *power)
 
 
-def spectrum(total: SpectralSums) -> dict[str, Any] | None:
-    """Return what the sums tell of one method; None without a segment.
-
-    Returns
-    -------
-    dict
-        ``segment_cells``, ``segments``; by wavelength, longest first: ``wavelength`` (km), ``reference``,
-        ``analysis``, ``error`` (mean power spectral density, unit² km), ``score`` (1 − error/reference);
-        ``effective_resolution`` (km or None).
-    """
+def spectrum(total: SpectralSums) -> Spectrum | None:
+    """Return the spectrum that the sums give; None without a segment."""
     if not total.segments:
         return None
     cycles = np.arange(1, len(total.reference) + 1)
@@ -145,15 +165,16 @@ def spectrum(total: SpectralSums) -> dict[str, Any] | None:
     wavelength = cells / cycles * total.width / total.segments
     with np.errstate(divide="ignore", invalid="ignore"):  # a constant reference has no power
         score = 1 - total.error / total.reference
-    densities = {name: getattr(total, name) / total.segments for name in ("reference", "analysis", "error")}
-    return {
-        "segment_cells": cells,
-        "segments": int(total.segments),
-        "wavelength": wavelength.tolist(),
-        **{name: density.tolist() for name, density in densities.items()},
-        "score": score.tolist(),
-        "effective_resolution": effective_resolution(wavelength, score),
-    }
+    return Spectrum(
+        segment_cells=cells,
+        segments=int(total.segments),
+        wavelength=wavelength,
+        reference=total.reference / total.segments,
+        analysis=total.analysis / total.segments,
+        error=total.error / total.segments,
+        score=score,
+        effective_resolution=effective_resolution(wavelength, score),
+    )
 
 
 def effective_resolution(wavelength: np.ndarray, score: np.ndarray) -> float | None:

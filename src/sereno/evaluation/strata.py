@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,27 @@ import pandas as pd
 from sereno.evaluation.metrics import Sums, scores
 from sereno.grids.coast import distance_to
 
-SCORES = ("rmse", "bias", "std", "mae", "crps", "z_std", "coverage_1sigma", "coverage_2sigma")
-"""Scores that are given for each bin, beside ``n_pixels``."""
+
+@dataclass(frozen=True)
+class StratumScores:
+    """Scores of a method on the pixels of a bin; see `sereno.evaluation.metrics.PooledScores`."""
+
+    n_pixels: int
+    rmse: float
+    bias: float
+    std: float
+    mae: float
+    crps: float
+    z_std: float
+    coverage_1sigma: float
+    coverage_2sigma: float
+
+
+_POOLED = [each.name for each in fields(StratumScores) if each.name != "n_pixels"]
+BinnedScores = dict[str, dict[str, StratumScores]]
+"""Scores by label of the bin, and method; bins without a pixel are left out."""
+StrataScores = dict[str, BinnedScores]
+"""Scores by stratum; strata without a pixel are left out."""
 
 
 @dataclass(frozen=True)
@@ -125,21 +143,14 @@ def bins(
     return found
 
 
-def tabulate(totals: Mapping[str, Mapping[str, Sequence[Sums]]]) -> dict[str, Any]:
-    """Return the scores by stratum, bin and method from the sums by method, stratum and bin.
-
-    Returns
-    -------
-    dict
-        ``{stratum: {label of the bin: {method: {"n_pixels": …, "rmse": …, …}}}}`` with the scores of `SCORES`; bins
-        without a pixel are left out, and so are strata.
-    """
-    table: dict[str, Any] = {name: {} for name in STRATA}
+def tabulate(totals: Mapping[str, Mapping[str, Sequence[Sums]]]) -> StrataScores:
+    """Return the scores by stratum, bin and method from the sums by method, stratum and bin."""
+    table: StrataScores = {name: {} for name in STRATA}
     for method, strata in totals.items():
         for name, binned in strata.items():
             for label, total in zip(STRATA[name].labels, binned, strict=True):
                 if total.pixels:
-                    found = scores(total)
-                    row = {"n_pixels": int(total.pixels), **{score: found[score] for score in SCORES}}
-                    table[name].setdefault(label, {})[method] = row
+                    pooled = vars(scores(total))
+                    row = {score: pooled[score] for score in _POOLED}
+                    table[name].setdefault(label, {})[method] = StratumScores(int(total.pixels), **row)
     return {name: bins for name, bins in table.items() if bins}

@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from sereno.evaluation.reliability import Reliability
+from sereno.evaluation.results import Spectra
 from sereno.report.figures import LABEL, TICK, TITLE, tidy
 from sereno.report.styles import REFERENCE, look, shown_name
 
 
-def spectra_figure(spectra: Mapping[str, Any], *, reference: str, units: str) -> Figure:
+def spectra_figure(spectra: Spectra, *, reference: str, units: str) -> Figure:
     """Show the power spectra of reference, analyses and errors, and the score at each wavelength.
 
     Parameters
     ----------
     spectra
-        ``wavelength`` (km), ``reference`` and, by method, ``analysis``, ``error``, ``score`` and
-        ``effective_resolution`` (km, or None).
+        Of all methods.
     reference
         What the methods are compared with, for the legend.
     units
         Of the field's differences.
     """
-    wavelength = _numbers(spectra["wavelength"])
+    wavelength = spectra.common.wavelength
     figure = Figure(figsize=(10.5, 4.9), layout="constrained")
     power, scored = figure.subplots(1, 2)
-    power.loglog(wavelength, _numbers(spectra["reference"]), color=REFERENCE, linewidth=2, label=reference)
-    for order, (label, row) in enumerate(spectra["methods"].items()):
+    power.loglog(wavelength, spectra.common.reference, color=REFERENCE, linewidth=2, label=reference)
+    for order, (label, row) in enumerate(spectra.methods.items()):
         colour = look(order)["color"]
-        power.loglog(wavelength, _numbers(row["analysis"]), color=colour, linewidth=1.4, label=shown_name(label))
-        power.loglog(wavelength, _numbers(row["error"]), color=colour, linewidth=1.2, linestyle="--")
-        scored.semilogx(wavelength, _numbers(row["score"]), color=colour, linewidth=1.4)
-        resolution = row["effective_resolution"]
-        if resolution is not None and np.isfinite(resolution):
-            scored.plot(resolution, 0.5, linestyle="", markersize=7, **look(order))
+        power.loglog(wavelength, row.analysis, color=colour, linewidth=1.4, label=shown_name(label))
+        power.loglog(wavelength, row.error, color=colour, linewidth=1.2, linestyle="--")
+        scored.semilogx(wavelength, row.score, color=colour, linewidth=1.4)
+        if row.effective_resolution is not None:
+            scored.plot(row.effective_resolution, 0.5, linestyle="", markersize=7, **look(order))
     power.plot([], [], color="0.4", linestyle="--", label="error of a method")
     scored.axhline(0.5, color="0.4", linestyle=":", linewidth=1.2)
     scored.set_ylim(-0.25, 1.05)
@@ -64,14 +63,13 @@ def _mark_wavelengths(axis: Axes, wavelength: np.ndarray) -> None:
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 
-def reliability_figure(reliability: Mapping[str, Any], *, units: str) -> Figure:
+def reliability_figure(reliability: Mapping[str, Reliability], *, units: str) -> Figure:
     """Show how often intervals hold the reference, and the error at each predicted standard deviation.
 
     Parameters
     ----------
     reliability
-        By method, ``nominal`` and ``coverage`` (shares), and ``spread``, ``error`` (the field's unit), ``pixels`` by
-        bins of the predicted standard deviation.
+        By method.
     units
         Of the field's differences.
     """
@@ -81,13 +79,13 @@ def reliability_figure(reliability: Mapping[str, Any], *, units: str) -> Figure:
     highest = 0.0
     for order, (label, row) in enumerate(reliability.items()):
         style = look(order)
-        nominal, found = 100 * _numbers(row["nominal"]), 100 * _numbers(row["coverage"])
-        covered.plot(nominal, found, label=shown_name(label), linewidth=1.4, markersize=5, **style)
-        predicted, error, pixels = (_numbers(row[name]) for name in ("spread", "error", "pixels"))
-        shares = pixels / max(np.nansum(pixels), 1)
-        spread.plot(predicted, error, color=style["color"], linewidth=1.2)
-        spread.scatter(predicted, error, s=8 + 220 * np.nan_to_num(shares), c=style["color"], marker=style["marker"])
-        highest = max(highest, *np.nan_to_num(predicted), *np.nan_to_num(error), 0.0)
+        covered.plot(
+            100 * row.nominal, 100 * row.coverage, label=shown_name(label), linewidth=1.4, markersize=5, **style
+        )
+        shares = row.pixels / max(row.pixels.sum(), 1)
+        spread.plot(row.spread, row.error, color=style["color"], linewidth=1.2)
+        spread.scatter(row.spread, row.error, s=8 + 220 * shares, c=style["color"], marker=style["marker"])
+        highest = max(highest, *row.spread, *row.error)
     highest = 1.06 * highest or 1.0
     spread.plot([0, highest], [0, highest], color=REFERENCE, linestyle="--", linewidth=1)
     for axis, top in ((covered, 100.0), (spread, highest)):
@@ -107,8 +105,3 @@ def reliability_figure(reliability: Mapping[str, Any], *, units: str) -> Figure:
     handles, labels = covered.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), frameon=False)
     return figure
-
-
-def _numbers(values: Any) -> np.ndarray:  # noqa: ANN401
-    """Return a list of numbers as an array, None as NaN."""
-    return np.asarray(values, dtype=float)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,34 +10,29 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sereno.report.figures import (
-    LABEL,
-    TITLE,
-    mark_dates,
-    tidy,
-)
+from sereno.evaluation.bootstrap import Ratio
+from sereno.evaluation.results import ScoreRow
+from sereno.report.figures import LABEL, TITLE, mark_dates, tidy
 from sereno.report.styles import COLOURS, look, shown_name
 
-Table = Mapping[str, Mapping[str, Any]]
 MANY_DAYS = 60
 """Scored days beyond which the days are dots and a running median is the line."""
 
 
-def ranking_figure(tables: Mapping[str, Table], *, units: str, relative_to: str) -> Figure:
+def ranking_figure(tables: Mapping[str, Mapping[str, ScoreRow]], *, units: str, relative_to: str) -> Figure:
     """Show RMSE and its ratio to a baseline with their intervals, the best method on top.
 
     Parameters
     ----------
     tables
-        By what they are scored against, the rows of the methods: ``rmse``, ``rmse_interval`` and ``ratio``. The order
-        is that of the first.
+        By what they are scored against, the rows of the methods. The order is that of the first.
     units
         Of the field's differences.
     relative_to
         What the ratios are to.
     """
     first = next(iter(tables.values()))
-    methods = sorted(first, key=lambda label: first[label]["rmse"])
+    methods = sorted(first, key=lambda label: first[label].rmse)
     figure = Figure(figsize=(10.5, 1.7 + 0.42 * len(methods)), layout="constrained")
     errors, ratios = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(methods))
@@ -47,9 +40,8 @@ def ranking_figure(tables: Mapping[str, Table], *, units: str, relative_to: str)
         offset = 0.18 * (2 * order - len(tables) + 1)
         look_of = {"color": COLOURS[order], "markerfacecolor": "white" if order else COLOURS[order]}
         for axis in (errors, ratios):
-            scored = [rows[label].get("ratio", {}) if axis is ratios else rows[label] for label in methods]
-            points = [_with_interval(row, "rmse") for row in scored]
-            value, low, high = np.array(points).T
+            scored: list[ScoreRow | Ratio] = [rows[m].ratio if axis is ratios else rows[m] for m in methods]
+            value, low, high = np.array([(one.rmse, *one.rmse_interval) for one in scored]).T
             axis.errorbar(
                 value,
                 places + offset,
@@ -74,12 +66,6 @@ def ranking_figure(tables: Mapping[str, Table], *, units: str, relative_to: str)
         handles, labels = errors.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=LABEL)
     return figure
-
-
-def _with_interval(row: Mapping[str, Any], name: str) -> tuple[float, float, float]:
-    """Return a score and the ends of its interval; NaN for what is not known."""
-    low, high = row.get(f"{name}_interval") or (math.nan, math.nan)
-    return tuple(math.nan if value is None else value for value in (row.get(name), low, high))  # type: ignore[return-value]
 
 
 def daily_figure(daily: xr.Dataset, *, units: str) -> Figure:

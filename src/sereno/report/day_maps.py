@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import colormaps
 
-from sereno.evaluation.evaluate import Evaluation
+from sereno.evaluation.evaluation import Evaluation
 from sereno.progress import Progress, silent
 from sereno.report.figures import (
     ZERO_CELSIUS,
@@ -21,7 +21,6 @@ from sereno.report.figures import (
     unit_label,
 )
 from sereno.report.rasters import bar, frame, image, ramp
-from sereno.report.text import difference_units
 
 BUDGET = 4_000_000
 """Water cells of all images of the days together at most: seas are thinned to it, so that the page stays small."""
@@ -85,7 +84,7 @@ def gallery(evaluation: Evaluation, *, progress: Progress = silent) -> dict[str,
         "frame": frame(common["water"]),
         "days": days,
         "methods": methods,
-        "first_method": _best(evaluation.scores, list(examples)),
+        "first_method": list(examples).index(evaluation.results.judge[1].best),
         "first_day": int(np.flatnonzero(common["time"].values == np.datetime64(common.attrs["middling_day"]))[0]),
         "views": ["error", "std"] + (["truth"] if "truth" in common else []),
         "error": f"Error: analysis − {'truth' if 'truth' in common else 'withheld'}",
@@ -124,7 +123,7 @@ def error_maps(evaluation: Evaluation) -> dict[str, Any] | None:
             "name": name,
             "ramp": ramp(colours),
             "bar": bar(limits),
-            "units": difference_units(evaluation.scores),
+            "units": evaluation.results.difference_units,
             "maps": [
                 (str(one["method"].values), image(one.where(maps["water"]), limits, colours)) for one in maps[score]
             ],
@@ -159,13 +158,7 @@ def _told(evaluation: Evaluation, label: str, day: np.datetime64) -> str:
     """Return the scores of a method on a day, and what was seen on it, as text."""
     row = evaluation.daily.sel({"method": label}).sel(time=day)
     rmse, bias, pixels, seen = (float(row[name]) for name in ("rmse", "bias", "pixels", "coverage"))
-    units = difference_units(evaluation.scores)
+    units = evaluation.results.difference_units
     signed = f"{bias:+.3f}".replace("-", "−")
     scored = f"RMSE {rmse:.3f} {units}, bias {signed} {units} on {pixels:,.0f} withheld pixels"
     return f"{scored} · {100 * seen:.0f} % of the sea seen in the input"
-
-
-def _best(scores: dict[str, Any], labels: list[str]) -> int:
-    """Return the place of the method that is shown first: the one with the lowest RMSE."""
-    methods = scores.get("truth", scores)["methods"]
-    return min(range(len(labels)), key=lambda place: methods[labels[place]]["rmse"])

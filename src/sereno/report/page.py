@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from matplotlib.figure import Figure
 
-from sereno.evaluation.evaluate import Evaluation
+from sereno.evaluation.evaluation import Evaluation
 from sereno.io.outputs.atomic import atomic_path
 from sereno.progress import Progress, silent
 from sereno.report.calibration_figures import reliability_figure, spectra_figure
@@ -23,7 +23,7 @@ from sereno.report.rasters import data_uri
 from sereno.report.reading_notes import NOTES
 from sereno.report.score_figures import strata_figure
 from sereno.report.score_tables import cautions
-from sereno.report.text import difference_units, facts, fitted, period, references, tables, verdict
+from sereno.report.text import facts, fitted, period, tables, verdict
 
 _DPI = 110
 JUDGES = {"truth": "truth", "observations": "withheld observations"}
@@ -65,7 +65,7 @@ def save_report(
 
 def _page(evaluation: Evaluation, command: str, progress: Progress) -> str:
     """Draw everything and return the page."""
-    scores = evaluation.scores
+    results = evaluation.results
     figures: dict[str, list[dict[str, Any]]] = {}
     progress("report", 0.0)
     for done, (name, told, figure) in enumerate(_drawn(evaluation)):
@@ -73,14 +73,14 @@ def _page(evaluation: Evaluation, command: str, progress: Progress) -> str:
         progress("report", 0.7 * (done + 1) / _FIGURES)
     shown = gallery(evaluation, progress=lambda _, done: progress("report", 0.7 + 0.3 * done))
     page = _template().render(
-        title=f"Evaluation, {period(scores['days'])}",
-        verdict=verdict(scores),
-        facts=facts(scores, command),
-        cautions=list(cautions(scores["fitted"])),
-        fitted=fitted(scores),
+        title=f"Evaluation, {period(results.days)}",
+        verdict=verdict(results),
+        facts=facts(results, command),
+        cautions=list(cautions(results.fitted)),
+        fitted=fitted(results),
         versions={name: version(name) for name in ("sereno", "numpy", "scipy", "xarray", "torch")}
         | {"Python": platform.python_version()},
-        tables=tables(scores),
+        tables=tables(results),
         notes=NOTES,
         figures=figures,
         gallery=shown,
@@ -95,19 +95,18 @@ def _page(evaluation: Evaluation, command: str, progress: Progress) -> str:
 
 def _drawn(evaluation: Evaluation) -> Iterator[tuple[str, str, Figure]]:
     """Yield every figure there is something for: the note it belongs to, what it is in words, the figure."""
-    scores, units = evaluation.scores, difference_units(evaluation.scores)
-    found = references(scores)
-    against, scored = next(iter(found.items()))
-    ranked = {name: table["methods"] for name, table in found.items()}
-    figure = ranking_figure(ranked, units=units, relative_to=scores["relative_to"])
+    results, units = evaluation.results, evaluation.results.difference_units
+    against, table = results.judge
+    ranked = {name: one.methods for name, one in reversed(results.tables.items())}
+    figure = ranking_figure(ranked, units=units, relative_to=results.relative_to)
     yield "ranking", f"RMSE of each method against the {' and the '.join(ranked)}", figure
     yield "daily", "RMSE and bias of each day, by method", daily_figure(evaluation.daily, units=units)
-    yield "strata", f"RMSE against the {against} by strata, by method", strata_figure(scored["strata"], units=units)
-    figure = reliability_figure(scored["reliability"], units=units)
+    yield "strata", f"RMSE against the {against} by strata, by method", strata_figure(table.strata, units=units)
+    figure = reliability_figure(table.reliability, units=units)
     yield "reliability", f"Coverage of intervals and spread against the {against}, by method", figure
-    if scored["spectra"]:
-        segments = f"{scored['spectra']['segments']:,} segments of {scored['spectra']['segment_cells']} cells"
-        figure = spectra_figure(scored["spectra"], reference=against, units=units)
+    if table.spectra:
+        segments = f"{table.spectra.common.segments:,} segments of {table.spectra.common.segment_cells} cells"
+        figure = spectra_figure(table.spectra, reference=against, units=units)
         yield "spectra", f"Spectra and score against the {against}, by method, from {segments}", figure
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,12 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from sereno.evaluation.evaluate import Evaluation
-from sereno.evaluation.strata import STRATA, Stratum
+from sereno.evaluation.evaluation import Evaluation
+from sereno.evaluation.strata import STRATA, BinnedScores, StrataScores, Stratum
 from sereno.progress import Progress, silent
 from sereno.report.figures import maps_figure, save
 from sereno.report.styles import look, shown_name
-from sereno.report.text import difference_units, references
 
 _COLUMNS = 2
 _BARS = "0.9"
@@ -29,12 +27,12 @@ def save_score_figures(evaluation: Evaluation, folder: Path, *, progress: Progre
 
     Strata are against the truth where it is known. `progress` is told the stage ``"figures"`` and the fraction drawn.
     """
-    result = evaluation.scores
-    scored = next(iter(references(result).values()))
-    paths = [save(strata_figure(scored["strata"], units=difference_units(result)), folder / "strata.png")]
+    results = evaluation.results
+    strata = results.judge[1].strata
+    paths = [save(strata_figure(strata, units=results.difference_units), folder / "strata.png")]
     for done, (method, example) in enumerate(evaluation.examples.items()):
         progress("figures", done / len(evaluation.examples))
-        figure = triptych_figure(example, method=method, protocol=result["protocol"])
+        figure = triptych_figure(example, method=method, protocol=results.protocol)
         name = re.sub(r"[^\w.+-]+", "_", method)  # a method may have any name, a file may not
         paths.append(save(figure, folder / f"triptych_{name}.png"))
     progress("figures", 1.0)
@@ -65,13 +63,13 @@ def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figur
     )
 
 
-def strata_figure(strata: dict[str, Any], *, units: str) -> Figure:
+def strata_figure(strata: StrataScores, *, units: str) -> Figure:
     """Show the RMSE of each method by strata, a panel each, over bars of how many pixels a bin holds.
 
     Parameters
     ----------
     strata
-        As in ``scores.json``: ``{stratum: {bin: {method: {"rmse": …, "n_pixels": …}}}}``.
+        Scores by stratum, bin and method.
     units
         Of the field.
 
@@ -95,12 +93,12 @@ def strata_figure(strata: dict[str, Any], *, units: str) -> Figure:
     return figure
 
 
-def _draw_stratum(axis: Axes, stratum: Stratum, bins: dict[str, Any], methods: list[str]) -> None:
+def _draw_stratum(axis: Axes, stratum: Stratum, bins: BinnedScores, methods: list[str]) -> None:
     """Draw one panel: the RMSE of each method in each bin that holds pixels, and their number behind."""
     labels = [label for label in stratum.labels if label in bins]
     places = np.arange(len(labels))
     counts = axis.twinx()
-    counts.bar(places, [bins[label][methods[0]]["n_pixels"] for label in labels], width=0.8, color=_BARS)
+    counts.bar(places, [bins[label][methods[0]].n_pixels for label in labels], width=0.8, color=_BARS)
     counts.yaxis.set_major_formatter(EngFormatter(sep=""))
     counts.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     counts.set_ylabel("pixels", fontsize=_TICK, color="0.5")
@@ -110,14 +108,14 @@ def _draw_stratum(axis: Axes, stratum: Stratum, bins: dict[str, Any], methods: l
     axis.patch.set_visible(False)
     joined = len(labels) - (stratum.last_is_apart and stratum.labels[-1] in bins)
     for order, method in enumerate(methods):
-        rmse = [bins[label][method]["rmse"] for label in labels]
+        rmse = [bins[label][method].rmse for label in labels]
         style = look(order)
         axis.plot(places[:joined], rmse[:joined], label=shown_name(method), linewidth=1.4, markersize=5, **style)
         axis.plot(places[joined:], rmse[joined:], linestyle="", markersize=5, **style)
     axis.set_xticks(places, [_short(label) for label in labels], fontsize=_TICK)
     middle, half = (len(labels) - 1) / 2, max(len(labels), 3) / 2 + 0.1
     axis.set_xlim(middle - half, middle + half)
-    highest = max(row["rmse"] for scored in bins.values() for row in scored.values())
+    highest = max(row.rmse for scored in bins.values() for row in scored.values())
     axis.set_ylim(0, 1.12 * highest or 1.0)
     axis.set_title(stratum.title, fontsize=_TITLE)
     axis.tick_params(labelsize=_TICK)

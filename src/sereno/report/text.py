@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import tomli_w
 
-from sereno.report.score_tables import further_baselines
+from sereno.evaluation.bootstrap import Interval
+from sereno.evaluation.results import Results, ScoreRow
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Column:
     Attributes
     ----------
     name
-        The score, as in ``scores.json``; ``ratio.rmse`` is inside ``ratio``.
+        The attribute of a `ScoreRow`; ``ratio.rmse`` is inside ``ratio``.
     heading, explained
         What stands above it, and what that means.
     decimals
@@ -57,46 +58,35 @@ COLUMNS = (
 )
 
 
-def difference_units(scores: Mapping[str, Any]) -> str:
-    """Return the unit of the field's differences."""
-    return "K" if scores["units"] == "kelvin" else str(scores["units"])
-
-
-def references(scores: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return the scores by what they are against, the truth first where it is known: it is the better judge."""
-    found: dict[str, Mapping[str, Any]] = {"truth": scores["truth"]} if "truth" in scores else {}
-    return found | {"withheld observations": scores}
-
-
-def verdict(scores: Mapping[str, Any]) -> str:
+def verdict(results: Results) -> str:
     """Return the sentence that the report opens with: the best method, its RMSE and its ratio to the baseline."""
-    against, table = next(iter(references(scores).items()))
-    best = min(table["methods"], key=lambda label: table["methods"][label]["rmse"])
-    row, units = table["methods"][best], difference_units(scores)
-    sentence = f"{best} has the lowest RMSE against the {against}: {_told(row, 'rmse', 3)} {units}"
-    if best != scores["relative_to"]:
-        sentence += f", {_told(row['ratio'], 'rmse', 3)} times that of {scores['relative_to']}"
+    against, table = results.judge
+    row = table.methods[table.best]
+    rmse, ratio = _text(row.rmse, row.rmse_interval), _text(row.ratio.rmse, row.ratio.rmse_interval)
+    sentence = f"{table.best} has the lowest RMSE against the {against}: {rmse} {results.difference_units}"
+    if table.best != results.relative_to:
+        sentence += f", {ratio} times that of {results.relative_to}"
     return sentence + "."
 
 
-def facts(scores: Mapping[str, Any], command: str) -> dict[str, str]:
+def facts(results: Results, command: str) -> dict[str, str]:
     """Return how the scores came about, by name."""
     protocol = {
         "clouds": "clouds: the clouds of another day laid over a day, scored where they hide an observation",
         "hidden-day": "hidden-day: the whole day is hidden",
     }
-    days, intervals = scores["n_days"], scores["intervals"]
-    noise = sorted({f"{record['observation_noise']:.3f}" for record in scores["fitted"].values()}, key=float)
+    days, intervals = results.n_days, results.intervals
+    noise = sorted({f"{record.observation_noise:.3f}" for record in results.fitted.values()}, key=float)
     found = {
-        "Protocol": protocol[scores["protocol"]],
-        "Scored": f"{scores['n_pixels']:,} pixels on {days:,} day{'s' * (days > 1)}, {period(scores['days'])}",
-        "Withheld": scores["withheld"],
-        "Seed": str(scores["seed"]),
-        "Noise of the observations": f"{' to '.join(noise[:1] + noise[1:][-1:])} {difference_units(scores)}".strip(),
-        "Near real time": "no day was filled with what came after it" if scores["nrt"] else "",
-        "Baseline of the ratios": scores["relative_to"],
-        "Intervals": f"{100 * intervals['level']:g} %, from {intervals['resamples']:,} resamples of the scored days "
-        f"in blocks of {intervals['block_days']}",
+        "Protocol": protocol[results.protocol],
+        "Scored": f"{results.n_pixels:,} pixels on {days:,} day{'s' * (days > 1)}, {period(results.days)}",
+        "Withheld": results.withheld,
+        "Seed": str(results.seed),
+        "Noise of the observations": f"{' to '.join(noise[:1] + noise[1:][-1:])} {results.difference_units}".strip(),
+        "Near real time": "no day was filled with what came after it" if results.nrt else "",
+        "Baseline of the ratios": results.relative_to,
+        "Intervals": f"{100 * intervals.level:g} %, from {intervals.resamples:,} resamples of the scored days "
+        f"in blocks of {intervals.block_days}",
         "Command": command,
     }
     return {name: text for name, text in found.items() if text}
@@ -107,36 +97,35 @@ def period(text: str) -> str:
     return text.replace(":", " to ")
 
 
-def fitted(scores: Mapping[str, Any]) -> list[dict[str, str]]:
+def fitted(results: Results) -> list[dict[str, str]]:
     """Return what each method was fitted on, and its settings as TOML."""
-    units = difference_units(scores)
     return [
         {
             "label": label,
-            "method": record["method"],
-            "period": period(record["training_period"]),
-            "climatology": record["climatology_file"] or "fitted",
-            "base": period(record["climatology_base_period"] or "not known"),
-            "weights": record.get("weights", {}).get("from", ""),
-            "noise": f"{record['observation_noise']:.3f} {units}".rstrip(),
-            "config": tomli_w.dumps(record["config"]),
+            "method": record.method,
+            "period": period(record.training_period),
+            "climatology": record.climatology_file or "fitted",
+            "base": period(record.climatology_base_period or "not known"),
+            "weights": record.weights.source if record.weights else "",
+            "noise": f"{record.observation_noise:.3f} {results.difference_units}".rstrip(),
+            "config": tomli_w.dumps(record.config),
         }
-        for label, record in scores["fitted"].items()
+        for label, record in results.fitted.items()
     ]
 
 
-def tables(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the tables of scores, a dictionary each: ``against``, ``columns`` and ``rows``.
+def tables(results: Results) -> list[dict[str, Any]]:
+    """Return the tables of scores, a dictionary each: ``against``, ``columns`` and ``rows``; the judge's first.
 
     A row's cells hold the ``value`` to sort by (None where there is none), its ``text`` and that of its ``interval``.
     Baselines that no method equals stand beside the methods; columns that nobody has a value for are left out.
     """
     made = []
-    for against, scored in references(scores).items():
-        further = further_baselines(dict(scored))
-        ordered = sorted((scored["methods"] | further).items(), key=lambda item: item[1]["rmse"])
-        columns = [column for column in COLUMNS if any(_known(_of(row, column.name)[0]) for _, row in ordered)]
-        units = difference_units(scores)
+    for against, scored in reversed(results.tables.items()):
+        further = scored.further_baselines
+        ordered = sorted((scored.methods | further).items(), key=lambda item: item[1].rmse)
+        columns = [column for column in COLUMNS if any(_known(attrgetter(column.name)(row)) for _, row in ordered)]
+        units = results.difference_units
         made.append(
             {
                 "against": against,
@@ -161,33 +150,27 @@ def tables(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     return made
 
 
-def _cell(row: Mapping[str, Any], column: Column) -> dict[str, Any]:
-    value, interval = _of(row, column.name)
+def _cell(row: ScoreRow, column: Column) -> dict[str, Any]:
+    value = attrgetter(column.name)(row)
     if not _known(value):
         return {"value": None, "text": "–", "interval": ""}
+    *inside, last = column.name.split(".")
+    interval = getattr(attrgetter(*inside)(row) if inside else row, f"{last}_interval", None)
     text = f"{value:z.{column.decimals}f}".replace("-", "−")
     return {"value": value, "text": text, "interval": _interval(interval, column.decimals)}
 
 
-def _of(row: Mapping[str, Any], name: str) -> tuple[Any, Any]:
-    """Return a score and its interval, None where the row has none."""
-    *inside, last = name.split(".")
-    for part in inside:
-        row = row.get(part) or {}
-    return row.get(last), row.get(f"{last}_interval")
-
-
-def _told(row: Mapping[str, Any], name: str, decimals: int) -> str:
+def _text(value: float, interval: Interval) -> str:
     """Return a score with its interval as a sentence has it."""
-    interval = _interval(row.get(f"{name}_interval"), decimals)
-    return f"{row[name]:.{decimals}f}" + (f" [{interval}]" if interval else "")
+    ends = _interval(interval, 3)
+    return f"{value:.3f}" + (f" [{ends}]" if ends else "")
 
 
-def _interval(interval: Any, decimals: int) -> str:  # noqa: ANN401
-    if not interval or not all(_known(end) for end in interval):
+def _interval(interval: Interval | None, decimals: int) -> str:
+    if interval is None or not all(_known(end) for end in interval):
         return ""
     return " to ".join(f"{end:z.{decimals}f}".replace("-", "−") for end in interval)
 
 
-def _known(value: Any) -> bool:  # noqa: ANN401
+def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
