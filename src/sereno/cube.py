@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -273,6 +274,33 @@ def span(cube: xr.Dataset | xr.DataArray) -> str:
     """Return the first and last day of a cube as ``A:B``."""
     first, last = (str(value)[:10] for value in cube["time"].values[[0, -1]])
     return f"{first}:{last}"
+
+
+@dataclass(frozen=True)
+class DayRange:
+    """Days from a first to a last, both included, datetime64[D]; as text ``A:B``, as `span` writes it."""
+
+    first: np.datetime64
+    last: np.datetime64
+
+    @classmethod
+    def of(cls, days: np.ndarray) -> Self:
+        """Return the range of ascending days."""
+        first, last = days[[0, -1]].astype("datetime64[D]")
+        return cls(first, last)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `span` or `str` wrote."""
+        first, last = text.split(":")
+        return cls(np.datetime64(first, "D"), np.datetime64(last, "D"))
+
+    def __str__(self) -> str:
+        return f"{self.first}:{self.last}"
+
+    def holds(self, days: np.ndarray) -> np.ndarray:
+        """Tell of each day whether it lies within."""
+        return np.asarray((days >= self.first) & (days <= self.last))
 
 
 def _time_violations(time: np.ndarray) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from sereno.cube import DIMS, field_name, field_of, parse_period, span
+from sereno.cube import DIMS, DayRange, field_name, field_of, parse_period, span
 from sereno.errors import InputError
 from sereno.gaps.withholding import PROTOCOLS, withhold
 from sereno.workflow.models import Model
@@ -146,6 +146,4 @@ def require_unseen_climatology(label: str, model: Model, withheld: xr.DataArray)
 
 def holds(period: str, withheld: xr.DataArray) -> bool:
     """Tell whether a period ``A:B`` holds a scored day."""
-    first, last = (np.datetime64(day) for day in period.split(":"))
-    scored = withheld["time"].values
-    return bool(((scored >= first) & (scored <= last)).any())
+    return bool(DayRange.parse(period).holds(withheld["time"].values).any())

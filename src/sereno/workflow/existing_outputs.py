@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ import numpy as np
 from sereno.errors import InputError
 from sereno.io.inputs.opening import open_dataset
 from sereno.io.outputs.daily import DailyFolder
+from sereno.io.outputs.level4 import Product
 from sereno.io.stores.base import differences
-from sereno.io.stores.checksums import Images, digest
-from sereno.workflow.fill_request import MOVING, RECORD, Request, is_folder, store_of
+from sereno.io.stores.checksums import digest
+from sereno.workflow.fill_request import MOVING, Request, store_of
+from sereno.workflow.influence import Influence
 
+RECORD = "sereno_fill"
+"""Attribute of a finished file: the settings it was filled with, and a checksum of the images it was filled from."""
 _SHOWN = 2
 
 
-def is_done_already(ask: Request, settings: dict[str, str], images: Images) -> bool:
+def is_done_already(ask: Request) -> bool:
     """Tell whether the finished files that stand at an output are what is asked for.
 
     A store is not looked at here: it keeps its own books.
@@ -31,12 +36,18 @@ def is_done_already(ask: Request, settings: dict[str, str], images: Images) -> b
     """
     if ask.overwrite or ask.output.suffix == ".zarr":
         return False
-    if not is_folder(ask.output):
-        if not ask.output.exists():
-            return False
-        _require_same(ask, [ask.output], ask.wanted, settings, images)
-        return True
-    return not store_of(ask.output).exists() and _days_are_done(ask, settings, images)
+    if ask.in_folder:
+        return not store_of(ask.output).exists() and _days_are_done(ask)
+    if not ask.output.exists():
+        return False
+    _require_same(ask, [ask.output], ask.wanted, ask.settings)
+    return True
+
+
+def with_record(product: Product, settings: Mapping[str, Any], around: np.ndarray, *, reach: int) -> Product:
+    """Return a product that says what it was filled with, and from which images within which reach."""
+    record = {"settings": dict(settings), "images": digest(around), "reach": reach}
+    return replace(product, attributes={**product.attributes, RECORD: json.dumps(record, sort_keys=True)})
 
 
 def others_than(settings: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -46,33 +57,32 @@ def others_than(settings: Mapping[str, Any], folder: Path) -> list[Path]:
     return [path for path in files if (record := _record_of(path)) is None or differences(record["settings"], fixed)]
 
 
-def _days_are_done(ask: Request, settings: dict[str, str], images: Images) -> bool:
+def _days_are_done(ask: Request) -> bool:
     """Tell whether a folder has the files of all days as they are asked for."""
-    settings = {key: value for key, value in settings.items() if key not in MOVING}
+    settings = ask.fixed_settings
     there = DailyFolder(ask.output).of_days()
     wanted = ask.wanted.astype("datetime64[D]")
     for day in wanted:
-        _require_same(ask, there.get(day, []), day[None], settings, None if ask.update else images)
-    if there and not set(there) & set(
-        wanted
-    ):  # days before or after those that are there: of one product all the same
-        _require_same(ask, next(iter(there.values())), wanted[:1], settings, None)
+        _require_same(ask, there.get(day, []), day[None], settings, any_images=ask.update)
+    if there and not set(there) & set(wanted):  # days before or after those: of one product all the same
+        _require_same(ask, next(iter(there.values())), wanted[:1], settings, any_images=True)
     return not ask.update and all(len(there.get(day, [])) == 1 for day in wanted)
 
 
 def _require_same(
-    ask: Request, files: list[Path], days: np.ndarray, settings: dict[str, str], images: Images | None
+    ask: Request, files: list[Path], days: np.ndarray, settings: dict[str, str], *, any_images: bool = False
 ) -> None:
-    """Refuse files that are not what would be written in their place; without images, these are not compared."""
+    """Refuse files that are not what would be written in their place, from any images or the same."""
     for file in files:
         record = _record_of(file)
         if record is None:
             other = ["it says not what it was made with"]
         else:
             other = differences(record["settings"], settings)
-            if not other and images is not None:
-                around = images.around(days, reach=record["reach"], nrt=ask.nrt)
-                other = [] if digest(around) == record["images"] else ["the input held other images"]
+            if not other and not any_images:
+                influence = Influence(ask.images, record["reach"], ask.options.nrt)
+                same = digest(influence.around(days)) == record["images"]
+                other = [] if same else ["the input held other images"]
         if other:
             more = f", and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
             raise InputError(

@@ -19,6 +19,7 @@ from sereno.compute.dask_cluster import compute_at
 from sereno.compute.memory import return_memory, trim_memory
 from sereno.compute.processes import compute, worker_pool
 from sereno.cube import consecutive
+from sereno.errors import InputError
 from sereno.io.inputs.rejections import Tally, tally_of
 from sereno.io.outputs.analysis import write_days
 from sereno.io.outputs.daily import DailyFolder, checksum_of
@@ -27,8 +28,11 @@ from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore
 from sereno.progress import Progress
 from sereno.reconstruct.day_blocks import CONTEXT_CELLS
+from sereno.workflow.existing_outputs import with_record
 from sereno.workflow.fill import fill_days, product_of
-from sereno.workflow.fill_request import is_folder, model_of, with_record
+from sereno.workflow.fill_plan import Plan, discard_store, model_of
+from sereno.workflow.fill_request import FillOptions, is_folder
+from sereno.workflow.influence import Influence
 from sereno.workflow.models import Model
 
 BLOCKS_AT_ONCE = 4
@@ -47,18 +51,32 @@ class Job:
     store: Path
     output: Path
     days: np.ndarray
-    nrt: bool
-    keep_observed: bool
-    packed: bool
+    options: FillOptions
 
 
-def fill(job: Job, store: FilledStore, model: Model, workers: int | str, progress: Progress) -> None:
-    """Fill the days of a job, in this process or shared out among others."""
-    if not job.days.size:
+def fill(plan: Plan, progress: Progress) -> None:
+    """Fill the days that are left, in this process or shared out among others.
+
+    A store without any that a fault of the model or the input ends is worth nothing, and removed.
+    """
+    ask, store = plan.ask, plan.store
+    if not plan.left.size:
         return
-    if is_folder(job.output):
-        DailyFolder(job.output).waiting.mkdir(exist_ok=True)
+    if ask.in_folder:
+        DailyFolder(ask.output).waiting.mkdir(exist_ok=True)
+    job = Job(ask.cube, store.path.resolve(), ask.output.resolve(), plan.left, ask.options)
     progress("fill", 0.0)
+    try:
+        _fill(job, plan, progress)
+    except InputError:
+        if ask.alone and store.unfinished and not store.count_done():
+            discard_store(ask, store)
+        raise
+
+
+def _fill(job: Job, plan: Plan, progress: Progress) -> None:
+    """Fill the days of a job, in this process or shared out among others."""
+    workers = plan.ask.workers
     if not isinstance(workers, str) and min(workers, job.days.size) == 1:
         done = 0
 
@@ -67,13 +85,13 @@ def fill(job: Job, store: FilledStore, model: Model, workers: int | str, progres
             done += filled
             progress("fill", done / job.days.size)
 
-        _fill_here(job, count, model)
+        _fill_here(job, count, plan.model)
         return
 
     def parts(number: int) -> list[Job]:
         return [replace(job, days=part) for part in np.array_split(job.days, min(number, job.days.size))]
 
-    with _watched(store, job.days.size, progress):
+    with _watched(plan.store, job.days.size, progress):
         if isinstance(workers, str):
             tallies = compute_at(workers, _fill_here, lambda threads: parts(PARTS_A_THREAD * threads))
         else:
@@ -94,21 +112,20 @@ def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, mode
     return_memory()
     store = FilledStore.open(job.store)
     model = model or model_of(store)
-    product = product_of(job.cube, model, nrt=job.nrt, keep_observed=job.keep_observed)
-    images = Images(job.cube)
+    nrt, keep_observed = job.options.nrt, job.options.keep_observed
+    product = product_of(job.cube, model, nrt=nrt, keep_observed=keep_observed)
+    influence = Influence(Images(job.cube), model.reconstructor.reach, nrt)
     # In near real time every day has a cube of its own, and what its method made ready for it is dropped after it.
-    for group in job.days[:, None] if job.nrt else [job.days]:
-        analysis = fill_days(
-            job.cube, model, group.astype("datetime64[ns]"), nrt=job.nrt, keep_observed=job.keep_observed
-        )
+    for group in job.days[:, None] if nrt else [job.days]:
+        days_ns = group.astype("datetime64[ns]")
+        analysis = fill_days(job.cube, model, days_ns, nrt=nrt, keep_observed=keep_observed)
 
         def fill_block(block: slice, analysis: xr.Dataset = analysis) -> int:
             part = analysis.drop_vars("climatology", errors="ignore").isel(time=block).compute(scheduler="sync")
             for days in consecutive(part["time"].values):
-                run = part.sel(time=days)
-                around = images.around(days, reach=model.reconstructor.reach, nrt=job.nrt)
-                maps = _write(run, job, store, product, around, model.reconstructor.reach)
-                store.mark(days, images.of(days), around, maps)
+                run, around = part.sel(time=days), influence.around(days)
+                maps = _write(run, job, store, product, around, influence.reach)
+                store.mark(days, influence.images.of(days), around, maps)
             filled = int(part.sizes["time"])
             del part, run
             trim_memory()
@@ -128,13 +145,15 @@ def _write(
     """Write consecutive days, and return checksums of what was written."""
     days = part["time"].values
     if not is_folder(job.output):
-        store.write(part, product, output=job.output, packed=job.packed)
+        store.write(part, product, output=job.output, packed=job.options.packed)
         return store.maps_of(days)
     waiting = DailyFolder(job.output).waiting
     made = []
     for at, day in enumerate(days):
         recorded = with_record(product, store.settings, around[at : at + 1], reach=reach)
-        made += write_days(part.sel(time=[day]), waiting, output=job.output, product=recorded, packed=job.packed)
+        made += write_days(
+            part.sel(time=[day]), waiting, output=job.output, product=recorded, packed=job.options.packed
+        )
     return np.array([checksum_of(path) for path in made], np.int64)
 
 

@@ -9,44 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import xarray as xr
 
-from sereno.cube import Period, field_name, list_of_days, period_text
-from sereno.errors import InputError
-from sereno.io.outputs.analysis import require_place_for_analysis, write_analysis
-from sereno.io.outputs.atomic import clear_litter, discard, put_in_place
+from sereno.cube import Period, period_text
+from sereno.io.outputs.analysis import require_place_for_analysis
+from sereno.io.outputs.atomic import clear_litter
 from sereno.io.outputs.daily import DailyFolder
-from sereno.io.outputs.locking import OutputLock, output_lock
-from sereno.io.stores.checksums import Images
-from sereno.io.stores.filled import FilledStore, blank_analysis
+from sereno.io.outputs.locking import output_lock
+from sereno.io.stores.filled import FilledStore
 from sereno.progress import Progress, reporter
 from sereno.workflow.choices import AnyMethod
-from sereno.workflow.existing_outputs import is_done_already, others_than
-from sereno.workflow.fill_jobs import Job, fill
-from sereno.workflow.fill_request import (
-    Request,
-    find_lost,
-    from_other_images,
-    is_folder,
-    open_or_make,
-    require_same,
-    require_same_images,
-    settings_for,
-    store_of,
-    with_record,
-)
-from sereno.workflow.models import Model
-from sereno.workflow.update import Update, require_context, update_store, with_water_of
+from sereno.workflow.existing_outputs import is_done_already
+from sereno.workflow.fill_finish import finish, remove_books
+from sereno.workflow.fill_jobs import fill
+from sereno.workflow.fill_plan import make_plan
+from sereno.workflow.fill_request import FillOptions, Request, Shard, store_of
+from sereno.workflow.update import Update, with_water_of
 
-
-class Shard(NamedTuple):
-    """A part of the days, which are cut into `parts` of nearly equal length: the `number`-th, from 1."""
-
-    number: int
-    parts: int
+__all__ = ["Filled", "Shard", "fill_to"]
 
 
 @dataclass(frozen=True)
@@ -131,156 +112,41 @@ def fill_to(
         merge; or if the options do not go together.
     """
     output, progress = Path(output), reporter(progress)
-    _require_sense(output, shard=shard, merge=merge, update=update, overwrite=overwrite)
+    ask = Request(
+        cube=cube,
+        method=method,
+        output=output,
+        days=period_text(cube, days),
+        options=FillOptions(nrt=nrt, keep_observed=keep_observed, packed=packed),
+        workers=workers,
+        shard=shard,
+        merge=merge,
+        update=update,
+        overwrite=overwrite,
+    )
     require_place_for_analysis(output)
-    with output_lock(output, shared=None if shard is None else f"shard {shard.number}/{shard.parts}") as lock:
-        if shard is None:
+    with output_lock(output, shared=None if shard is None else f"shard {shard}") as lock:
+        if ask.alone:
             clear_litter(output, store_of(output), DailyFolder(output).waiting)
         if update and store_of(output).exists():
-            cube = with_water_of(cube, FilledStore.open(store_of(output)))
-        ask = Request(
-            cube,
-            method,
-            output,
-            period_text(cube, days),
-            nrt=nrt,
-            keep_observed=keep_observed,
-            packed=packed,
-            update=update,
-            overwrite=overwrite,
-            alone=shard is None,
-        )
-        return _fill_asked(ask, lock, shard=shard, merge=merge, workers=workers, progress=progress)
-
-
-def _fill_asked(
-    ask: Request, lock: OutputLock, *, shard: Shard | None, merge: bool, workers: int | str, progress: Progress
-) -> Filled:
-    """Fill what is asked for, with the lock held."""
-    images = Images(ask.cube)
-    settings = settings_for(ask, images)
-    if is_done_already(ask, settings, images):
-        part = _part_of(ask.wanted, shard)
+            ask = replace(ask, cube=with_water_of(cube, FilledStore.open(store_of(output))))
+        if is_done_already(ask):
+            if ask.alone:
+                remove_books(ask)
+            name, asked = ask.config.model.method, ask.part_of(ask.wanted)
+            return Filled(output, asked.size, 0, name, finished=ask.alone, made=False)
+        plan = make_plan(ask, progress)
+        if not merge:
+            fill(plan, progress)
         if ask.alone:
-            _remove_store(ask)
-        return Filled(ask.output, part.size, 0, ask.config.model.method, finished=shard is None, made=False)
-    store, model = _open(ask, settings, images, shard, merge=merge, progress=progress)
-    reach, found, finished = model.reconstructor.reach, None, not store.unfinished
-    if ask.update:
-        store.keep_books()
-        found = update_store(store, ask.cube, images, settings, reach=reach, nrt=ask.nrt)
-    part = _part_of(store.days, shard)
-    lost = find_lost(ask, store, model, part)
-    store.unmark(lost)
-    left = np.intersect1d(part, store.missing)
-    if ask.update:  # files that were lost may be older than what the input holds by now
-        begun = np.datetime64(store.settings["input"].split(":")[0])
-        require_context(left, ask.cube["time"].values[0].astype("datetime64[D]"), begun, reach)
-    if not merge:
-        _fill(ask, store, model, left, workers, progress)
-    done = Filled(ask.output, part.size, 0 if merge else left.size, model.name, finished=False, lost=lost.size)
-    if shard is not None:
-        return done
-    if (missing := store.missing).size:
-        raise InputError(
-            f"{store.path}: {missing.size} of {store.days.size} days are not filled: {list_of_days(missing)}; run "
-            "the same command without --merge for all of them, or the shards that did not end"
+            finish(plan, lock, progress)
+        return Filled(
+            output,
+            days=plan.days.size,
+            written=0 if merge else plan.left.size,
+            method=plan.model.name,
+            finished=ask.alone,
+            update=plan.update,
+            lost=plan.lost.size,
+            made=not ask.alone or bool(plan.left.size) or not plan.was_finished,
         )
-    if (again := find_lost(ask, store, model, left)).size:
-        raise InputError(
-            f"{store.path}: the maps of {again.size} days are not there as they were written: {list_of_days(again)}; "
-            "look at the disk, and run the same command again"
-        )
-    lock.require()
-    _finish(store, ask, model, found, progress=progress)
-    return replace(done, finished=True, update=found, made=bool(left.size) or not finished)
-
-
-def _open(
-    ask: Request, settings: dict[str, str], images: Images, shard: Shard | None, *, merge: bool, progress: Progress
-) -> tuple[FilledStore, Model]:
-    """Open or make the store, and refuse one of other settings or images, but for an update, or begin it anew."""
-    store, model = open_or_make(ask, settings, merge=merge, progress=progress)
-    if ask.update:
-        return store, model
-    require_same(ask, store, settings)
-    other = from_other_images(ask, store, images, _part_of(store.days, shard), reach=model.reconstructor.reach)
-    if other.size and ask.overwrite and ask.alone and not merge:
-        _remove(store, ask)
-        return open_or_make(ask, settings, merge=merge, progress=progress)
-    require_same_images(ask, store, settings, other)
-    return store, model
-
-
-def _part_of(days: np.ndarray, shard: Shard | None) -> np.ndarray:
-    """Return the days of a shard."""
-    return days if shard is None else np.array_split(days, shard.parts)[shard.number - 1]
-
-
-def _fill(
-    ask: Request, store: FilledStore, model: Model, days: np.ndarray, workers: int | str, progress: Progress
-) -> None:
-    """Fill days; a store without any that a fault of the model or the input ends is worth nothing, and removed."""
-    job = Job(
-        ask.cube,
-        store.path.resolve(),
-        ask.output.resolve(),
-        days,
-        nrt=ask.nrt,
-        keep_observed=ask.keep_observed,
-        packed=ask.packed,
-    )
-    try:
-        fill(job, store, model, workers, progress)
-    except InputError:
-        if ask.alone and store.unfinished and not store.count_done():
-            _remove(store, ask)
-        raise
-
-
-def _remove(store: FilledStore, ask: Request) -> None:
-    """Remove a store that is made, and the files that wait."""
-    discard(store.path)
-    DailyFolder(ask.output).discard()
-
-
-def _require_sense(output: Path, *, shard: Shard | None, merge: bool, update: bool, overwrite: bool) -> None:
-    """Refuse options that do not go together."""
-    if shard is not None and not 1 <= shard.number <= shard.parts:
-        raise InputError(f"--shard {shard.number}/{shard.parts}: give I/N with I from 1 to N")
-    if update and (shard is not None or merge):
-        raise InputError("--update is the work of one command, not of shards; leave out --shard and --merge")
-    if shard is not None and merge:
-        raise InputError("--shard fills a part and --merge puts all together; give one of them")
-    if update and overwrite:
-        raise InputError("--update takes new days in and --overwrite begins anew; give one of them")
-    if update and output.suffix == ".nc":
-        raise InputError(f"{output}: one NetCDF file cannot be updated; give a name in .zarr or a folder")
-
-
-def _finish(store: FilledStore, ask: Request, model: Model, found: Update | None, *, progress: Progress) -> None:
-    """Write the output from the store where it is not the store itself, and mark it as finished."""
-    product = ask.product(model)
-    if found is not None and found.changed:
-        history = {"history": str(store.group.attrs.get("history", ""))}
-        blank = blank_analysis(ask.cube, store.days)
-        store.tell(blank, replace(product, attributes=history), packed=ask.packed)
-    if ask.output.suffix == ".nc":
-        recorded = with_record(product, store.settings, store.noted[0], reach=model.reconstructor.reach)
-        analysis = store.analysis(field_name(ask.cube))
-        write_analysis(analysis, ask.output, product=recorded, packed=ask.packed, progress=progress)
-    elif is_folder(ask.output):
-        DailyFolder(ask.output).deliver(instead_of=others_than(store.settings, ask.output) if ask.overwrite else ())
-    if (ask.output.suffix == ".zarr" or ask.update) and store.unfinished:
-        store.clear()
-        store.finish()
-    if ask.output.suffix != ".zarr" and not ask.update:
-        _remove_store(ask)
-    elif ask.output.suffix == ".zarr" and store.path != ask.output:
-        put_in_place(store.path, ask.output.resolve())
-
-
-def _remove_store(ask: Request) -> None:
-    """Remove the books of an output that is whole."""
-    if store_of(ask.output) != ask.output and store_of(ask.output).exists():
-        discard(store_of(ask.output))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
+from sereno.cube import DayRange
 from sereno.errors import InputError
 from sereno.io.inputs.cube import SEEN
-from sereno.io.stores.checksums import EMPTY, Images
+from sereno.io.stores.checksums import EMPTY
 from sereno.io.stores.filled import NOT_YET, FilledStore
-from sereno.workflow.fill_request import MOVING
-
-DAY = np.timedelta64(1, "D")
+from sereno.workflow.fill_request import Request
+from sereno.workflow.influence import Influence
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +49,7 @@ class Update:
         return bool(self.new.size or self.again.size)
 
 
-def update_store(
-    store: FilledStore, cube: xr.Dataset, images: Images, settings: Mapping[str, str], *, reach: int, nrt: bool
-) -> Update:
+def update_store(store: FilledStore, ask: Request, influence: Influence) -> Update:
     """Make a store reach to the last of the days wanted, and mark as not done what has to be filled again.
 
     That is every day within the method's reach of a day that came in or changed; in near real time, which looks back
@@ -61,38 +58,36 @@ def update_store(
     Raises
     ------
     InputError
-        If the store was made with other settings, or the input does not hold what bears on those days.
+        If the store was made with other settings, or the input does not hold what influences those days.
     """
-    store.require_settings(
-        {name: value for name, value in settings.items() if name not in MOVING},
-        remedy="repeat those settings, or fill into a new store",
-    )
+    store.require_settings(ask.fixed_settings, remedy="repeat those settings, or fill into a new store")
     store.recover()
-    had, done = store.days, store.checksums
-    begun, ended = store.settings["input"].split(":")
-    held = cube["time"].values.astype("datetime64[D]")
-    first, last = (np.datetime64(day) for day in settings["days"].split(":"))
-    _require_forward(store, first, had[0])
+    had, done, images = store.days, store.checksums, ask.images
+    before_input, wanted = DayRange.parse(store.settings["input"]), DayRange.of(ask.wanted)
+    held = ask.cube["time"].values.astype("datetime64[D]")
+    _require_forward(store, wanted.first, had[0])
     known = np.isin(had, held) & (done != NOT_YET)
     looked, before = had[known], done[known]
     now = images.of(looked)
     late, gone = looked[(before == EMPTY) & (now != EMPTY)], looked[(before != EMPTY) & (now == EMPTY)]
     other = looked[(before != EMPTY) & (now != EMPTY) & (now != before)]
-    came = held[held > np.datetime64(ended)]
-    new = held[(held > had[-1]) & (held <= last)]
-    again = _within(had[done != NOT_YET], np.concatenate([late, other, gone, came]), reach, nrt=nrt)
-    again = np.union1d(again, _influenced_by_others(store, images, held, np.datetime64(begun), reach, nrt=nrt))
+    came = held[held > before_input.last]
+    new = held[(held > had[-1]) & (held <= wanted.last)]
+    again = influence.influenced(had[done != NOT_YET], np.concatenate([late, other, gone, came]))
+    again = np.union1d(again, _influenced_by_others(store, held, before_input.first, influence))
     empty = new[images.of(new) == EMPTY]
     found = Update(new, again, late, other, gone, empty)
     if found.changed:
-        require_context(again, held[0], np.datetime64(begun), reach)
-        moved = {"input": f"{begun}:{max(held[-1], np.datetime64(ended))}", "days": f"{had[0]}:{max(last, had[-1])}"}
-        store.fill_again({**settings, **moved}, again, last=max(last, had[-1]))
+        influence.require_input(again, held[0], before_input.first)
+        now_input = DayRange(before_input.first, max(held[-1], before_input.last))
+        now_days = DayRange(had[0], max(wanted.last, had[-1]))
+        moved = {"input": str(now_input), "days": str(now_days)}
+        store.fill_again({**ask.settings, **moved}, again, last=now_days.last)
     return found
 
 
 def _influenced_by_others(
-    store: FilledStore, images: Images, held: np.ndarray, begun: np.datetime64, reach: int, *, nrt: bool
+    store: FilledStore, held: np.ndarray, begun: np.datetime64, influence: Influence
 ) -> np.ndarray:
     """Return the days that are done from other images than the input holds, as far as it holds all of theirs.
 
@@ -101,9 +96,9 @@ def _influenced_by_others(
     noted, _ = store.noted
     comparable = (noted != NOT_YET) & (store.checksums != NOT_YET)
     if held[0] > begun:
-        comparable &= store.days - reach * DAY >= held[0]
+        comparable &= influence.first(store.days) >= held[0]
     days = store.days[comparable]
-    return np.asarray(days[images.around(days, reach=reach, nrt=nrt) != noted[comparable]])
+    return np.asarray(days[influence.around(days) != noted[comparable]])
 
 
 def with_water_of(cube: xr.Dataset, store: FilledStore) -> xr.Dataset:
@@ -114,24 +109,9 @@ def with_water_of(cube: xr.Dataset, store: FilledStore) -> xr.Dataset:
     return cube.assign(water=(cube["water"].dims, store.water))
 
 
-def _within(days: np.ndarray, images: np.ndarray, reach: int, *, nrt: bool) -> np.ndarray:
-    """Return those of the days that an image bears on."""
-    apart = (days[:, None] - images[None]) / DAY
-    return np.asarray(days[((apart <= reach) & (apart >= (0 if nrt else -reach))).any(axis=1)])
-
-
 def _require_forward(store: FilledStore, first: np.datetime64, begun: np.datetime64) -> None:
     if first < begun:
         raise InputError(
             f"{store.path}: begins with {begun}, and an analysis only grows forward, but the days to fill begin with "
             f"{first}; give --days {begun}: or fill into a new store"
-        )
-
-
-def require_context(again: np.ndarray, held: np.datetime64, begun: np.datetime64, reach: int) -> None:
-    """Refuse an input that begins later than what bears on a day, unless it began there all along."""
-    if again.size and held > max(begun, again[0] - reach * DAY):
-        raise InputError(
-            f"{again[0]} must be filled, on which images from {again[0] - reach * DAY} on bear, but the input "
-            f"begins with {held}; give the files before it as well"
         )
