@@ -4,13 +4,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import dask.array as da
 import pytest
 import xarray as xr
-from dask.multiprocessing import remote_exception
 
 from sereno.compute import processes, stopping
 from sereno.compute.processes import compute, worker_pool, workers_for
@@ -77,16 +77,50 @@ def test_workers_are_as_many_as_are_held_and_busy(monkeypatch: pytest.MonkeyPatc
     assert workers_for(10_000, cells=100 * large) == 1
 
 
-def test_an_error_in_a_worker_comes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dask adds the traceback in the other process to its text, where `tblib` is not installed."""
+class FailedError(Exception):
+    """An error that pickle cannot rebuild."""
 
-    def failing(*_: object, **__: object) -> None:
-        raise remote_exception(InputError("a.nc: damaged"), "Traceback of another process")
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
 
-    monkeypatch.setattr(processes, "dask_compute", failing)
-    with pytest.raises(InputError) as caught:
-        compute(square, range(2), pool=None)
+
+def fail(number: int) -> int:
+    if number == 0:
+        raise InputError("a.nc: damaged")
+    raise FailedError("b.nc", "torn")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_a_worker_comes_as_it_is(workers: int) -> None:
+    with worker_pool(workers) as pool, pytest.raises(InputError) as caught:
+        compute(fail, [0], pool=pool)
     assert str(caught.value) == "a.nc: damaged"
+    with worker_pool(workers) as pool, pytest.raises(Exception, match=r"b\.nc: torn"):
+        compute(fail, [1], pool=pool)
+
+
+@pytest.mark.parametrize("error", [InputError, KeyboardInterrupt])
+def test_tasks_that_have_not_begun_are_called_off(error: type[BaseException]) -> None:
+    begun: list[int] = []
+
+    def begin(number: int) -> int:
+        begun.append(number)
+        if number == 0 and error is InputError:
+            raise error("a.nc: damaged")
+        time.sleep(0.02)
+        return number
+
+    def interrupt(_number: int) -> None:
+        raise error
+
+    with ThreadPoolExecutor(1) as threads, pytest.raises(error):
+        compute(begin, range(100), pool=threads, done=interrupt)
+    assert len(begun) < 50
+
+
+def test_a_task_may_hold_functions_that_pickle_refuses() -> None:
+    with worker_pool(2) as pool:
+        assert compute(lambda task: task(3), [lambda number: number + 1], pool=pool) == [4]
 
 
 @dataclass(frozen=True)

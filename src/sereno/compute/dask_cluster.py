@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 from sereno.compute.memory import tune_memory
+from sereno.compute.processes import compute
 from sereno.errors import InputError
 
 PATIENCE = 30
@@ -48,10 +49,11 @@ def compute_at(
     with client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
-            threads = sum(client.nthreads().values())
-            return list(client.gather(client.map(partial(_tuned, function), tasks_for(threads), pure=False)))
         except TimeoutError:
             raise InputError(f"`workers` {address}: the scheduler has no worker; start some, `dask worker`") from None
+        tasks = tasks_for(sum(client.nthreads().values()))
+        try:
+            return compute(partial(_tuned, function), tasks, pool=client.get_executor(pure=False))
         except distributed.KilledWorker:
             raise InputError(
                 f"`workers` {address}: workers died at it, perhaps for lack of memory; give them more of it, or run "

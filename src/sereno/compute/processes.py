@@ -1,25 +1,24 @@
-"""Tasks over files by Dask, in processes: HDF5 has one lock for all threads of a process."""
+"""Independent tasks on a pool, of processes for files: HDF5 has one lock for all threads of a process."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext, SpawnProcess
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+import cloudpickle
 import dask
-from dask.base import compute as dask_compute
 from dask.callbacks import Callback
-from dask.delayed import delayed
-from dask.multiprocessing import RemoteException
 from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
@@ -36,7 +35,7 @@ _SECONDS_A_FILE, _SECONDS_A_CELL, _WORTH_SECONDS = 0.03, 2e-7, 10
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Pool = ProcessPoolExecutor | ThreadPoolExecutor | None
+Pool = Executor | None
 """None stands for this process."""
 
 
@@ -101,24 +100,72 @@ def compute(
     pool: Pool,
     done: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Apply a function to each task and return the results in order; `done` is told each as soon as it is there."""
+    """Apply a function to each task and return the results in order; `done` is told each as soon as it is there.
 
-    def report(key: Any, result: Any, _graph: Any, _state: Mapping[str, Any], _worker: Any) -> None:  # noqa: ANN401
-        if str(key).startswith("task-"):
-            done(result)
-
-    # In a `partial`, which dask does not look into: it would compute the lazy arrays of a task, and send them whole.
-    calls = [
-        delayed(partial(function, task), traverse=False)(dask_key_name=f"task-{number}")
-        for number, task in enumerate(tasks)
-    ]
-    scheduler = "threads" if isinstance(pool, ThreadPoolExecutor) else "processes"
-    how: dict[str, Any] = {"scheduler": "sync"} if pool is None else {"scheduler": scheduler, "pool": pool}
+    The first error, or Ctrl-C, ends it: tasks that have not begun are called off.
+    """
+    if pool is None:
+        return [_told(function(task), done) for task in tasks]
+    in_process = isinstance(pool, ProcessPoolExecutor)
+    futures: list[Future[Result]] = []
     try:
-        with Callback(posttask=report):
-            return list(dask_compute(*calls, chunksize=1, optimize_graph=False, **how))
-    except RemoteException as error:  # its text is the whole traceback in the other process
-        raise error.exception from error
+        for task in tasks:
+            call = _Call(function, task)
+            futures.append(pool.submit(_in_process, call) if in_process else pool.submit(call))
+        for future in as_completed(futures):
+            done(future.result())
+        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _told(result: Result, done: Callable[[Result], None]) -> Result:
+    done(result)
+    return result
+
+
+@dataclass(frozen=True)
+class _Call(Generic[Task, Result]):
+    """A call that cloudpickle sends to a process: lazy arrays of a task may hold functions that pickle refuses."""
+
+    function: Callable[[Task], Result]
+    task: Task
+
+    def __call__(self) -> Result:
+        return self.function(self.task)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (cloudpickle.dumps((self.function, self.task)),)
+
+
+def _unpacked(content: bytes) -> _Call[Any, Any]:
+    return _Call(*pickle.loads(content))
+
+
+def _in_process(call: _Call[Task, Result]) -> Result:
+    """Make a call in a worker, and raise what can be sent to the parent: anything else would break the pool."""
+    try:
+        return call()
+    except Exception as error:
+        failed = _sendable(error)
+    raise failed
+
+
+def _sendable(error: Exception) -> Exception:
+    """Return an error that pickle can send: the same, without what caused it, or its text alone."""
+    if not _can_be_sent(error):
+        error.__cause__ = error.__context__ = None
+    text = f"{type(error).__name__}: {error}"
+    return error if _can_be_sent(error) else RuntimeError(text).with_traceback(error.__traceback__)
+
+
+def _can_be_sent(error: Exception) -> bool:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return False
+    return True
 
 
 def _follow_parent() -> None:
