@@ -1,5 +1,7 @@
 """The public interface: its names, where they come from, and what each of them says of itself."""
 
+import inspect
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -32,3 +34,16 @@ def test_to_import_the_package_imports_nothing_heavy() -> None:
     code = f"import sereno, sys; dir(sereno); sereno.__version__; print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", [n for n in sereno.__all__ if inspect.isroutine(getattr(sereno, n))])
+def test_every_public_function_shows_how_it_is_called(name: str) -> None:
+    told = inspect.getdoc(getattr(sereno, name)) or ""
+    assert "Examples\n--------" in told, f"{name} has no example"
+    assert re.search(rf">>> .*\b{name}\(", told), f"{name}: its example does not call it"
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    told = (WHERE / "docs" / "api.md").read_text()
+    missing = [name for name in sereno.__all__ if not name.startswith("__") and not re.search(rf"\b{name}\b", told)]
+    assert not missing

@@ -14,6 +14,8 @@ from sereno.cli import app
 from sereno.cli.parameters import SAME, SHORT, option_of, with_options
 
 PACKAGE = Path(sereno.__file__).parent
+OF_OTHERS = {"--format", "-d", "-f", "-g", "-n", "-v"}
+"""Options that are those of other programs, too, which messages and calls name."""
 OF_OTHERS = {
     "--nthreads",
     "--dependency",
@@ -41,6 +43,13 @@ def texts() -> Iterator[tuple[Path, str]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
                 yield path, node.value
+
+
+def test_the_library_names_no_option() -> None:
+    mine = options() - OF_OTHERS
+    for path, text in texts():
+        named = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*\b", text)) & mine
+        assert not named, f"{path}: {text!r}"
 
 
 def test_every_parameter_that_a_message_names_has_an_option_or_is_of_the_library_alone() -> None:

@@ -480,7 +480,7 @@ def test_a_method_that_errs_says_on_which_day(
 def test_a_model_that_was_fitted_on_what_is_withheld_is_refused(sea: xr.Dataset, protocol: str) -> None:
     whole = replace(with_window("climatology", 7), train=None)
     seen = sereno.fit(sea, whole)
-    with pytest.raises(InputError, match=r"mine: it was fitted on 2019-01-01:2019-04-30.*--train.*by its name"):
+    with pytest.raises(InputError, match=r"mine: it was fitted on 2019-01-01:2019-04-30.*`train`.*by its name"):
         sereno.evaluate(sea, {"mine": seen}, protocol=protocol)
     chosen = replace(whole, train="2019-01-01:2019-02-20", valid="2019-03-10:2019-04-30")
     with pytest.raises(InputError, match="mine: it was selected on 2019-03-10:2019-04-30"):

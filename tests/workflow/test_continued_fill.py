@@ -50,7 +50,7 @@ def test_days_that_were_filled_from_another_image_are_found_wherever_they_are(
         ) as error:
             fill_to(other, model, path, **options)
         assert "\n" not in str(error.value)
-        assert "begin anew with --overwrite" in str(error.value)
+        assert "begin anew with `overwrite`" in str(error.value)
     assert not path.exists() or name == "out.zarr"
     assert fill_to(cube, model, path, merge=True).finished
 
@@ -151,7 +151,7 @@ def test_of_what_is_done_nothing_is_left_to_do_and_another_analysis_is_refused_o
     ):
         with pytest.raises(InputError, match=r"(?s)another analysis|other settings|other images") as error:
             fill_to(options.pop("cube", cube), model, path, **options)
-        assert "--overwrite" in str(error.value)
+        assert "`overwrite`" in str(error.value)
     assert {file: at for file, at in stamps(tmp_path).items() if not file.startswith(".")} == before
     with pytest.raises(StoppedError):
         fill_to(changed, model, path, days=SHORT, overwrite=True, progress=stop_after(0))

@@ -68,7 +68,7 @@ def evaluate(
         Models, or what `sereno.fit` takes for a method that is cheap to fit: one, several, or by the names that they
         are to have in the tables.
     days
-        Period ``A:B`` to score.
+        The days to score: text ``A:B``, a slice, or consecutive days; all where not given.
     protocol
         ``clouds`` or ``hidden-day``, see `sereno.gaps.withholding.withhold`.
     withheld
@@ -83,12 +83,24 @@ def evaluate(
         Name of the method that ratios are to; the climatology that the methods depart from where not given.
     nrt
         Near real time: each scored day is reconstructed from a cube that ends with it.
+    progress
+        True for bars, or a function of a stage and the fraction done.
 
     Raises
     ------
     InputError
         If nothing can be scored; if a model does not fit the cube, was fitted on what is withheld, or has its
         climatology from a file that was; or if a method fails, with the days on which it does.
+
+    Examples
+    --------
+    >>> import sereno
+    >>> from sereno.synthetic import TwinSeaConfig, twin_sea
+    >>> cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
+    >>> result = sereno.evaluate(cube, ["climatology", "linear"], days="2019-01-20:2019-01-25", share=0.5)
+    >>> rows = result.results.observations.methods
+    >>> rows["linear"].rmse < rows["climatology"].rmse
+    True
     """
     validate(cube)
     progress, methods = reporter(progress), by_label(methods)

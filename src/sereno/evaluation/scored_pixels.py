@@ -128,8 +128,8 @@ def require_unseen(label: str, model: Model, cube: xr.Dataset, chosen: Withholdi
         if seen := int((mask & shown).any(("lat", "lon")).sum()):
             raise InputError(
                 f"{label}: it was {what} on {period}, and so on what is withheld here on {seen} of the "
-                f"{chosen.mask.sizes['time']} days to score; fit it with a --train that ends before "
-                f"{span(chosen.mask)[:10]}, score later days with --days, or give the method by its name, so that it "
+                f"{chosen.mask.sizes['time']} days to score; fit it on days (`train`) that end before "
+                f"{span(chosen.mask)[:10]}, score later days by `days`, or give the method by its name, so that it "
                 "is fitted here without them"
             )
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from sereno.evaluation.evaluation import Evaluation
 from sereno.io.outputs.atomic import atomic_path
-from sereno.progress import Progress, silent
+from sereno.progress import Progress, reporter
 from sereno.report.calibration_figures import reliability_figure, spectra_figure
 from sereno.report.comparison_figures import daily_figure, ranking_figure
 from sereno.report.day_maps import error_maps, gallery
@@ -32,7 +32,7 @@ _FIGURES = 5
 
 
 def save_report(
-    evaluation: Evaluation, folder: str | Path, *, command: str = "", progress: Progress = silent
+    evaluation: Evaluation, folder: str | Path, *, command: str = "", progress: Progress | bool = False
 ) -> Path:
     """Write ``report.html``: one file, opened in a browser from wherever it lies, that asks nothing of any network.
 
@@ -45,7 +45,7 @@ def save_report(
     command
         What made the evaluation, to be shown.
     progress
-        Told the stage ``"report"`` and the fraction done.
+        True for a bar, or a function of the stage ``"report"`` and the fraction done.
 
     Returns
     -------
@@ -56,10 +56,19 @@ def save_report(
     ------
     InputError
         If the folder is missing or cannot be written to.
+
+    Examples
+    --------
+    >>> import sereno, tempfile
+    >>> from sereno.synthetic import TwinSeaConfig, twin_sea
+    >>> cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
+    >>> result = sereno.evaluate(cube, ["climatology", "persistence"], days="2019-01-20:2019-01-25", share=0.5)
+    >>> sereno.save_report(result, tempfile.mkdtemp()).name
+    'report.html'
     """
     path = Path(folder) / "report.html"
     with atomic_path(path) as temporary:
-        temporary.write_text(_page(evaluation, command, progress), encoding="utf-8")
+        temporary.write_text(_page(evaluation, command, reporter(progress)), encoding="utf-8")
     return path
 
 

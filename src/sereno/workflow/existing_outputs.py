@@ -87,7 +87,7 @@ def _require_same(
             more = f", and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
             raise InputError(
                 f"{file}: stands there already and is another analysis ({'; '.join(other[:_SHOWN])}{more}); choose "
-                "another output, or replace it with --overwrite"
+                "another output, or replace it with `overwrite`"
             )
 
 

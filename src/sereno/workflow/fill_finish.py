@@ -29,7 +29,7 @@ def finish(plan: Plan, lock: OutputLock, progress: Progress) -> None:
     if (missing := store.missing).size:
         raise InputError(
             f"{store.path}: {missing.size} of {store.days.size} days are not filled: {list_of_days(missing)}; run "
-            "the same command without --merge for all of them, or the shards that did not end"
+            "the same command without `merge` for all of them, or the shards that did not end"
         )
     if (again := find_lost(ask, store, plan.model, plan.left)).size:
         raise InputError(

@@ -148,7 +148,7 @@ def _place(ask: Request) -> Path:
     if path == ask.output and not worthless:
         return store_beside(path)  # what stands there stays until the new one is whole
     if not ask.alone:
-        raise InputError(f"{path}: is of another run; remove it, or run the same command once without --shard")
+        raise InputError(f"{path}: is of another run; remove it, or run the same command once without `shard`")
     discard_store(ask, store)
     return path
 
@@ -163,17 +163,17 @@ def _require_same(ask: Request, store: FilledStore, influence: Influence) -> boo
     InputError
         Names what differs, and what to do.
     """
-    remedy = f"repeat those settings to go on with it, or begin anew with --overwrite, which removes {store.path}"
+    remedy = f"repeat those settings to go on with it, or begin anew with `overwrite`, which removes {store.path}"
     if store.path == ask.output:
         remedy = (
-            "repeat those settings, take in new days with --update, replace it with --overwrite, or fill elsewhere"
+            "repeat those settings, take in new days with `update`, replace it with `overwrite`, or fill elsewhere"
         )
     store.require_settings({k: v for k, v in ask.settings.items() if k != "checksums"}, remedy=remedy)
     other = _days_of_other_images(store, ask.part_of(store.days), influence)
     if other.size and ask.overwrite and ask.alone and not ask.merge:
         return True
-    update = "" if ask.output.suffix == ".nc" or not ask.alone else "take the changes in with --update, "
-    remedy = f"give the input as it was, {update}or begin anew with --overwrite"
+    update = "" if ask.output.suffix == ".nc" or not ask.alone else "take the changes in with `update`, "
+    remedy = f"give the input as it was, {update}or begin anew with `overwrite`"
     if other.size:
         raise InputError(
             f"{store.path}: {other.size} of its days were filled from other images than the input holds now: "

@@ -80,13 +80,13 @@ class Request:
     def __post_init__(self) -> None:
         shard = self.shard
         if shard is not None and not 1 <= shard.number <= shard.parts:
-            raise InputError(f"--shard {shard}: give I/N with I from 1 to N")
+            raise InputError(f"`shard` {shard}: give I/N with I from 1 to N")
         if self.update and (shard is not None or self.merge):
-            raise InputError("--update is the work of one command, not of shards; leave out --shard and --merge")
+            raise InputError("`update` is the work of one command, not of shards; leave out `shard` and `merge`")
         if shard is not None and self.merge:
-            raise InputError("--shard fills a part and --merge puts all together; give one of them")
+            raise InputError("`shard` fills a part and `merge` puts all together; give one of them")
         if self.update and self.overwrite:
-            raise InputError("--update takes new days in and --overwrite begins anew; give one of them")
+            raise InputError("`update` takes new days in and `overwrite` begins anew; give one of them")
         if self.update and self.output.suffix == ".nc":
             raise InputError(f"{self.output}: one NetCDF file cannot be updated; give a name in .zarr or a folder")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from sereno.cube import Period, period_text
+from sereno.cube import Period, period_text, validate
 from sereno.io.outputs.analysis import require_place_for_analysis
 from sereno.io.outputs.atomic import clear_litter
 from sereno.io.outputs.daily import DailyFolder
@@ -110,7 +110,19 @@ def fill_to(
         If another run is at work on the output; if something else stands there, or an analysis of other settings,
         model or input; if a value that was filled cannot be (`sereno.io.outputs.guard`); if days are missing at a
         merge; or if the options do not go together.
+
+    Examples
+    --------
+    >>> import sereno, tempfile
+    >>> from sereno.synthetic import TwinSeaConfig, twin_sea
+    >>> cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
+    >>> output = tempfile.mkdtemp() + "/analysis.zarr"
+    >>> sereno.fill_to(cube, "climatology", output, days="2019-01").written
+    31
+    >>> sereno.fill_to(cube, "climatology", output, days="2019-01").made
+    False
     """
+    validate(cube)
     output, progress = Path(output), reporter(progress)
     ask = Request(
         cube=cube,

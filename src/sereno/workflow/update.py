@@ -113,5 +113,5 @@ def _require_forward(store: FilledStore, first: np.datetime64, begun: np.datetim
     if first < begun:
         raise InputError(
             f"{store.path}: begins with {begun}, and an analysis only grows forward, but the days to fill begin with "
-            f"{first}; give --days {begun}: or fill into a new store"
+            f"{first}; give `days` {begun}: or fill into a new store"
         )

@@ -253,7 +253,7 @@ def test_without_a_mask_water_is_told_to_be_a_guess_and_holds_all_that_was_obser
     cube = open_cube(tmp_path)
     assert bool(cube["water"].where(cube["sst"].notnull().any("time"), True).all())
     assert len(cube.attrs["notes"]) == 1
-    assert "--water" in cube.attrs["notes"][0]
+    assert "`water`" in cube.attrs["notes"][0]
 
 
 def test_the_adjusted_temperature_is_preferred_and_another_may_be_named(tmp_path: Path) -> None:
