@@ -87,7 +87,9 @@ def test_its_model_is_saved_and_loaded_with_the_class(sea: xr.Dataset, model: Mo
     again = sereno.load(folder, DayMean)
     assert isinstance(again, Model)
     xr.testing.assert_identical(again.fill(sea, days=DAYS).compute(), model.fill(sea, days=DAYS).compute())
-    with pytest.raises(InputError, match=r"day-mean.*choose one of"):
+    with pytest.raises(
+        InputError, match=r"unknown method 'day-mean'.*give the class to load, or install the package"
+    ):
         sereno.load(folder)
 
 
@@ -97,8 +99,11 @@ def test_it_is_scored_beside_those_of_the_package(sea: xr.Dataset, model: Model)
     assert scores["fitted"]["day-mean"]["config"]["model"] == {"method": "day-mean", "window": 5, "share": 0.5}
 
 
-def test_it_is_filled_on_the_fly(sea: xr.Dataset) -> None:
+def test_it_is_filled_on_the_fly_and_to_a_file(sea: xr.Dataset, tmp_path: Path) -> None:
     assert sereno.fill(sea, DayMean, days=DAYS).sizes["time"] == 3
+    sereno.fill_to(sea, DayMean, tmp_path / "out.nc", days=DAYS)
+    with xr.open_dataset(tmp_path / "out.nc") as written:
+        assert 'method = "day-mean"' in written.attrs["sereno_config"]
 
 
 def without(name: str) -> type:

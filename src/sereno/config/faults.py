@@ -35,6 +35,13 @@ def clear_faults(cls: type[Settings]) -> type[Settings]:
     return cls
 
 
+def require_odd(config: object, *names: str) -> None:
+    """Refuse numbers without a centre."""
+    for name in names:
+        if (value := getattr(config, name)) % 2 == 0:
+            raise ValueError(f"{name} must be an odd number (got {value})")
+
+
 def fault_at(cls: type, error: dict[str, Any]) -> str:
     """Return one fault of a dataclass in a line."""
     where = [cut(str(part)) for part in error["loc"]]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from sereno.config.faults import clear_faults
+from sereno.config.faults import clear_faults, require_odd
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 LONGEST_WINDOW = 3653
@@ -22,13 +22,6 @@ MOST_STEPS = 10_000_000
 """Steps of a training, or windows of it, at most."""
 LEAST_ERROR, LARGEST_ERROR = 1e-9, 1e9
 """What the standard deviation of an error may be, in any unit."""
-
-
-def require_odd(config: object, *names: str) -> None:
-    """Refuse numbers without a centre."""
-    for name in names:
-        if (value := getattr(config, name)) % 2 == 0:
-            raise ValueError(f"{name} must be an odd number (got {value})")
 
 
 @clear_faults

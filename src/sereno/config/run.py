@@ -13,7 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError, WrapValidator
 from pydantic.dataclasses import dataclass
 
 from sereno.config import own
-from sereno.config.faults import clear_faults, cut, fault, listed, shortened
+from sereno.config.faults import clear_faults, cut, fault, listed, require_odd, shortened
 from sereno.config.model import (
     REFERENCE_NETWORKS,
     STRICT,
@@ -21,7 +21,6 @@ from sereno.config.model import (
     MethodConfig,
     UNet,
     configurations,
-    require_odd,
 )
 from sereno.errors import InputError, reason_of
 from sereno.files import read_bounded

@@ -133,7 +133,11 @@ def load(folder: str | Path, method: type[Reconstructor[Any]] | None = None) -> 
 
     def row_of(description: ModelDescription) -> Method:
         if own is None or description.method in METHODS:
-            return method_named(description.method)
+            try:
+                return method_named(description.method)
+            except InputError as error:
+                remedy = "of a method of your own give the class to load, or install the package that registers it"
+                raise InputError(f"{folder}: {error}; {remedy}") from None
         if own.name != description.method:
             raise InputError(f"{folder}: is of the method {description.method!r}, not of {own.name!r}")
         return own
