@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass, replace
@@ -16,7 +14,8 @@ import pytest
 import xarray as xr
 
 import sereno
-from sereno.config import parse_config
+from sereno.cli import main
+from sereno.config import as_mapping, parse_config
 from sereno.errors import InputError
 from sereno.methods import METHODS, State, own_method
 from sereno.reconstruct.day_blocks import by_block
@@ -170,20 +169,6 @@ def test_every_row_says_what_its_class_offers() -> None:
 
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "own-method"
-USED = """
-import sys
-import sereno
-from sereno.synthetic import TwinSeaConfig, twin_sea
-cube = twin_sea(TwinSeaConfig(days=40, shape=(24, 32)))
-model = sereno.fit(cube, "window-mean", prior=3, calibration_days=8)
-model.save(sys.argv[1])
-print(sereno.load(sys.argv[1]).config.model, sereno.fill(cube, sereno.load(sys.argv[1]), days="2019-01-20").sizes)
-for name in ("broken", "misnamed", "unheard-of"):
-    try:
-        sereno.fit(cube, name)
-    except sereno.InputError as error:
-        print(error)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -202,31 +187,43 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def installed(site: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, env=environment)
+@pytest.fixture
+def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(site)  # where packages and their entry points are looked for
 
 
-def test_a_package_registers_its_methods(site: Path, tmp_path: Path) -> None:
-    done = installed(site, "-c", USED, tmp_path / "model")
-    assert not done.returncode, done.stderr
-    first, *faults = done.stdout.splitlines()
-    assert "Settings(method='window-mean', window=15, prior=3.0)" in first
-    assert "'time': 1" in first
-    assert "'broken', registered by sereno-window-mean" in faults[0]
-    assert "cannot be imported" in faults[0]
-    assert "its settings call it 'window-mean'" in faults[1]
-    told = " ".join(faults[2:])
-    assert "unknown method 'unheard-of'" in told
-    assert "window-mean" in told
+@pytest.mark.usefixtures("installed")
+def test_a_package_registers_its_methods(sea: xr.Dataset, tmp_path: Path) -> None:
+    model = sereno.fit(sea, "window-mean", prior=3, train=":2019-02-28", calibration_days=8)
+    assert as_mapping(model.config)["model"] == {"method": "window-mean", "window": 15, "prior": 3.0}
+    again = sereno.load(model.save(tmp_path / "model"))
+    assert isinstance(again, Model)
+    xr.testing.assert_identical(again.fill(sea, days=DAYS).compute(), model.fill(sea, days=DAYS).compute())
 
 
-def test_the_command_line_knows_a_registered_method(site: Path, sea: xr.Dataset, tmp_path: Path) -> None:
-    sereno.write_cube(sea.isel(time=slice(40)), tmp_path / "cube.nc")
-    cube, output = tmp_path / "cube.nc", tmp_path / "o.nc"
-    words = ("fill", cube, "-m", "window-mean", "-o", output, "--days", "2019-01-20")
-    done = installed(site, "-m", "sereno.cli", *words)
-    assert not done.returncode, done.stderr
-    with xr.open_dataset(tmp_path / "o.nc") as written:
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("broken", "'broken', registered by sereno-window-mean as no_such_module:Method: cannot be imported"),
+        ("misnamed", "its settings call it 'window-mean'"),
+        ("unheard-of", r"unknown method 'unheard-of'.*window-mean"),
+    ],
+)
+def test_a_registered_name_that_cannot_be_used_is_refused(sea: xr.Dataset, name: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        sereno.fit(sea, name)
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_command_line_knows_a_registered_method(
+    sea: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cube, output = sereno.write_cube(sea.isel(time=slice(40)), tmp_path / "cube.nc"), tmp_path / "out.nc"
+    words = ["sereno", "fill", cube, "-m", "window-mean", "-o", output, "--days", "2019-01-20"]
+    monkeypatch.setattr(sys, "argv", list(map(str, words)))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    with xr.open_dataset(output) as written:
         assert 'method = "window-mean"' in written.attrs["sereno_config"]
