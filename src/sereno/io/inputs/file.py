@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -107,72 +107,146 @@ def some_of(lines: Sequence[str]) -> list[str]:
 
 
 def part_of(opened: xr.Dataset, path: Path, *, variable: str | None, quality_level: int, tally: Tally) -> Part:
-    """Recognise the variables, coordinates and days of a dataset.
+    """Recognise the variables, coordinates and days of a dataset, orient its grid, and make its images.
 
     Parameters
     ----------
     path
         The file that it was opened from; of one in memory, what messages shall call it.
     """
-    dataset, origin = opened, str(path)
-    name = lexicon.find_field(dataset, variable, origin=origin)
-    dataset, latitude, longitude = on_axes(dataset, origin=origin, field=name)
+    found, notes = _recognise(opened, str(path), variable)
+    grid, remarks = _orient(found, path)
+    notes += remarks
+    if found.difference and variable is None:
+        kept = "is an anomaly or another difference by what it says of itself, and is kept as it is"
+        notes.append(f"{found.name} {kept}")
+    images, remarks = _images(found, grid, path, quality_level, tally)
+    notes += remarks
+    attrs, about = _described(found)
+    names = frozenset(images)
+    return Part(path, found.field, found.days, grid.lat, grid.lon, attrs, names, images, notes, about)
+
+
+@dataclass(frozen=True, eq=False)
+class _Recognised:
+    """What a dataset holds, under the names that it has there."""
+
+    dataset: xr.Dataset
+    origin: str
+    name: str
+    latitude: str
+    longitude: str
+    time: str | None
+    days: np.ndarray
+
+    @property
+    def values(self) -> xr.DataArray:
+        """The field."""
+        return self.dataset[self.name]
+
+    @property
+    def temperature(self) -> bool:
+        """Whether the field is a temperature."""
+        return lexicon.is_temperature(self.values)
+
+    @property
+    def difference(self) -> bool:
+        """Whether it is an anomaly or another difference."""
+        return lexicon.is_difference(self.values)
+
+    @property
+    def field(self) -> str:
+        """The field's name in the cube."""
+        if self.temperature:
+            return "sst"
+        return f"{self.name}_anomaly" if self.difference and self.name == "sst" else self.name
+
+    def dims_of(self, name: str) -> tuple[str, ...]:
+        """Return the dimensions of a variable that has images of the days, but for those of size one."""
+        return _dims(self.dataset[name], self.time, (self.latitude, self.longitude), len(self.days), self.origin)
+
+
+class _Oriented(NamedTuple):
+    """The grid in ascending order, and the rows and columns of the file in that order."""
+
+    lat: np.ndarray
+    lon: np.ndarray
+    order: tuple[slice | np.ndarray, slice | np.ndarray]
+
+
+def _recognise(opened: xr.Dataset, origin: str, variable: str | None) -> tuple[_Recognised, list[str]]:
+    """Find the field, its coordinates and its days."""
+    name = lexicon.find_field(opened, variable, origin=origin)
+    dataset, latitude, longitude = on_axes(opened, origin=origin, field=name)
     time = find_time(dataset, name)
     days, notes = days_of(dataset, time, origin)
     if time is not None and dataset[time].ndim and dataset[time].dims != (time,):
         dataset = dataset.set_coords(time).swap_dims({dataset[time].dims[0]: time})
     dataset.set_close(opened.close)
-    values = dataset[name]
-    if values.dtype.kind not in "biuf":
-        raise InputError(f"{origin}: {name} is of type {values.dtype}, not of numbers; name another by `variable`")
-    _dims(values, time, (latitude, longitude), len(days), origin)
-    lat, rows = latitudes(dataset[latitude].values, origin=origin)
-    lon, columns, remarks = longitudes(dataset[longitude].values, origin=origin)
-    notes += remarks
+    if (kind := dataset[name].dtype).kind not in "biuf":
+        raise InputError(f"{origin}: {name} is of type {kind}, not of numbers; name another by `variable`")
+    found = _Recognised(dataset, origin, name, latitude, longitude, time, days)
+    found.dims_of(name)
+    return found, notes
+
+
+def _orient(found: _Recognised, path: Path) -> tuple[_Oriented, list[str]]:
+    """Bring the grid into ascending order; refuse one that memory does not hold, or the file has no content for."""
+    lat, rows = latitudes(found.dataset[found.latitude].values, origin=found.origin)
+    lon, columns, notes = longitudes(found.dataset[found.longitude].values, origin=found.origin)
     require_memory_for_map(path, lat.size * lon.size)
     if path.exists():
-        require_content(path, values, lat.size * lon.size)
+        require_content(path, found.values, lat.size * lon.size)
+    return _Oriented(lat, lon, (rows, columns)), notes
 
-    temperature, difference = lexicon.is_temperature(values), lexicon.is_difference(values)
-    field_name = "sst" if temperature else f"{name}_anomaly" if difference and name == "sst" else name
-    if difference and variable is None:
-        notes.append(f"{name} is an anomaly or another difference by what it says of itself, and is kept as it is")
-    sides, remarks = side_variables(dataset, field_name, name)
-    level = quality_of(dataset, name, quality_level, origin=origin)
-    notes += remarks
+
+def _images(
+    found: _Recognised, grid: _Oriented, path: Path, quality_level: int, tally: Tally
+) -> tuple[dict[str, Images], list[str]]:
+    """Return the images of the field, and of what stands beside it and can be used, by their names in the cube."""
+    sides, notes = side_variables(found.dataset, found.field, found.name)
+    level = quality_of(found.dataset, found.name, quality_level, origin=found.origin)
     images = {}
-    for target, source in ({field_name: name} | sides).items():
+    for target, source in ({found.field: found.name} | sides).items():
         try:
-            quantity: Kind = "deviation" if target.endswith("_error") else "temperature" if temperature else "other"
-            standard, remarks = _standard(dataset[source], quantity, time, origin)
-            dims = _dims(dataset[source], time, (latitude, longitude), len(days), origin)
+            quantity: Kind = (
+                "deviation" if target.endswith("_error") else "temperature" if found.temperature else "other"
+            )
+            standard, remarks = _standard(found.dataset[source], quantity, found.time, found.origin)
+            dims = found.dims_of(source)
         except InputError as error:
-            if target == field_name:
+            if target == found.field:
                 raise
             notes.append(f"{error}; {source} was left out")
             continue
         notes += remarks
         images[target] = Images(
             path,
-            dataset,
+            found.dataset,
             source,
-            days,
+            found.days,
             dims=dims,
-            order=(rows, columns),
-            shape=(len(days), lat.size, lon.size),
+            order=grid.order,
+            shape=(len(found.days), grid.lat.size, grid.lon.size),
             standard=standard,
             tally=tally,
-            quality_level=level if target == field_name else None,
+            quality_level=level if target == found.field else None,
         )
+    return images, notes
+
+
+def _described(found: _Recognised) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the attributes of the cube, and those of a field that is no temperature."""
+    values, temperature = found.values, found.temperature
     units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
     about = {} if temperature else lexicon.description(values)
-    if difference and lexicon.scale_of(values) is not None:  # "kelvin" stands for a temperature on its scale
+    if found.difference and lexicon.scale_of(values) is not None:  # "kelvin" stands for a temperature on its scale
         units = "K" if lexicon.scale_of(values) == "kelvin" else units
         about["units_metadata"] = "temperature: difference"
-    kind = lexicon.kind_of_sst(dataset, name) if temperature else ""
-    attrs = {"variable": name, "units": units, "sst_type": kind}
-    attrs["institution"] = str(dataset.attrs.get("institution", "")).strip()
-    return Part(path, field_name, days, lat, lon, attrs, frozenset(images), images, notes, about)
+    kind = lexicon.kind_of_sst(found.dataset, found.name) if temperature else ""
+    attrs = {"variable": found.name, "units": units, "sst_type": kind}
+    attrs["institution"] = str(found.dataset.attrs.get("institution", "")).strip()
+    return attrs, about
 
 
 def _dims(values: xr.DataArray, time: str | None, space: tuple[str, str], days: int, origin: str) -> tuple[str, ...]:

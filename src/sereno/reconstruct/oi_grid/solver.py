@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -74,30 +75,8 @@ class Solver:
         blocks: Sequence[int] | None = None,
         pool: Executor | None = None,
     ) -> None:
-        settled = [term.settled() for term in terms]
-        nodes = [_nodes(term, grid) for term in settled]
-        in_time = [
-            torch.eye(days) if s.time <= 0 else root(days, t.time) for s, t in zip(settled, terms, strict=True)
-        ]
         of_day = torch.tensor([1] * days if blocks is None else list(blocks))
-        smoothers: dict[tuple[int, int], Smoother] = {}
-        self._levels: list[_Level] = []
-        for factor, together in zip(FACTORS, TOGETHER, strict=True):
-            if factor > 1 and max(grid.water.shape[1:]) < FEWEST_CELLS * factor:
-                continue
-            used = of_day.clamp(min=factor)
-            groups = []
-            for side in sorted(set(used.tolist())):
-                here, at = grid.coarser(side), torch.nonzero(used == side)[:, 0]
-                taken = [k for k, t in enumerate(settled) if resolved(t, here) or (side == 1 and t.signal)]
-                for k in taken:
-                    if (k, side) not in smoothers:
-                        smoothers[k, side] = Smoother.of(terms[k], here, in_time[k], factor=side, nodes=nodes[k])
-                rest = [t for k, t in enumerate(terms) if k not in taken]
-                mine = {k: smoothers[k, side].on(at) for k in taken}
-                groups.append(_Group(side, at, mine, _block_noise(rest, grid, side), pool))
-            if groups[0].smoothers:
-                self._levels.append(_Level(groups, together))
+        self._levels = _levels(terms, grid, of_day, pool)
         self.analysed = torch.nonzero(of_day == 1)[:, 0].tolist()
         self._signal = [k for k, term in enumerate(terms) if term.signal]
         self._dtype = torch.as_tensor(terms[0].variance).dtype
@@ -273,6 +252,36 @@ class _Level:
     def _preconditioner(self, weights: Sequence[Tensor]) -> Control:
         """Return a rough inverse of I + Lᵀ A L, from its diagonal."""
         return {k: (1 + part) ** -DAMPING for k, part in self.gather(weights, squared=True).items()}
+
+
+def _levels(terms: Sequence[Term], grid: Grid, of_day: Tensor, pool: Executor | None) -> list[_Level]:
+    """Return the equations from the coarsest grid to the finest, on each with the terms that it resolves.
+
+    `of_day` are the cells of the super-observations of each day.
+    """
+    days, settled = len(of_day), [term.settled() for term in terms]
+    nodes = [_nodes(term, grid) for term in settled]
+    in_time = [torch.eye(days) if s.time <= 0 else root(days, t.time) for s, t in zip(settled, terms, strict=True)]
+    coarser = cache(grid.coarser)
+
+    @cache
+    def smoother(k: int, side: int) -> Smoother:
+        return Smoother.of(terms[k], coarser(side), in_time[k], factor=side, nodes=nodes[k])
+
+    def group(side: int, at: Tensor) -> _Group:
+        taken = [k for k, t in enumerate(settled) if resolved(t, coarser(side)) or (side == 1 and t.signal)]
+        rest = [t for k, t in enumerate(terms) if k not in taken]
+        return _Group(side, at, {k: smoother(k, side).on(at) for k in taken}, _block_noise(rest, grid, side), pool)
+
+    levels = []
+    for factor, together in zip(FACTORS, TOGETHER, strict=True):
+        if factor > 1 and max(grid.water.shape[1:]) < FEWEST_CELLS * factor:
+            continue
+        used = of_day.clamp(min=factor)
+        groups = [group(side, torch.nonzero(used == side)[:, 0]) for side in sorted(set(used.tolist()))]
+        if groups[0].smoothers:
+            levels.append(_Level(groups, together))
+    return levels
 
 
 def resolved(term: Term, grid: Grid) -> bool:
