@@ -29,7 +29,7 @@ def compute_at(
     address
         Of the scheduler, such as ``tcp://host:8786``.
     tasks_for
-        Makes the tasks for so many threads of workers.
+        Makes the tasks for a number of threads of workers.
 
     Raises
     ------

@@ -40,7 +40,7 @@ Pool = Executor | None
 
 
 def workers_for(files: int, *, cells: int) -> int:
-    """Return how many workers to use on so many files of maps of so many cells.
+    """Return how many workers to use on a number of files, of maps of a number of cells.
 
     One a CPU, but no more than `MEMORY` holds, nor more than have work for longer than they need to start.
     """
@@ -76,7 +76,7 @@ def worker_pool(workers: int) -> Iterator[Pool]:
         return
     with stopping.held_back_in_children():
         resource_tracker.ensure_running()  # a process too, which must outlive the others
-    with stopping.undisturbed():  # an end amid this, or amid its undoing, would leave semaphores to the system
+    with stopping.undisturbed():  # an end in here, or in the undoing, would leave semaphores to the system
         pool = ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_follow_parent)
     try:
         yield pool
@@ -100,12 +100,12 @@ def compute(
     pool: Pool,
     done: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Apply a function to each task and return the results in order; `done` is told each as soon as it is there.
+    """Apply a function to each task and return the results in order; `done` gets each as soon as it is there.
 
     The first error, or Ctrl-C, ends it: tasks that have not begun are called off.
     """
     if pool is None:
-        return [_told(function(task), done) for task in tasks]
+        return [_reported(function(task), done) for task in tasks]
     in_process = isinstance(pool, ProcessPoolExecutor)
     futures: list[Future[Result]] = []
     try:
@@ -120,7 +120,7 @@ def compute(
             future.cancel()
 
 
-def _told(result: Result, done: Callable[[Result], None]) -> Result:
+def _reported(result: Result, done: Callable[[Result], None]) -> Result:
     done(result)
     return result
 
@@ -193,15 +193,15 @@ def _end_with_parent() -> None:
 
 
 def telling(progress: Callable[[float], None]) -> Callback:
-    """Return a context in which dask tells the share of its tasks that is done, whenever that has grown by 1 %."""
-    told = 0.0
+    """Return a context in which dask reports the share of its tasks that is done, whenever that has grown by 1 %."""
+    reported = 0.0
 
     def report(_key: Any, _result: Any, _graph: Any, state: Mapping[str, Any], _worker: Any) -> None:  # noqa: ANN401
-        nonlocal told
+        nonlocal reported
         done = len(state["finished"])
         fraction = done / (done + sum(len(state[key]) for key in ("ready", "waiting", "running")))
-        if fraction >= told + 0.01:
-            told = fraction
+        if fraction >= reported + 0.01:
+            reported = fraction
             progress(fraction)
 
     return Callback(posttask=report)

@@ -38,7 +38,7 @@ from sereno.workflow.models import Model
 __all__ = ["Evaluation", "evaluate"]
 
 SMALL_BYTES = 2**31
-"""A cube of up to so many bytes is loaded before it is scored."""
+"""Bytes of the largest cube that is loaded before it is scored."""
 
 
 def evaluate(
@@ -172,8 +172,8 @@ def _score_all(
     seconds: dict[str, float] = {}
     for label, model in models.items():
         started = time.perf_counter()
-        told = partial(progress, f"score {label}")
-        scored[label] = score(label, model, cube, target, noise_variance=noise[label], progress=told)
+        report = partial(progress, f"score {label}")
+        scored[label] = score(label, model, cube, target, noise_variance=noise[label], progress=report)
         seconds[label] = round(time.perf_counter() - started, 2)
     return scored, seconds
 

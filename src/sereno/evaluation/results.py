@@ -30,7 +30,7 @@ class ScoreRow(PooledScores):
     Attributes
     ----------
     effective_resolution
-        Wavelength at which half of the variance is resolved, km; None where no spectrum tells it.
+        Wavelength at which half of the variance is resolved, km; None where it is not known.
     gradient_rmse, gradient_bias, gradient_pixels
         Errors of the gradient's magnitude, unit per km, and the number of pixels that have one.
     rmse_with_zeros, r2_with_zeros

@@ -106,12 +106,12 @@ class _Yardstick:
 
 
 def interval_record(days: int) -> IntervalRecord:
-    """Return how the intervals over so many scored days are made."""
+    """Return how intervals over a number of scored days are made."""
     return IntervalRecord(level=LEVEL, resamples=RESAMPLES, block_days=block_length(days))
 
 
 def shared_baselines(tallies: Mapping[str, Tally]) -> dict[str, list[str]]:
-    """Return the distinct baselines by name, each with the methods that depart from it, told by their scores."""
+    """Return the distinct baselines by name, each with the methods that depart from it; equal scores are one."""
     rows = {label: scores(tally.baseline.total) for label, tally in tallies.items()}
     groups: list[list[str]] = []
     for label, row in rows.items():

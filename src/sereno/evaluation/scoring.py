@@ -51,11 +51,11 @@ class Target:
     segment_cells
         By reference, the length of the spectra's segments.
     heatwave
-        Where there is a marine heatwave, bool as `withheld`; None where it cannot be told.
+        Where there is a marine heatwave, bool as `withheld`; None where it is not known.
     gallery
         The scored days whose analysis is kept.
     step
-        Every so many cells of it are kept.
+        Of the cells along each axis, every `step`-th is kept.
     """
 
     withheld: xr.DataArray
@@ -71,7 +71,7 @@ class Target:
 
     @property
     def against(self) -> str:
-        """The reference of what is told against one alone: the truth where it is known."""
+        """The reference of maps and days: the truth where it is known."""
         return "truth" if "truth" in self.references else "observations"
 
 
@@ -88,7 +88,7 @@ def rounds(days: np.ndarray, *, protocol: str, reach: int, nrt: bool = False) ->
     """Part the scored days into rounds, each reconstructed together.
 
     Under ``hidden-day`` a day is reconstructed with its neighbours in sight, so a round's days lie further apart than
-    `reach`, the days either side that bear on the analysis of a day. In near real time a round is a day.
+    `reach`, the days on either side that influence the analysis of a day. In near real time a round is a day.
     """
     if nrt:
         return [days[[place]] for place in range(len(days))]
@@ -175,9 +175,9 @@ def _walk(
     for lazy in _blocks(analysis, water.size):
         at = lazy["time"].values
         near = by_block(seen, at, window=target.window, reconstruct_block=days_to_observation)
-        told = [near["source"], near["mean"], near["std"], *(r.sel(time=at) for r in target.references.values())]
+        lazily = [near["source"], near["mean"], near["std"], *(r.sel(time=at) for r in target.references.values())]
         try:
-            mean, std, climatology, source, since, nearest, *known = compute(*(lazy[n] for n in ANALYSED), *told)
+            mean, std, climatology, source, since, nearest, *known = compute(*(lazy[n] for n in ANALYSED), *lazily)
         except Exception as error:
             raise _failure(label, analyse, at, error) from error
         fields = {n: v.transpose(*DIMS).values for n, v in zip(ANALYSED, (mean, std, climatology), strict=True)}

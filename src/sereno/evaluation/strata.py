@@ -83,7 +83,7 @@ STRATA = {
     "season": Stratum("Season", ("DJF", "MAM", "JJA", "SON"), (1, 2, 3)),
     "marine_heatwave": Stratum("Marine heatwave", ("none", "heatwave"), (1,)),
 }
-"""The strata by the names they have in ``scores.json``; heatwaves are there only where they can be told."""
+"""The strata by the names they have in ``scores.json``; heatwaves are there only where they are known."""
 COUNTS = {name: len(stratum.labels) for name, stratum in STRATA.items()}
 """How many bins each has."""
 

@@ -112,11 +112,11 @@ def tally(
         Length of the spectra's segments, 0 for no spectrum.
     """
     known = block.scored & np.isfinite(reference)
-    told = {"noise_variance": noise_variance}
+    noise = {"noise_variance": noise_variance}
     counts = {name: COUNTS[name] for name in block.bins}
-    method, strata = sums_by_bin(block.mean, block.std, reference, known, block.bins, counts, **told)
+    method, strata = sums_by_bin(block.mean, block.std, reference, known, block.bins, counts, **noise)
     spreads = np.broadcast_to(block.spread, block.mean.shape)
-    baseline, _ = sums_by_bin(block.climatology, spreads, reference, known, {}, {}, **told)
+    baseline, _ = sums_by_bin(block.climatology, spreads, reference, known, {}, {}, **noise)
     segments_in = (block.water & np.isfinite(reference)) if whole_maps else known
     grid = {"lat": block.lat, "lon": block.lon}
     return Tally(
@@ -125,7 +125,7 @@ def tally(
         sums_with_zeros(block.mean, reference, block.climatology, known),
         sums_with_zeros(block.climatology, reference, block.climatology, known),
         {name: [Sums()] * count for name, count in COUNTS.items()} | strata,
-        reliability_sums(block.mean, block.std, reference, known, **told),
+        reliability_sums(block.mean, block.std, reference, known, **noise),
         gradient_sums(block.mean, reference, known, **grid),
         spectral_sums(block.mean, reference, segments_in, cells=segment_cells, **grid),
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib import colormaps
+from matplotlib.colors import Colormap
 
 from sereno.evaluation.evaluation import Evaluation
 from sereno.progress import Progress, silent
@@ -50,22 +51,12 @@ def gallery(evaluation: Evaluation, *, progress: Progress = silent) -> dict[str,
     step = _step(common["water"], images)
     examples = {label: _thinned(example, step) for label, example in evaluation.examples.items()}
     common = next(iter(examples.values()))
-    shift = ZERO_CELSIUS if is_kelvin(common["target"]) else 0.0
     limits = [_limits_of_day(examples.values(), day) for day in range(common.sizes["time"])]
     spread = (0.0, common_limits([one["std"] for one in examples.values()])[1])
     errors = {label: _error(example) for label, example in examples.items()}
     widest = common_limits([abs(error) for error in errors.values()])[1]
     colours = colours_of(common["target"])
-    days = []
-    for index, (low, high) in enumerate(limits):
-        today = common.isel(time=index)
-        maps = {"observed": today["target"].where(~today["withheld"]), "withheld": today["target"]}
-        maps["withheld"] = maps["withheld"].where(today["withheld"])
-        if "truth" in common:
-            maps["truth"] = today["truth"]
-        images_of_day = {name: image(values, (low, high), colours) for name, values in maps.items()}
-        ticks = bar((low - shift, high - shift))
-        days.append({"date": date_text(today["time"].values), "bar": ticks, **images_of_day})
+    days = [_day(common.isel(time=index), day, colours) for index, day in enumerate(limits)]
     methods = []
     for done, (label, example) in enumerate(examples.items()):
         progress("gallery", done / len(examples))
@@ -96,6 +87,18 @@ def gallery(evaluation: Evaluation, *, progress: Progress = silent) -> dict[str,
             "error": ramp(colormaps["cmo.balance"]),
         },
     }
+
+
+def _day(today: xr.Dataset, limits: Limits, colours: Colormap) -> dict[str, Any]:
+    """Return the date of a day, the ticks of its colour bar, and the images that all methods share."""
+    target, withheld = today["target"], today["withheld"]
+    maps = {"observed": target.where(~withheld), "withheld": target.where(withheld)}
+    if "truth" in today:
+        maps["truth"] = today["truth"]
+    shift = ZERO_CELSIUS if is_kelvin(target) else 0.0
+    ticks = bar((limits[0] - shift, limits[1] - shift))
+    images = {name: image(values, limits, colours) for name, values in maps.items()}
+    return {"date": date_text(today["time"].values), "bar": ticks, **images}
 
 
 def error_maps(evaluation: Evaluation) -> dict[str, Any] | None:

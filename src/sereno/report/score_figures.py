@@ -25,7 +25,7 @@ _TITLE, _LABEL, _TICK = 11, 10, 9
 def save_score_figures(evaluation: Evaluation, folder: Path, *, progress: Progress = silent) -> list[Path]:
     """Write ``strata.png`` and, for each method, ``triptych_<method>.png``; return the paths.
 
-    Strata are against the truth where it is known. `progress` is told the stage ``"figures"`` and the fraction drawn.
+    Strata are against the truth where it is known. `progress` gets the stage ``"figures"`` and the fraction drawn.
     """
     results = evaluation.results
     strata = results.judge[1].strata

@@ -79,8 +79,8 @@ def cautions(fitted: Mapping[str, FitRecord]) -> Iterator[str]:
             yield f"{method} was fitted on {record.training_period}, scored days too, without their withheld pixels"
         weights = record.weights
         if weights and weights.holds_scored_days is not False:
-            told = f"{weights.period}, scored days too" if weights.period else "days not known, maybe those scored"
-            yield f"{method} has its weights from {weights.source}: {told}, and maybe with what is withheld here"
+            days = f"{weights.period}, scored days too" if weights.period else "days not known, maybe those scored"
+            yield f"{method} has its weights from {weights.source}: {days}, and maybe with what is withheld here"
         if record.climatology_file and not record.climatology_base_period:
             yield (
                 f"{method} has its climatology from {record.climatology_file}, which states no base period; "

@@ -1,4 +1,4 @@
-"""How methods look in figures: a colour and a marker each, and their names as a legend can bear them."""
+"""How methods look in figures: a colour and a marker each, and their names as a legend can show them."""
 
 from __future__ import annotations
 

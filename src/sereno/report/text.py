@@ -118,7 +118,7 @@ def tables(results: Results) -> list[dict[str, Any]]:
     """Return the tables of scores, a dictionary each: ``against``, ``columns`` and ``rows``; the judge's first.
 
     A row's cells hold the ``value`` to sort by (None where there is none), its ``text`` and that of its ``interval``.
-    Baselines that no method equals stand beside the methods; columns that nobody has a value for are left out.
+    Baselines that no method equals are rows too; columns that nobody has a value for are left out.
     """
     made = []
     for against, scored in reversed(results.tables.items()):

@@ -105,7 +105,7 @@ def _fill(job: Job, plan: Plan, progress: Progress) -> None:
 
 
 def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, model: Model | None = None) -> Tally:
-    """Fill the days of a job in this process, a block of days at a time; `done` is told how many.
+    """Fill the days of a job in this process, a block of days at a time; `done` gets the number of days filled.
 
     Without a model, that of the store is loaded. What was made missing in the images that were read is returned.
     """

@@ -1,4 +1,4 @@
-"""The nightly update: which days of an analysis must be filled anew because an image came in or changed."""
+"""The nightly update: which days of an analysis must be filled again because an image came in or changed."""
 
 from __future__ import annotations
 
