@@ -90,7 +90,7 @@ class OptimalInterpolation:
     window: int = Field(default=21, ge=1, le=LONGEST_WINDOW)
     """Days, centred on the target, from which its observations are taken; an odd number."""
     covariance: Literal["exponential", "matern", "two-scale", "operational"] = "two-scale"
-    """Family of covariances: see docs/methods.md."""
+    """Family of covariances: see docs/methods/oi.md."""
     parameters: Literal["tuned", "paper"] = "tuned"
     """Tuned on withheld pixels, or those of Buongiorno Nardelli et al. 2013 (exponential) and Marullo et al. 2007
     (operational)."""

@@ -140,7 +140,7 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration", setti
     except ValidationError as error:
         raise InputError(listed(origin, [_fault(dict(item), settings) for item in error.errors()])) from None
     except Exception as error:
-        raise InputError(f"{origin}: {reason_of(error)}; see docs/usage.md for what a run file holds") from error
+        raise InputError(f"{origin}: {reason_of(error)}; see docs/how-to/train.md for run files") from error
 
 
 def configure(method: str, **settings: Any) -> RunConfig:  # noqa: ANN401
