@@ -22,8 +22,8 @@ def configurations(minutes: float | None) -> dict[str, RunConfig]:
     """Return the runs by the name each has in the table."""
     bare = {"recent_days": 0, "trend": False}
     runs = {
-        "climatology, no trend, no recent mean": {"model": {"method": "climatology"}, "climatology": bare},
-        "climatology, no recent mean": {"model": {"method": "climatology"}, "climatology": {"recent_days": 0}},
+        "climatology, no trend, no basin-mean anomaly": {"model": {"method": "climatology"}, "climatology": bare},
+        "climatology, no basin-mean anomaly": {"model": {"method": "climatology"}, "climatology": {"recent_days": 0}},
         "climatology": {"model": {"method": "climatology"}},
         "interpolation": {"model": {"method": "interpolation"}},
     }

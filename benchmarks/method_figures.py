@@ -12,10 +12,11 @@ import cmocean
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from PIL import Image
 
 from sereno.config import RunConfig, configure, configure_at_once
 from sereno.methods import METHODS
-from sereno.report.figures import MARGIN, TITLE, common_limits, date_text, draw_map, panel_size, projection_of
+from sereno.report.figures import MARGIN, TITLE, common_limits, date_text, draw_map, panel_size, projection_of, save
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.workflow.fill import fill
 from sereno.workflow.fit import fit
@@ -24,8 +25,8 @@ FOLDER = Path("docs/figures/methods")
 SEA = TwinSeaConfig(days=330, shape=(72, 96), seed=12)
 COVER, DAYS = 0.6, slice(-75, -15)
 """The drawn day is the one with the cloud cover nearest to this, of these days of the record."""
-LARGEST_STD, DPI = 0.6, 100
-"""Kelvin at the end of the colour scale of the error standard deviation, the same for every method; dots an inch."""
+LARGEST_STD = 0.6
+"""Kelvin at the end of the colour scale of the error standard deviation, the same for every method."""
 
 
 def settings(method: str, minutes: float) -> RunConfig:
@@ -66,7 +67,9 @@ def main() -> None:
         error = (analysis["mean"] - drawn["truth"]).where(drawn["sst"].isnull() & drawn["water"])
         print(f"{method}: RMSE {float((error**2).mean()) ** 0.5:.3f} K", flush=True)
         FOLDER.mkdir(parents=True, exist_ok=True)
-        figure_of(drawn, analysis, f"{method}, {date_text(day)}").savefig(FOLDER / f"{method}.png", dpi=DPI)
+        path = save(figure_of(drawn, analysis, f"{method}, {date_text(day)}"), FOLDER / f"{method}.png")
+        image = Image.open(path).convert("RGB")
+        image.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3).save(path, optimize=True)  # a third as large
 
 
 if __name__ == "__main__":
