@@ -127,6 +127,15 @@ def table(path: Path) -> list[dict[str, str]]:
 # Help
 
 
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_help_groups_the_options_of_a_verb(verb: str) -> None:
+    options = [option for option in COMMANDS[verb].params if option.param_type_name == "option"]
+    order = [None, "Input", "Output", "Method", "Scoring", "Large jobs"]
+    panels = [order.index(option.rich_help_panel) for option in options]
+    assert panels == sorted(panels)
+    assert {option.name for option in options if option.rich_help_panel is None} <= {"seed"}
+
+
 def test_help_answers_without_importing_anything_heavy() -> None:
     heavy = ("torch", "lightning", "xarray", "numpy", "pandas", "dask", "matplotlib", "netCDF4", "scipy", "pydantic")
     code = (
@@ -392,7 +401,7 @@ def test_members_are_for_networks_that_have_them(run: Run, sea: Path, tmp_path: 
 
 @pytest.mark.parametrize("verb", ["fill", "evaluate"])
 def test_weights_of_the_package_are_told_to_be_such(run: Run, tmp_path: Path, verb: str) -> None:
-    told = "note: the network that comes with the package is used as it is"
+    told = "note: the pre-trained network is used unchanged"
     words = (verb, tmp_path / "gone.nc", "-o", tmp_path / "out.nc")
     assert told in run(*words, "-m", "unet").err
     (tmp_path / "packaged.toml").write_text('[model]\nmethod = "unet"\nweights = "packaged"\n')
@@ -423,7 +432,7 @@ def test_a_network_is_fitted_by_its_run_file_and_overrides_and_fills(run: Run, s
     (tmp_path / "run.toml").write_text(TINY)
     words = ("--config", tmp_path / "run.toml", "--set", "model.hidden=3", "--seed", 5)
     result = well(run("fit", sea / "cube.zarr", *words, "-o", tmp_path / "model", "--resume"))
-    assert f"--resume: {tmp_path / 'model.training'} holds no training to go on with; this one begins" in result.err
+    assert f"--resume: {tmp_path / 'model.training'} holds no training to continue; a new one begins" in result.err
     assert f"wrote {tmp_path / 'model'}: convlstm fitted on 2019-01-01:2019-01-20" in result.out
     assert "training: 100 %" in result.err
     assert "calibration: 100 %" in result.err
@@ -917,7 +926,7 @@ def test_ctrl_c_while_filling_is_no_end_of_it(
     stopped = interrupt_here(*words, at="fill", beyond=0.3)
     assert stopped.code == 130
     assert "Traceback" not in stopped.err
-    assert f"{store} is unfinished: run the same command again to go on" in stopped.err
+    assert f"{store} is unfinished: run the same command again to continue" in stopped.err
     assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", store}
     assert 0 < FilledStore.open(Path(store)).missing.size < 20
     assert well(run(*words)).out == f"wrote {output}: 20 days by climatology\n"
@@ -933,7 +942,7 @@ def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(
     assert stopped.code == 130
     assert "Traceback" not in stopped.err
     assert "interrupted" in stopped.err
-    assert "model.training is unfinished: run the same command with --resume to go on" in stopped.err
+    assert "model.training is unfinished: run the same command with --resume to continue" in stopped.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.training", "run.toml"]
     assert "--resume" not in well(run(*words, "--resume", "--max-minutes", 0.02)).err
     assert (tmp_path / "model" / "model.json").exists()
@@ -956,7 +965,7 @@ def test_a_terminal_that_closes_while_preparing_is_no_end_of_it(
         told = process.stderr.read()
     assert process.returncode == 129
     assert "Traceback" not in told
-    assert "cube.zarr is unfinished: run the same command again to go on" in told
+    assert "cube.zarr is unfinished: run the same command again to continue" in told
     monkeypatch.chdir(tmp_path)
     well(run(*words[:-2]))
     xr.testing.assert_equal(open_cube(tmp_path / "cube.zarr"), open_cube(sea / "l3s"))

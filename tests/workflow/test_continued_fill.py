@@ -101,7 +101,7 @@ def test_maps_that_are_lost_or_damaged_are_filled_again(
     done = fill_to(cube, model, path)
     assert done.lost == done.written
     assert 0 < done.lost < 3
-    assert told_of(done)[0] == f"filled again, for their maps were lost or damaged: {done.lost} days"
+    assert told_of(done)[0] == f"filled again, because their maps were lost or damaged: {done.lost} days"
     assert maps(path) == maps(whole)
     assert told_of(fill_to(cube, model, path)) == [f"nothing to do: {path} has all days"]
 

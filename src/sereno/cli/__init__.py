@@ -16,8 +16,8 @@ def main() -> None:
     """Run the command line and exit.
 
     The status is 0 on success, 2 on an error of usage or input, of the operating system or of resources, 3 if bad
-    files were left out, 70 on an unforeseen error, 75 if a training made way, 130 on Ctrl-C, 143 on SIGTERM, 129 on
-    SIGHUP, and 141 if who read the output left.
+    files were left out, 70 on an unforeseen error, 75 if a training stopped early, 130 on Ctrl-C, 143 on
+    SIGTERM, 129 on SIGHUP, and 141 if the reader of the output left.
     """
     try:
         from sereno.cli.edge import run

@@ -16,14 +16,14 @@ from sereno.files import require_regular
 def submit(
     run: Annotated[Path, typer.Argument(metavar="RUN.toml", help="Run file with a table [slurm].")],
     partition: Annotated[str | None, typer.Option(help="Partition of every job.")] = None,
-    gpus: Annotated[int | None, typer.Option(min=0, help="Graphics cards of a node.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, help="GPUs of a node.")] = None,
     nodes: Annotated[int | None, typer.Option(min=1, help="Nodes of a training.")] = None,
     time: Annotated[str | None, typer.Option(help="Time limit of every job, such as 24:00:00.")] = None,
     account: Annotated[str | None, typer.Option(help="Account that is charged.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the scripts and submit nothing.")] = False,
-    status: Annotated[bool, typer.Option("--status", help="Tell the states of the submitted jobs.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Print the states of the submitted jobs.")] = False,
 ) -> None:
-    """Run the jobs of a run file on a SLURM cluster, one after the other; a training crosses time limits."""
+    """Run the jobs of a run file on a SLURM cluster, one after the other; a training continues across time limits."""
     from sereno.config import parse_config, read_config
     from sereno.methods import method_named
     from sereno.slurm.script import Place, scripts
@@ -56,7 +56,7 @@ def submit(
         return
     for name, number, _ in submit.submit(made, folder):
         typer.echo(f"submitted {name} as job {number}")
-    typer.echo(f"scripts and logs are in {folder}; sereno submit {run} --status tells how far they are")
+    typer.echo(f"scripts and logs are in {folder}; sereno submit {run} --status prints their states")
 
 
 def _require_options(words: list[str], shards: int, *, origin: str) -> None:
@@ -69,7 +69,7 @@ def _require_options(words: list[str], shards: int, *, origin: str) -> None:
     try:
         command.commands[verb].make_context(verb, rest)  # type: ignore[attr-defined]
     except (typer.Exit, typer.Abort):
-        raise InputError(f"{origin}: {verb}: it asks for help or the like, which is no job") from None
+        raise InputError(f"{origin}: {verb}: it prints help or the version, which is no job") from None
     except Exception as error:  # typer keeps its own copy of click from version to version, so not by its type
         if not hasattr(error, "format_message"):
             raise

@@ -1,4 +1,4 @@
-"""The verb that hands networks to other programs: export."""
+"""The verb that writes networks for other programs: export."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .onnx, or .xml for openvino.")],
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="[MODEL]", help="A model's folder.  [default: the network of the package]"),
+        typer.Argument(metavar="[MODEL]", help="Folder of a model.  [default: the pre-trained network]"),
     ] = None,
-    kind: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.ONNX,
+    kind: Annotated[Format, typer.Option("--format", help="Format of the file.")] = Format.ONNX,
 ) -> None:
-    """Write a model's network for other programs, and check it against PyTorch."""
+    """Write the network of a model for other programs, and check it against PyTorch."""
     from sereno.workflow.export import export_network
     from sereno.workflow.models import load
 
     if model is not None and str(model) in METHODS and not model.exists():
-        raise InputError(f"{model}: give the folder of a model, or leave it out for the network of the package")
+        raise InputError(f"{model}: give the folder of a model, or leave it out for the pre-trained network")
     network = None if model is None else load(model)
     with sole_writer(output):
         difference = export_network(network, output, kind=kind.value)

@@ -1,4 +1,4 @@
-"""What the verb `fill` reads of its options and tells at its end."""
+"""How the verb `fill` reads its options, and what it prints at the end."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def workers_of(text: str) -> int | str:
 
 
 def told_of(done: Filled) -> list[str]:
-    """Return the lines that tell what was done."""
+    """Return the lines that say what was done."""
     if not done.finished:
         how = f"{done.written} of its {done.days} days by {done.method}"
-        lines = [f"filled a shard of {done.path}: {how}; when all shards are done, run the same with --merge"]
+        lines = [f"filled a shard of {done.path}: {how}; when all shards are done, run the same command with --merge"]
     elif not done.made:
         lines = [f"nothing to do: {done.path} has all days"]
     else:
         again = f", {done.update.again.size} of them again" if done.update and done.update.again.size else ""
         days = done.written if done.update or (done.written and done.lost) else done.days
         lines = [f"wrote {done.path}: {days} days by {done.method}{again}"]
-    lost = [f"filled again, for their maps were lost or damaged: {done.lost} days"] if done.lost else []
+    lost = [f"filled again, because their maps were lost or damaged: {done.lost} days"] if done.lost else []
     return [*(_of_update(done.update) if done.update else []), *lost, *lines]
 
 
 def _of_update(update: Update) -> list[str]:
     kinds = {
-        "an image that came late": update.late,
-        "another image than before": update.changed_images,
-        "no image any more": update.gone,
+        "image came late": update.late,
+        "image differs from before": update.changed_images,
+        "image is gone": update.gone,
         "no image yet": update.empty,
     }
     return [f"{what}: {_listed(days)}" for what, days in kinds.items() if days.size]

@@ -39,7 +39,7 @@ def check(
     quality: Quality = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """List every problem of the input at once, and a summary: grid, period, missing days, coverage."""
+    """List all faults of the input at once, or a summary: grid, period, missing days, coverage."""
     from sereno.io.inputs.cube import open_cube
     from sereno.io.inputs.file import raise_all
     from sereno.io.inputs.rejections import Tally
@@ -66,21 +66,21 @@ def prepare(
     grid: Annotated[str | None, typer.Option(metavar="STEP", help="Coarser grid, e.g. 1/24 or 0.05 degrees.")] = None,
     resample: Annotated[
         str | None,
-        typer.Option(help="mean of a cell's observations, or nearest to its centre.  [default: mean]"),
+        typer.Option(help="mean of the observations of a cell, or the one nearest to its centre.  [default: mean]"),
     ] = None,
     min_observations: Annotated[
-        int | None, typer.Option(min=1, help="A mean of fewer is missing.  [default: 1]")
+        int | None, typer.Option(min=1, help="Leave a cell missing that has fewer.  [default: 1]")
     ] = None,
-    climatology: Annotated[Path | None, typer.Option(help="Daily climatology, to store the anomaly too.")] = None,
+    climatology: Annotated[Path | None, typer.Option(help="Climatology file: store the anomalies too.")] = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Take in again files that were re-issued with other values.")
+        bool, typer.Option("--refresh", help="Read files again that were re-issued with other values.")
     ] = False,
     skip_bad: SkipBad = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes at work.  [default: a CPU each, within 2 GiB]")
+        int | None, typer.Option(min=1, help="Number of processes.  [default: one a CPU, within 2 GiB]")
     ] = None,
 ) -> None:
-    """Bring daily L3 files to one analysis-ready cube; run again, go on, or take in new days."""
+    """Bring daily L3 files into one store; run it again to resume or to add new days."""
     from sereno.workflow.prepare import prepare as prepare_cube
 
     require_other_place(inputs, output, water, climatology)
@@ -116,14 +116,14 @@ def describe(
     inputs: Inputs,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for describe.nc, describe.csv, figures.")],
     days: Days = None,
-    config: Annotated[Path | None, typer.Option(help="Run file in TOML, for its climatology and input.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Run file in TOML; its climatology and input are used.")] = None,
     settings: Settings = None,
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Explore the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
+    """Describe the input: cloud cover, persistence of gaps, coverage, distributions; figures and tables."""
     from sereno.io.outputs.atomic import refuse_folder
     from sereno.report.input_tables import show_description
     from sereno.workflow.describe import describe as describe_cube
@@ -192,13 +192,13 @@ def tiles(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of tiles to write.")],
     size: Annotated[tuple[int, int], typer.Option(min=1, help="Cells (lat, lon) of a tile.")] = (190, 250),
     overlap: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Share that neighbouring tiles have in common.")
+        float, typer.Option(min=0, max=0.99, help="Share of a tile that the next one covers too.")
     ] = 0.5,
-    coverage: Annotated[float, typer.Option(min=0, max=1, help="Least share observed on the central day.")] = 0.1,
+    coverage: Annotated[float, typer.Option(min=0, max=1, help="Smallest share observed on the central day.")] = 0.1,
     window: Annotated[int, typer.Option(min=3, help="Days in a sequence, an odd number.")] = 15,
     most: Annotated[int | None, typer.Option(min=2, help="Tiles at most, drawn with the seed.")] = None,
     climatology: Annotated[
-        str | None, typer.Option(help="File of the climatology that anomalies are taken from; else fitted.")
+        str | None, typer.Option(help="Climatology file for the anomalies; fitted if not given.")
     ] = None,
     days: Days = None,
     variable: Variable = None,
@@ -206,7 +206,7 @@ def tiles(
     quality: Quality = None,
     seed: Seed = None,
 ) -> None:
-    """Write training tiles as `.npz` files in the reference method's layout; `fit` can train on them."""
+    """Write training tiles as `.npz` files in the layout of the thesis; `fit` can train on them."""
     from sereno.config import parse_config
     from sereno.workflow.bare_networks import export_tiles
 

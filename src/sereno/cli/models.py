@@ -48,23 +48,23 @@ LEAKS = (
     "is too good; judge the model on days it was not trained on"
 )
 WHAT = (
-    "a model's folder, a run file (TOML), or one of "
+    "folder of a model, run file (TOML), or one of "
     f"{', '.join(name for name, row in METHODS.items() if not row.needs_training)}."
 )
 DEFAULT_METHOD = "unet"
 PACKAGED = (
-    "the network that comes with the package is used as it is; climatology, scales and uncertainty are measured on "
+    "the pre-trained network is used unchanged; climatology, scales and uncertainty are measured on "
     "the input. sereno fit -m unet trains it further on your own region"
 )
 DELAYED = (
     "the model was made by an earlier version: its standard deviation was never calibrated for near real time, where "
     "it is too small"
 )
-BARE = "what else it needs is fitted on the input that fill or evaluate uses it on"
+BARE = "fill and evaluate fit climatology and uncertainty on their input"
 
 
 def tell_packaged(methods: Iterable[AnyMethod]) -> None:
-    """Note, once, that a method is a network whose weights come with the package."""
+    """Note, once, that a method is the pre-trained network."""
     from sereno.workflow.choices import settings_of
     from sereno.workflow.models import Model
 
@@ -73,15 +73,15 @@ def tell_packaged(methods: Iterable[AnyMethod]) -> None:
 
 
 def tell_mode(method: AnyMethod, *, nrt: bool) -> None:
-    """Note that a model of an earlier version is too sure of itself in near real time."""
+    """Note that a model of an earlier version states too small errors in near real time."""
     from sereno.workflow.models import Model
 
     if nrt and isinstance(method, Model) and not method.calibrated_for_nrt:
-        note(f"{DELAYED}; fit it anew")
+        note(f"{DELAYED}; fit it again")
 
 
 def caution(cube: xr.Dataset, run: RunConfig) -> None:
-    """Note what to beware of when a method is fitted on a cube."""
+    """Print cautions when a method is fitted on a cube."""
     from sereno.workflow.fit import cautions
 
     for text in cautions(cube, run):
@@ -100,7 +100,7 @@ def fit(
             "-m",
             "--method",
             "--model",
-            help=f"{', '.join(METHODS)}, or a reference network: model1, model2, model3, model3-dilation1, deep.",
+            help=f"{', '.join(METHODS)}, or a network of the thesis: model1, model2, model3, model3-dilation1, deep.",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Run file in TOML; options override it.")] = None,
@@ -110,13 +110,13 @@ def fit(
     max_minutes: Annotated[
         float | None,
         typer.Option(
-            help="End the training itself, of all members together, by then with the best weights so far; what comes "
-            "before and after it takes further minutes."
+            help="End the training, of all members together, after so many minutes with the best weights so far; "
+            "first guesses and calibration take further minutes."
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
     members: Annotated[
-        int | None, typer.Option(min=1, help="Networks of unet to train and to average.  [default: 1]")
+        int | None, typer.Option(min=1, help="Networks of unet to train and average.  [default: 1]")
     ] = None,
     variable: Variable = None,
     water: Water = None,
@@ -139,7 +139,7 @@ def fit(
     require_periods({"--train": run.train, "--valid": run.valid, "climatology.period": run.climatology.period})
     checkpoints = output.with_name(output.name + ".training")
     if resume and not holds_files(checkpoints):
-        note(f"--resume: {checkpoints} holds no training to go on with; this one begins")
+        note(f"--resume: {checkpoints} holds no training to continue; a new one begins")
     on_tiles = len(inputs) == 1 and is_tile_folder(inputs[0])
     cube = None
     if not on_tiles:
@@ -171,7 +171,9 @@ def fit(
         for losses in checkpoints.rglob("metrics.csv"):
             figure = losses_figure(losses, likelihood=row.learns_likelihood)
             save_figure(figure, losses.with_name("losses.png"))
-        typer.echo(f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove it if not to be resumed")
+        typer.echo(
+            f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove the folder if you will not resume"
+        )
     leave_with([] if cube is None else cube.attrs["skipped"])
 
 
@@ -181,13 +183,15 @@ def import_keras(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the model to write.")],
     scale: Annotated[
         str | None,
-        typer.Option("--max-std-seq", help="What its training divided by: a number, max_std_seq.npz or its folder."),
+        typer.Option(
+            "--max-std-seq", help="Number by which its training divided: a number, max_std_seq.npz or its folder."
+        ),
     ] = None,
     climatology: Annotated[
         Path | None, typer.Option(help="File of the climatology that its anomalies were taken from.")
     ] = None,
 ) -> None:
-    """Take over a reference network trained with Keras; no Keras is needed and none of its code is run."""
+    """Import a network of the thesis trained with Keras; Keras is not needed, and no code of the file is run."""
     from sereno.workflow.bare_networks import import_keras as import_network
     from sereno.workflow.models import save
     from sereno.workflow.tile_files import read_scale
@@ -213,24 +217,26 @@ def fill(
     output: Annotated[Path, typer.Option("-o", "--output", help="OUT.nc, OUT.zarr, or a folder for daily files.")],
     method: Annotated[str, typer.Option("-m", "--model", "--method", help=WHAT)] = DEFAULT_METHOD,
     days: Days = None,
-    nrt: Annotated[bool, typer.Option("--nrt", help="Near real time: no day sees what came after it.")] = False,
+    nrt: Annotated[
+        bool, typer.Option("--nrt", help="Near real time: no day uses observations of later days.")
+    ] = False,
     keep_observed: Annotated[
-        bool, typer.Option("--keep-observed", help="Leave observed pixels as they are.")
+        bool, typer.Option("--keep-observed", help="Keep the observed values at observed pixels.")
     ] = False,
     unpacked: Annotated[bool, typer.Option("--unpacked", help="Write float32 instead of counts of 0.01 K.")] = False,
     workers: Annotated[
-        str, typer.Option(metavar="N|ADDRESS", help="Processes at work, or a Dask scheduler, tcp://host:8786.")
+        str, typer.Option(metavar="N|ADDRESS", help="Number of processes, or a Dask scheduler, tcp://host:8786.")
     ] = "1",
     shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Fill part I of N only: for the jobs of an array.")
+        str | None, typer.Option(metavar="I/N", help="Fill only part I of N, for the jobs of an array.")
     ] = None,
-    merge: Annotated[bool, typer.Option("--merge", help="Finish what all shards have filled.")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="Finish the output when all shards are done.")] = False,
     update: Annotated[
         bool,
-        typer.Option("--update", help="Take in new and late days, and leave untouched what they do not bear on."),
+        typer.Option("--update", help="Add new and late days, and fill again only the days that they influence."),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what stands at the output, once the new one is whole.")
+        bool, typer.Option("--overwrite", help="Replace an existing output, once the new one is complete.")
     ] = False,
     variable: Variable = None,
     water: Water = None,
@@ -244,7 +250,7 @@ def fill(
         ),
     ] = None,
 ) -> None:
-    """Reconstruct days without gaps, with their uncertainty, as GHRSST L4 files."""
+    """Fill the gaps of every day, with uncertainty, as GHRSST L4 files."""
     from sereno.io.outputs.analysis import require_place_for_analysis
     from sereno.workflow.choices import settings_of
     from sereno.workflow.fill_request import store_of

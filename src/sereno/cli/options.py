@@ -1,4 +1,4 @@
-"""What the verbs have in common: the application, their options, and what options stand for."""
+"""The application, the options that verbs share, and how options are read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 import typer.core
 
 from sereno.cli.edge import DEBUG
+from sereno.cli.panels import group_options
 from sereno.cli.parameters import with_options
 from sereno.cli.streams import one_line
 from sereno.errors import InputError
@@ -33,14 +34,19 @@ _told: set[str] = set()
 
 
 class Verbs(typer.core.TyperGroup):
-    """The application: `--debug`, which `sereno.cli.edge` heeds, may stand before a verb and after it."""
+    """The application: `--debug`, which `sereno.cli.edge` reads, may come before or after a verb."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401
+        super().__init__(**attributes)
+        for verb in self.commands.values():
+            group_options(verb)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
-        """Read the options before the verb."""
+        """Read the options that come before the verb."""
         return super().parse_args(ctx, without_debug(args))
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
-        """Run the verb, and print what of its input was taken as missing."""
+        """Run the verb, and print which values of its input count as missing."""
         try:
             return super().invoke(ctx)
         finally:
@@ -59,7 +65,7 @@ def without_debug(words: list[str]) -> list[str]:
 app = typer.Typer(
     cls=Verbs,
     name="sereno",
-    help="Fill the clouds in satellite images of the sea: gap-free daily maps with a calibrated uncertainty.",
+    help="Fill the clouds in satellite images of the sea: daily maps without gaps, with calibrated errors.",
     epilog="Exit status: 0 done; 2 an error that can be mended, of usage, input or the system; 3 done, but bad files "
     "were skipped (`--skip-bad`); 70 an unforeseen error; 75 stopped early to be resumed; 130 interrupted.",
     no_args_is_help=True,
@@ -72,25 +78,26 @@ app = typer.Typer(
 Inputs = Annotated[
     list[str], typer.Argument(metavar="IN...", help="NetCDF files, globs, folders or Zarr stores, one or many.")
 ]
-Variable = Annotated[str | None, typer.Option(help="Variable to reconstruct; recognised where not given.")]
+Variable = Annotated[str | None, typer.Option(help="Variable to fill; recognised if not given.")]
 Water = Annotated[
-    str | None, typer.Option("--water", "--land", help="File whose mask tells sea from land, such as an L4 file.")
+    str | None, typer.Option("--water", "--land", help="File with a mask of land and sea, such as an L4 file.")
 ]
 Quality = Annotated[
-    int | None, typer.Option(min=0, max=5, help="Lowest GHRSST quality level that counts.  [default: 4]")
+    int | None, typer.Option(min=0, max=5, help="Lowest GHRSST quality level of an observation.  [default: 4]")
 ]
 Days = Annotated[
-    str | None, typer.Option(metavar="A:B", help="Days from A to B, both included; either may be left out.")
+    str | None, typer.Option(metavar="A:B", help="Days from A to B, both included; A or B may be left out.")
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. model.hidden=16.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting of the run file, e.g. model.hidden=16."),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, help="Seed of everything random.  [default: 0]")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers.  [default: 0]")]
 SkipBad = Annotated[
     bool,
     typer.Option(
         "--skip-bad/--no-skip-bad",
-        help="Leave out files that cannot be used, so that their days are empty; exit status 3.",
+        help="Leave out files that cannot be read; their days are empty, and the exit status is 3.",
     ),
 ]
 
@@ -103,7 +110,7 @@ def open_input(
     *,
     skip_bad: bool = False,
 ) -> xr.Dataset:
-    """Open the input as a cube, and print what had to be assumed."""
+    """Open the input as a cube, and print the assumptions."""
     from sereno.io.inputs.cube import open_cube
     from sereno.io.inputs.rejections import tally_of
 
@@ -128,7 +135,7 @@ def compute_here() -> None:
 
 
 def tell(notes: list[str], inserted: list[str]) -> None:
-    """Print what had to be assumed."""
+    """Print the assumptions."""
     for text in notes:
         note(text)
     if inserted:
@@ -137,7 +144,7 @@ def tell(notes: list[str], inserted: list[str]) -> None:
 
 
 def tell_skipped(skipped: list[str]) -> None:
-    """Print what is wrong with files that were left out."""
+    """Print the faults of files that were left out."""
     from sereno.io.inputs.file import some_of
 
     new = [line for line in skipped if line not in _told]
@@ -171,7 +178,7 @@ def open_for(
     *,
     skip_bad: bool,
 ) -> xr.Dataset:
-    """Open the input as a model's own training input was opened, unless told otherwise."""
+    """Open the input as the training input of the model was opened, unless options say otherwise."""
     if config is None:
         return open_input(inputs, variable, water, quality, skip_bad=skip_bad)
     level = config.quality_level if quality is None else quality
@@ -258,4 +265,4 @@ def require_place_for_model(output: Path) -> None:
         raise InputError(f"-o {output}: there is no folder {output.parent}; make it first")
     empty = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not empty and not (output / "model.json").exists():
-        raise InputError(f"-o {output}: something that is no model stands there; choose another name or remove it")
+        raise InputError(f"-o {output}: it exists and is no model; choose another name or remove it")

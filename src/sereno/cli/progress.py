@@ -45,12 +45,12 @@ def sole_writer(output: Path) -> Iterator[None]:
 
 @contextmanager
 def can_go_on(place: Path, how: str) -> Iterator[None]:
-    """Tell who stops the work in a folder, once it holds something, how to go on there."""
+    """Say how to continue the work in a folder, when it is stopped and the folder holds something."""
     try:
         yield
     except KeyboardInterrupt:
         if holds_files(place):
-            typer.secho(f"{place} is unfinished: run the same command {how} to go on", fg="yellow", err=True)
+            typer.secho(f"{place} is unfinished: run the same command {how} to continue", fg="yellow", err=True)
         raise
 
 
@@ -76,8 +76,8 @@ def making_way(checkpoints: Path) -> Iterator[None]:
 
     def make_way(*_: object) -> None:
         if newest() > before:
-            raise PausedError("the training is done, and what follows it is not")
-        raise InputError("the time limit is too short for what comes before or after the training; give a longer one")
+            raise PausedError("the training is done, and the calibration is not")
+        raise InputError("the time limit is too short for the work before or after the training; give a longer one")
 
     before = newest()
     with step.heeding_notice(make_way):

@@ -1,4 +1,4 @@
-"""The verbs that score methods: evaluate, and demo, which does the whole job."""
+"""The verbs that score methods: evaluate, and demo, which runs the whole job."""
 
 from __future__ import annotations
 
@@ -45,29 +45,34 @@ def evaluate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for scores and figures.")],
     days: Days = None,
     protocol: Annotated[
-        str, typer.Option(help="clouds: another day's clouds; hidden-day: the whole day.")
+        str,
+        typer.Option(help="Pixels to withhold. clouds: under the clouds of another day; hidden-day: the whole day."),
     ] = "clouds",
-    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the days to score.")] = 0.25,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of the days that is scored.")] = 0.25,
     train: Annotated[
-        str | None, typer.Option(metavar="A:B", help="Period to fit the methods given by name on.")
+        str | None, typer.Option(metavar="A:B", help="Training period of methods given by name.")
     ] = None,
     noise: Annotated[
-        float | None, typer.Option(min=0, help="Noise (std) of the observations; else estimated.")
+        float | None,
+        typer.Option(min=0, help="Standard deviation of the observation errors; estimated if not given."),
     ] = None,
     withheld: Annotated[
         Path | None, typer.Option(help="withheld.nc of an earlier run: score exactly its pixels.")
     ] = None,
     relative_to: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Method that ratios are to, one of -m; else the climatology.")
+        str | None,
+        typer.Option(metavar="NAME", help="Baseline of the ratios, one of -m; the climatology if not given."),
     ] = None,
-    nrt: Annotated[bool, typer.Option("--nrt", help="Near real time: no day sees what came after it.")] = False,
+    nrt: Annotated[
+        bool, typer.Option("--nrt", help="Near real time: no day uses observations of later days.")
+    ] = False,
     variable: Variable = None,
     water: Water = None,
     quality: Quality = None,
     skip_bad: SkipBad = False,
     seed: Seed = None,
 ) -> None:
-    """Score methods on the same withheld pixels, beside the climatology: tables, figures and a report."""
+    """Score methods and the climatology on the same withheld pixels: tables, figures and a report."""
     from sereno.config import RunConfig, configure_at_once
     from sereno.evaluation.evaluate import evaluate as score
     from sereno.evaluation.score_tables import yardstick_of
@@ -128,12 +133,10 @@ def evaluate(
 
 @app.command(epilog="Example: `sereno demo -o demo`")
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for everything the demo makes.")] = Path(
-        "demo"
-    ),
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for all files of the demo.")] = Path("demo"),
     seed: Seed = None,
 ) -> None:
-    """Run the whole job on a small sea made for it: files, cube, fit, scores, L4 file, figures."""
+    """Run the whole job on a small simulated sea: files, cube, fit, scores, L4 file, figures."""
     from sereno.cli.demo import run
     from sereno.io.outputs.atomic import refuse_folder
     from sereno.report.score_tables import show_scores
