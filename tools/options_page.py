@@ -29,5 +29,6 @@ def section(name: str, verb: Any) -> Iterator[str]:  # noqa: ANN401
         heading = (parameter.rich_help_panel or "") if option else "Input"
         names = " ".join(f"`{text}`" for text in parameter.opts + parameter.secondary_opts)
         names = names if option else f"`{parameter.metavar or parameter.name}`"
-        yield f"| {heading if heading != panel else ''} | {names} | {(parameter.help or '').replace('|', chr(92) + '|')} |"
+        text = (parameter.help or "").replace("|", r"\|")
+        yield f"| {heading if heading != panel else ''} | {names} | {text} |"
         panel = heading

@@ -245,8 +245,8 @@ def fill(
         bool | None,
         typer.Option(
             "--skip-bad/--no-skip-bad",
-            help="Leave out files that cannot be used, so that their days are empty; exit status 3.  [default: with "
-            "--update]",
+            help="Leave out files that cannot be read; their days are empty, and the exit status is 3.  "
+            "[default: with --update]",
         ),
     ] = None,
 ) -> None:
