@@ -927,10 +927,10 @@ def test_ctrl_c_while_filling_is_no_end_of_it(
     assert stopped.code == 130
     assert "Traceback" not in stopped.err
     assert f"{store} is unfinished: run the same command again to continue" in stopped.err
-    assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", store}
+    assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", store, f"{output}.model"}
     assert 0 < FilledStore.open(Path(store)).missing.size < 20
     assert well(run(*words)).out == f"wrote {output}: 20 days by climatology\n"
-    assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", output}
+    assert {path.name for path in tmp_path.iterdir()} == {"cube.zarr", output, f"{output}.model"}
 
 
 def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from sereno.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
+    import xarray as xr
 
     from sereno.workflow.fill_to import Filled, Shard
     from sereno.workflow.update import Update
@@ -33,6 +36,26 @@ def workers_of(text: str) -> int | str:
     return int(text)
 
 
+def to_do(cube: xr.Dataset, name: str, output: Path, days: str | None, *, fitted: bool, overwrite: bool) -> list[str]:
+    """Return the line that tells what a fill will do; none where it continues what stands there."""
+    from sereno.cube import select_period
+    from sereno.workflow.fill_request import store_of
+    from sereno.workflow.kept_model import place_of
+
+    if store_of(output).exists() or (output.exists() and not overwrite):
+        return []
+    wanted, known = select_period(cube, days).sizes["time"], cube.sizes["time"]
+    fill, kept = f"fill {_days(wanted)} by {name}, write {output}", place_of(output)
+    if fitted:
+        return [f"to do: {fill}"]
+    reuse = f" or reuse {kept}" if kept.exists() else ""
+    return [f"to do: fit {name} on {_days(known)}{reuse}, {fill}"]
+
+
+def _days(number: int) -> str:
+    return "1 day" if number == 1 else f"{number} days"
+
+
 def told_of(done: Filled) -> list[str]:
     """Return the lines that say what was done."""
     if not done.finished:
@@ -44,8 +67,16 @@ def told_of(done: Filled) -> list[str]:
         again = f", {done.update.again.size} of them again" if done.update and done.update.again.size else ""
         days = done.written if done.update or (done.written and done.lost) else done.days
         lines = [f"wrote {done.path}: {days} days by {done.method}{again}"]
+    if done.kept_model is not None:
+        lines.insert(0, _of_model(done.kept_model, reused=done.reused))
     lost = [f"filled again, because their maps were lost or damaged: {done.lost} days"] if done.lost else []
     return [*(_of_update(done.update) if done.update else []), *lost, *lines]
+
+
+def _of_model(place: Path, *, reused: bool) -> str:
+    if reused:
+        return f"reused the model in {place}: same images, same settings; remove it to have one fitted anew"
+    return f"kept the model in {place}: filling these images again will reuse it"
 
 
 def _of_update(update: Update) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sereno.cli.filling import shard_of, told_of, workers_of
+from sereno.cli.filling import shard_of, to_do, told_of, workers_of
 from sereno.cli.options import (
     Days,
     Inputs,
@@ -270,6 +270,8 @@ def fill(
     tell_mode(named, nrt=nrt)
     if not fitted:
         caution(cube, run)
+    for line in to_do(cube, run.model.method, output, days, fitted=fitted, overwrite=overwrite):
+        typer.echo(line, err=True)
     with shown_progress() as progress, can_go_on(store_of(output), "again"):
         done = fill_to(
             cube,

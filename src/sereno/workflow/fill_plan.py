@@ -18,8 +18,8 @@ from sereno.io.stores.base import differences
 from sereno.io.stores.filled import NOT_YET, FilledStore, blank_analysis
 from sereno.progress import Progress
 from sereno.workflow.fill_request import Request, store_beside, store_of
-from sereno.workflow.fit import model_for
 from sereno.workflow.influence import Influence
+from sereno.workflow.kept_model import Fitted, fitted_or_kept
 from sereno.workflow.models import Model, load, save
 from sereno.workflow.update import Update, update_store
 
@@ -32,8 +32,10 @@ class Plan:
     ----------
     ask
         The request.
-    store, model
-        The store that is filled, and the model that fills it.
+    store
+        The store that is filled.
+    fitted
+        The model that fills it, and where it is kept.
     days
         The days of the output, or of the shard.
     lost
@@ -48,12 +50,17 @@ class Plan:
 
     ask: Request
     store: FilledStore
-    model: Model
+    fitted: Fitted
     days: np.ndarray
     lost: np.ndarray
     left: np.ndarray
     update: Update | None
     was_finished: bool
+
+    @property
+    def model(self) -> Model:
+        """The model that fills the store."""
+        return self.fitted.model
 
 
 def make_plan(ask: Request, progress: Progress) -> Plan:
@@ -64,23 +71,23 @@ def make_plan(ask: Request, progress: Progress) -> Plan:
     InputError
         If the store was made with other settings or from other images, or the input does not hold what is needed.
     """
-    store, model = _open_or_make(ask, progress)
-    influence = Influence(ask.images, model.reconstructor.reach, ask.options.nrt)
+    store, fitted = _open_or_make(ask, progress)
+    influence = Influence(ask.images, fitted.model.reconstructor.reach, ask.options.nrt)
     if not ask.update and _require_same(ask, store, influence):
         discard_store(ask, store)
-        store, model = _open_or_make(ask, progress)
+        store, fitted = _open_or_make(ask, progress)
     update, was_finished = None, not store.unfinished
     if ask.update:
         store.keep_books()
         update = update_store(store, ask, influence)
     days = ask.part_of(store.days)
-    lost = find_lost(ask, store, model, days)
+    lost = find_lost(ask, store, fitted.model, days)
     store.unmark(lost)
     left = np.intersect1d(days, store.missing)
     if ask.update:  # files that were lost may be older than what the input holds by now
         begun = DayRange.parse(store.settings["input"]).first
         influence.require_input(left, ask.cube["time"].values[0].astype("datetime64[D]"), begun)
-    return Plan(ask, store, model, days, lost, left, update, was_finished)
+    return Plan(ask, store, fitted, days, lost, left, update, was_finished)
 
 
 def find_lost(ask: Request, store: FilledStore, model: Model, scope: np.ndarray) -> np.ndarray:
@@ -110,29 +117,38 @@ def model_of(store: FilledStore) -> Model:
     return model
 
 
-def _open_or_make(ask: Request, progress: Progress) -> tuple[FilledStore, Model]:
+def _open_or_make(ask: Request, progress: Progress) -> tuple[FilledStore, Fitted]:
     """Open the store, or make it with its model, and return both.
 
-    A model that is in memory already is not loaded once more: if the store holds another, the settings tell.
+    A model that is in memory already is not loaded again: if the store holds another, the settings tell.
     """
     settings = ask.settings  # of the images as they are before a method is fitted, which takes time
-    path, made = _place(ask), ask.method if isinstance(ask.method, Model) else None
+    path, fitted = _place(ask), Fitted(ask.method) if isinstance(ask.method, Model) else None
     if not path.exists():
         if ask.merge:
             raise InputError(f"{path}: there is nothing to merge; run the shards first")
-        made = model_for(ask.cube, ask.method, days=ask.days, nrt=ask.options.nrt, progress=progress)
-        check_fits(made.description, ask.cube)
+        fitted = fitted_or_kept(
+            ask.cube,
+            ask.method,
+            ask.output,
+            days=ask.days,
+            nrt=ask.options.nrt,
+            images=ask.images,
+            keep=ask.alone,
+            progress=progress,
+        )
+        check_fits(fitted.model.description, ask.cube)
         with TemporaryDirectory() as folder:
             FilledStore.create(
                 path,
                 blank=blank_analysis(ask.cube, ask.wanted),
-                product=ask.product(made),
+                product=ask.product(fitted.model),
                 packed=ask.options.packed,
                 settings=settings,
-                model=save(made, Path(folder) / "model"),
+                model=save(fitted.model, Path(folder) / "model"),
             )
     store = FilledStore.open(path)
-    return store, made or model_of(store)
+    return store, fitted or Fitted(model_of(store))
 
 
 def _place(ask: Request) -> Path:

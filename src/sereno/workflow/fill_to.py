@@ -25,6 +25,7 @@ from sereno.workflow.fill_finish import finish, remove_books
 from sereno.workflow.fill_jobs import fill
 from sereno.workflow.fill_plan import make_plan
 from sereno.workflow.fill_request import FillOptions, Request, Shard, store_of
+from sereno.workflow.kept_model import place_of
 from sereno.workflow.update import Update, with_water_of
 
 __all__ = ["Filled", "Shard", "fill_to"]
@@ -52,6 +53,11 @@ class Filled:
         How many of the days had been filled before, but their maps or files were lost or damaged.
     made
         False where the output was whole before and nothing was left to do.
+    kept_model
+        Where the model that was fitted on the input lies beside the output, to be used again when the same images are
+        filled with the same settings; None where it was not fitted this time, or could not be kept.
+    reused
+        Whether it was fitted by an earlier run.
     """
 
     path: Path
@@ -62,6 +68,8 @@ class Filled:
     update: Update | None = None
     lost: int = 0
     made: bool = True
+    kept_model: Path | None = None
+    reused: bool = False
 
 
 def fill_to(
@@ -139,7 +147,7 @@ def fill_to(
     require_place_for_analysis(output)
     with output_lock(output, shared=None if shard is None else f"shard {shard}") as lock:
         if ask.alone:
-            clear_litter(output, store_of(output), DailyFolder(output).waiting)
+            clear_litter(output, store_of(output), place_of(output), DailyFolder(output).waiting)
         if update and store_of(output).exists():
             ask = replace(ask, cube=with_water_of(cube, FilledStore.open(store_of(output))))
         if is_done_already(ask):
@@ -161,4 +169,6 @@ def fill_to(
             update=plan.update,
             lost=plan.lost.size,
             made=not ask.alone or bool(plan.left.size) or not plan.was_finished,
+            kept_model=plan.fitted.kept,
+            reused=plan.fitted.reused,
         )
