@@ -61,7 +61,7 @@ def main() -> None:
     elif options.start:
         training.begin(options.start)
     validation = Validation.kept(options.validation or options.folder / "validation.pt", options.device)
-    pool = Pool(windows(options, training.block), plan, generator(SEED, training.step))
+    pool = Pool(windows(options, training.block), plan, generator(options.seed, training.step))
     run(training, pool, validation, options)
 
 
@@ -91,6 +91,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--uses", type=int, default=2, help="steps that each window is part of")
     parser.add_argument("--kept", type=int, help="windows that a step's are drawn from")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=SEED, help="of the stream of seas; another one gives other seas")
     options = parser.parse_args()
     for name, value in AT_ONCE[options.device].items():
         if getattr(options, name) is None:
@@ -102,7 +103,7 @@ def windows(options: argparse.Namespace, block: int) -> Iterator[tuple[Windows, 
     """Yield windows, each chunk with the number of its block."""
     clouds = RealClouds(options.clouds, device=options.device) if options.clouds else None
     sampler = Sampler(options.side, options.windows, clouds, options.followed)
-    stream = SeaStream(SEED, options.seas, device=options.device, start=block)
+    stream = SeaStream(options.seed, options.seas, device=options.device, start=block)
     for chunk in chunks(sampler, stream):
         yield chunk, stream.number - 1
 
