@@ -43,7 +43,7 @@ def spectra_figure(spectra: Spectra, *, reference: str, units: str) -> Figure:
     scored.set_ylim(-0.25, 1.05)
     squared = f"{units}² km" if units else "power"
     power.set_ylabel(f"power spectral density ({squared})", fontsize=LABEL)
-    scored.set_ylabel("1 − PSD(error) / PSD(reference)", fontsize=LABEL)
+    scored.set_ylabel("1 − PSD(error) / PSD(reference field)", fontsize=LABEL)
     power.set_title("Power spectra", fontsize=TITLE)
     scored.set_title("Share of the variance resolved", fontsize=TITLE)
     for axis in (power, scored):
@@ -64,7 +64,7 @@ def _mark_wavelengths(axis: Axes, wavelength: np.ndarray) -> None:
 
 
 def reliability_figure(reliability: Mapping[str, Reliability], *, units: str) -> Figure:
-    """Show how often intervals hold the reference, and the error at each predicted standard deviation.
+    """Show how often intervals contain the reference field, and the error at each predicted standard deviation.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def reliability_figure(reliability: Mapping[str, Reliability], *, units: str) ->
     """
     figure = Figure(figsize=(10.5, 5.2), layout="constrained")
     covered, spread = figure.subplots(1, 2)
-    covered.plot([0, 100], [0, 100], color=REFERENCE, linestyle="--", linewidth=1, label="as it should be")
+    covered.plot([0, 100], [0, 100], color=REFERENCE, linestyle="--", linewidth=1, label="ideal")
     highest = 0.0
     for order, (label, row) in enumerate(reliability.items()):
         style = look(order)

@@ -90,7 +90,7 @@ def daily_figure(daily: xr.Dataset, *, units: str) -> Figure:
     texts = {"RMSE": errors, "bias": biases}
     for name, axis in texts.items():
         axis.set_ylabel(f"{name} ({units})" if units else name, fontsize=LABEL)
-    seen.set_ylabel("sea seen (%)", fontsize=LABEL)
+    seen.set_ylabel("sea observed (%)", fontsize=LABEL)
     mark_dates(seen, daily["time"].values)
     for axis in (errors, biases, seen):
         tidy(axis)

@@ -35,7 +35,7 @@ def gallery(evaluation: Evaluation, *, progress: Progress = silent) -> dict[str,
     evaluation
         Its `examples`, and its `daily` for what stands below a map.
     progress
-        Told the stage ``"gallery"`` and the fraction done.
+        Called with the stage ``"gallery"`` and the fraction done.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def error_maps(evaluation: Evaluation) -> dict[str, Any] | None:
         return None
     maps, water = evaluation.maps, next(iter(evaluation.examples.values()))["water"]
     if water.sizes != {dim: maps.sizes[dim] for dim in ("lat", "lon")}:
-        maps = maps.sel(lat=water["lat"], lon=water["lon"])  # examples of a large sea hold every so many cells
+        maps = maps.sel(lat=water["lat"], lon=water["lon"])  # examples of a large sea are thinned
     maps = _thinned(maps.assign(water=water), _step(water, 2 * maps.sizes["method"]))
     widest = common_limits([abs(maps["bias"])])[1]
     plans = {

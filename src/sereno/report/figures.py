@@ -136,7 +136,7 @@ def maps_figure(
             axes[-1],
             std,
             water,
-            title="Standard deviation",
+            title="Error standard deviation",
             limits=(0.0, common_limits([std])[1]),
             colours=cmocean.cm.amp,
             label=unit_label(target, difference=True),
@@ -268,7 +268,7 @@ def _map_of(values: xr.DataArray, day: Any, *, kelvin: bool = False) -> xr.DataA
 
 
 def thinned(values: xr.DataArray) -> xr.DataArray:
-    """Return every so many cells of a map, so that no more than a figure can show are drawn."""
+    """Return a map thinned to the number of cells that a figure can show."""
     return values[{dim: slice(None, None, -(-values.sizes[dim] // _MOST_CELLS)) for dim in ("lat", "lon")}]
 
 
@@ -315,7 +315,7 @@ def panel_size(grid: xr.DataArray) -> tuple[float, float]:
 
 
 def is_kelvin(values: xr.DataArray) -> bool:
-    """Tell whether values come in kelvin, and are shown in °C."""
+    """Return whether values are in kelvin, and shown in °C."""
     return values.attrs.get("units") in ("kelvin", "K") and "difference" not in values.attrs.get("units_metadata", "")
 
 

@@ -43,7 +43,7 @@ BARS = 80
 _FIRST, _SECOND, _PALE = "#4c6a88", "#c8553d", "#a9bccf"
 _MONTHS = "JFMAMJJASOND"
 _HEADROOM = 1.35
-"""A histogram's axis is so many times as high as its greatest bar: the legend stands above."""
+"""The axis of a histogram is this many times as high as its greatest bar; the legend is above the bars."""
 
 
 def save_description(description: xr.Dataset, folder: str | Path, *, progress: Progress = silent) -> list[Path]:
@@ -56,7 +56,7 @@ def save_description(description: xr.Dataset, folder: str | Path, *, progress: P
     folder
         Made where it is not there yet; what else it holds is left alone.
     progress
-        Told the stage ``"figures"`` and the fraction drawn.
+        Called with the stage ``"figures"`` and the fraction drawn.
 
     Returns
     -------

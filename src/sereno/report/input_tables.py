@@ -25,7 +25,7 @@ Row = tuple[str, str, str, Any, str]
 
 
 def summary_of(cube: xr.Dataset) -> dict[str, str]:
-    """Read all of an input, and tell what it holds: variable, grid, period, missing days, coverage, range."""
+    """Read all of an input, and return its summary: variable, grid, period, missing days, coverage, range."""
     field = field_of(cube)
     seen, on_land, (low, middle, high) = _read_all(cube)
     height, width = cell_size(cube)
@@ -93,7 +93,7 @@ def show_description(description: xr.Dataset) -> None:
 
 
 def decimals(std: float) -> int:
-    """Return how many decimals values of a standard deviation are told with: two, or more where it is small."""
+    """Return the number of decimals for values of a standard deviation: two, or more where it is small."""
     return max(2, 1 - math.floor(math.log10(std))) if std > 0 else 2
 
 
@@ -162,7 +162,7 @@ def _value_rows(description: xr.Dataset) -> Iterator[Row]:
 
 
 def _number(value: Any) -> str:  # noqa: ANN401
-    """Write a whole number in full and any other to seven digits; nothing for what is undefined."""
+    """Write a whole number in full and any other to seven digits; nothing for an undefined number."""
     number = float(value)
     if math.isnan(number):
         return ""

@@ -28,7 +28,7 @@ from sereno.report.text import facts, fitted, period, tables, verdict
 _DPI = 110
 JUDGES = {"truth": "truth", "observations": "withheld observations"}
 _FIGURES = 5
-"""How many figures there are at most, to tell what is done."""
+"""Largest number of figures, for the progress."""
 
 
 def save_report(
@@ -135,5 +135,5 @@ def _template() -> jinja2.Template:
 
 
 def _part(name: str) -> str:
-    """Return a part of the page that lies beside this module."""
+    """Return a part of the page from the folder of this module."""
     return files("sereno").joinpath("report", name).read_text(encoding="utf-8")

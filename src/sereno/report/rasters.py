@@ -28,7 +28,7 @@ _WIDE, _NARROW, _TALLEST = 520.0, 260.0, 420.0
 _EDGE, _BOTTOM, _RIGHT, _LETTER = 8.0, 24.0, 20.0, 8.0
 """Around it: an edge, and what labels need below, to the right and, a letter, to the left."""
 _FLAT = 0.6
-"""Height over width below which a sea is wide: fewer maps stand beside one another."""
+"""Height over width below which a sea is wide: fewer maps go into a row."""
 _LAND = (184, 184, 184)
 
 

@@ -124,7 +124,7 @@ def _draw_stratum(axis: Axes, stratum: Stratum, bins: BinnedScores, methods: lis
 
 
 def _short(label: str) -> str:
-    """Break a bin's label so that it stands beside its neighbours."""
+    """Break the label of a bin so that it fits between its neighbours."""
     value, _, rest = label.removesuffix(" and more").partition(" ")
     more = "+" if label.endswith(" and more") else ""
     return f"{value}{more}\n{rest}".replace("-", "–").replace("the ", "the\n").rstrip()

@@ -36,13 +36,13 @@ REFERENCE_COLUMNS: dict[str, Callable[[ScoreRow], str]] = {
     "MAE": lambda row: f"{row.mae:.3f}",
     "R²": lambda row: f"{row.r2:.3f}",
 }
-"""The same under the protocol ``hidden-day``: those of the reference method first, by the names it gives them."""
+"""The same under the protocol ``hidden-day``: those of the thesis first, by its names."""
 
 
 def show_scores(results: Results) -> None:
     """Print the scores against the withheld observations and, where known, against the truth.
 
-    The climatology that the methods depart from always stands there, whether or not it was asked for as a method.
+    The climatology of the methods is always a row, whether or not it was asked for as a method.
     """
     console = Console()
     near = ", in near real time" if results.nrt else ""

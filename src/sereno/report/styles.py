@@ -7,7 +7,7 @@ from typing import Any
 COLOURS = ("#4c6a88", "#c8553d", "#5b8c5a", "#8f5c9c", "#d39b2a", "#4aa3a2", "#7a5b45", "#333333")
 MARKERS = "osD^vPX*"
 REFERENCE = "0.15"
-"""Colour of what methods are compared with: truth, observations, the diagonal."""
+"""Colour of the reference field, and of the diagonal."""
 _LONGEST = 28
 """Letters of a name that a figure shows."""
 
@@ -18,7 +18,7 @@ def look(order: int) -> dict[str, Any]:
 
 
 def shown_name(label: str) -> str:
-    r"""Return a method's name for a figure: any folder may be one, also one that matplotlib would take for formulas.
+    r"""Return a method's name for a figure; the name of a folder may hold signs of formulas.
 
     Examples
     --------

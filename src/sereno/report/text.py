@@ -1,4 +1,4 @@
-"""What the report says in words and numbers: its opening, the facts of the run, the tables of scores."""
+"""Text and numbers of the report: its first sentence, the facts of the run, the tables of scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Column:
     name
         The attribute of a `ScoreRow`; ``ratio.rmse`` is inside ``ratio``.
     heading, explained
-        What stands above it, and what that means.
+        The text above it, and its explanation.
     decimals
         Of its numbers.
     units
@@ -39,27 +39,38 @@ class Column:
 COLUMNS = (
     Column("rmse", "RMSE", "root mean square error over all withheld pixels", units="{}"),
     Column("ratio.rmse", "ratio", "RMSE divided by that of the baseline: below 1 is better"),
-    Column("bias", "bias", "mean error, analysis less reference", units="{}"),
+    Column("bias", "bias", "mean error, analysis less reference field", units="{}"),
     Column("std", "STD", "standard deviation of the error", units="{}"),
     Column("mae", "MAE", "mean absolute error", units="{}"),
-    Column("r2", "R²", "share of the reference's variance that is explained"),
-    Column("crps", "CRPS", "continuous ranked probability score: error of mean and spread together", units="{}"),
+    Column("r2", "R²", "share of the variance of the reference field that is explained"),
+    Column(
+        "crps",
+        "CRPS",
+        "continuous ranked probability score: error of mean and standard deviation together",
+        units="{}",
+    ),
     Column("coverage_1sigma", "in 1σ", "share of the errors within one standard deviation; 0.683 is right"),
     Column("coverage_2sigma", "in 2σ", "share of the errors within two standard deviations; 0.954 is right"),
     Column("z_mean", "z mean", "mean of error / standard deviation; 0 is right"),
-    Column("z_std", "z std", "standard deviation of error / standard deviation; 1 is right, more is too sure"),
+    Column(
+        "z_std",
+        "z std",
+        "standard deviation of error / standard deviation; 1 is right; above 1 the standard deviation is too small",
+    ),
     Column("rmse_per_image", "RMSE per image", "mean over days of each day's RMSE", units="{}"),
     Column("rmse_with_zeros", "RMSE with zeros", "over all cells, land and cloud as zeros", units="{}"),
     Column("r2_with_zeros", "R² with zeros", "over all cells, land and cloud as zeros"),
     Column("effective_resolution", "resolution", "wavelength at which half of the variance is resolved", 0, "km"),
     Column("gradient_rmse", "gradient RMSE", "root mean square error of the gradient's magnitude", 4, "{}/km"),
-    Column("gradient_bias", "gradient bias", "mean error of the gradient's magnitude; below 0 is smooth", 4, "{}/km"),
-    Column("seconds", "time", "seconds that filling and scoring took", 1, "s"),
+    Column(
+        "gradient_bias", "gradient bias", "mean error of the gradient's magnitude; below 0 is too smooth", 4, "{}/km"
+    ),
+    Column("seconds", "time", "seconds for filling and scoring", 1, "s"),
 )
 
 
 def verdict(results: Results) -> str:
-    """Return the sentence that the report opens with: the best method, its RMSE and its ratio to the baseline."""
+    """Return the first sentence of the report: the best method, its RMSE and its ratio to the baseline."""
     against, table = results.judge
     row = table.methods[table.best]
     rmse, ratio = _text(row.rmse, row.rmse_interval), _text(row.ratio.rmse, row.ratio.rmse_interval)
@@ -70,9 +81,9 @@ def verdict(results: Results) -> str:
 
 
 def facts(results: Results, command: str) -> dict[str, str]:
-    """Return how the scores came about, by name."""
+    """Return how the scores were made, by name."""
     protocol = {
-        "clouds": "clouds: the clouds of another day laid over a day, scored where they hide an observation",
+        "clouds": "clouds: the clouds of another day hide observations of a day, which are scored",
         "hidden-day": "hidden-day: the whole day is hidden",
     }
     days, intervals = results.n_days, results.intervals
@@ -82,8 +93,8 @@ def facts(results: Results, command: str) -> dict[str, str]:
         "Scored": f"{results.n_pixels:,} pixels on {days:,} day{'s' * (days > 1)}, {period(results.days)}",
         "Withheld": results.withheld,
         "Seed": str(results.seed),
-        "Noise of the observations": f"{' to '.join(noise[:1] + noise[1:][-1:])} {results.difference_units}".strip(),
-        "Near real time": "no day was filled with what came after it" if results.nrt else "",
+        "Errors of the observations": f"{' to '.join(noise[:1] + noise[1:][-1:])} {results.difference_units}".strip(),
+        "Near real time": "no day was filled with observations of later days" if results.nrt else "",
         "Baseline of the ratios": results.relative_to,
         "Intervals": f"{100 * intervals.level:g} %, from {intervals.resamples:,} resamples of the scored days "
         f"in blocks of {intervals.block_days}",
@@ -93,7 +104,7 @@ def facts(results: Results, command: str) -> dict[str, str]:
 
 
 def period(text: str) -> str:
-    """Return a period ``A:B`` as a sentence has it."""
+    """Return a period ``A:B`` as text."""
     return text.replace(":", " to ")
 
 
@@ -118,7 +129,7 @@ def tables(results: Results) -> list[dict[str, Any]]:
     """Return the tables of scores, a dictionary each: ``against``, ``columns`` and ``rows``; the judge's first.
 
     A row's cells hold the ``value`` to sort by (None where there is none), its ``text`` and that of its ``interval``.
-    Baselines that no method equals are rows too; columns that nobody has a value for are left out.
+    Baselines that no method equals are rows too; columns without any value are left out.
     """
     made = []
     for against, scored in reversed(results.tables.items()):
@@ -161,7 +172,7 @@ def _cell(row: ScoreRow, column: Column) -> dict[str, Any]:
 
 
 def _text(value: float, interval: Interval) -> str:
-    """Return a score with its interval as a sentence has it."""
+    """Return a score with its interval as text."""
     ends = _interval(interval, 3)
     return f"{value:.3f}" + (f" [{ends}]" if ends else "")
 
