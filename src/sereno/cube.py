@@ -299,7 +299,7 @@ class DayRange:
         return f"{self.first}:{self.last}"
 
     def holds(self, days: np.ndarray) -> np.ndarray:
-        """Tell of each day whether it lies within."""
+        """Return for each day whether it lies within."""
         return np.asarray((days >= self.first) & (days <= self.last))
 
 

@@ -48,7 +48,7 @@ class InputError(ValueError):
 
 
 class PausedError(Exception):
-    """A run was asked to make way before it was done, and left what it can be resumed from."""
+    """A run was asked to stop early before it was done, and left what it can be resumed from."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -98,7 +98,7 @@ def _own_system_reason(error: BaseException) -> str | None:
 
 
 def out_of_resources(error: BaseException) -> bool:
-    """Tell whether memory, file handles or processes ran out, which says nothing of the file that was read."""
+    """Return whether memory, file handles or processes ran out, which says nothing of the file that was read."""
     lacking = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ESTALE)
     return system_reason(error) in {_OF_THE_SYSTEM[number] for number in lacking}
 
@@ -139,7 +139,7 @@ def file_edge(subject: str | os.PathLike[str], remedy: str) -> Iterator[None]:
 
 
 def is_of_the_system(error: BaseException) -> bool:
-    """Tell whether an error is one of the operating system, so that no file is to blame."""
+    """Return whether an error is one of the operating system, so that no file is to blame."""
     return reason_of(error) in _OF_THE_SYSTEM.values()
 
 

@@ -1,4 +1,4 @@
-"""What stands at a path, looked at before it is opened: a pipe would be waited for, and a device never ends."""
+"""Checks of a path before it is opened: reading a pipe would wait, and a device never ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BEGINNING = 512
 
 
 def require_regular(path: str | os.PathLike[str], *, most: int | None = None) -> Path:
-    """Return a path as it is if a regular file stands there, or a link to one, that can be read.
+    """Return a path unchanged if it is a regular file, or a link to one, that can be read.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def require_regular(path: str | os.PathLike[str], *, most: int | None = None) ->
     Raises
     ------
     InputError
-        If there is none, or a folder, a pipe, a socket or a device stands there, or it cannot be read, or is larger.
+        If there is none, or it is a folder, a pipe, a socket or a device, or it cannot be read, or is larger.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def require_regular(path: str | os.PathLike[str], *, most: int | None = None) ->
 
 
 def read_bounded(path: str | os.PathLike[str], *, most: int) -> bytes:
-    """Return what a regular file of so many bytes at most holds; InputError as `require_regular`."""
+    """Return what a regular file of this many bytes at most holds; InputError as `require_regular`."""
     place = require_regular(path, most=most)
     with file_edge(path, "copy it again"), place.open("rb") as stream:
         return stream.read(most)
@@ -100,5 +100,5 @@ def missing(path: Path, otherwise: str = "no such file") -> InputError:
 
 
 def is_address(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a path looks like the address of something on the network."""
+    """Return whether a path looks like the address of something on the network."""
     return _ADDRESS.match(os.fspath(path)) is not None

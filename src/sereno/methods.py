@@ -112,7 +112,7 @@ class Network(Reconstructor[ConfigT], Protocol[ConfigT]):
         max_minutes: float | None = None,
         **trained: Any,  # noqa: ANN401
     ) -> Self:
-        """Train, with checkpoints in `folder`; resume an earlier training there; end after so many minutes."""
+        """Train, with checkpoints in `folder`; resume an earlier training there; end after this many minutes."""
         ...
 
     @staticmethod

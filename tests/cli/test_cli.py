@@ -423,7 +423,7 @@ def test_who_fits_or_fills_is_cautioned_of_short_records_and_fine_cells(
     network = configure("unet")
     assert len(cautions(cube, network)) == 1
     fine = cube.assign_coords(lat=40 + cube["lat"] / 100, lon=cube["lon"] / 100)
-    assert cautions(fine, network)[1].startswith("cells of 0.000625° × 0.000625°: the network of the package")
+    assert cautions(fine, network)[1].startswith("cells of 0.000625° × 0.000625°: the pre-trained network")
     long = cube.isel(time=[0] * 300).assign_coords(time=pd.date_range("2019-01-01", periods=300))
     assert cautions(long, network) == []
 
@@ -777,7 +777,7 @@ def test_all_problems_of_a_folder_are_told_in_one_message(run: Run, sea: Path, t
         ("fit cube.zarr -o out", "no method: name one with -m"),
         ("fit cube.zarr -m climatology -o gone/out", "there is no folder gone; make it first"),
         ("fit cube.zarr -m climatology -o cube.zarr", "-o cube.zarr: it is the input, which would be lost"),
-        ("fit cube.zarr -m climatology -o run.toml", "-o run.toml: something that is no model stands there"),
+        ("fit cube.zarr -m climatology -o run.toml", "-o run.toml: it exists and is no model"),
         ("fit cube.zarr -m interpolation --set model.windw=3 -o out", "unknown key; did you mean 'window'?"),
         ("fit cube.zarr -m interpolation --set model.window -o out", "write it as key=value"),
         ("fit cube.zarr -m climatology --set model=climatology -o out", "model: must be a table of settings"),

@@ -124,7 +124,10 @@ def test_an_unforeseen_error_is_one_line_that_asks_for_a_report(run: Run, error:
 
 def test_known_errors_keep_their_status(run: Run) -> None:
     assert run(raising(InputError("a.nc: no latitude"))) == (2, "error: a.nc: no latitude\n")
-    assert run(raising(PausedError("3 steps are done"))) == (75, "made way: 3 steps are done; --resume goes on\n")
+    assert run(raising(PausedError("3 steps are done"))) == (
+        75,
+        "stopped early: 3 steps are done; --resume continues the training\n",
+    )
     assert run(raising(SystemExit(0))) == (0, "")
     assert run(raising(SystemExit(3))) == (3, "")
     assert run(lambda: None) == (0, "")

@@ -124,7 +124,7 @@ def test_a_training_that_makes_way_is_queued_again_and_ends_the_same(
         time.sleep(0.1)
     subprocess.run(["scancel", "--signal=USR1", number], check=True)
     wait(parts)
-    assert "made way" in logs(parts)
+    assert "stopped early" in logs(parts)
     whole, other = map(weights, places)
     assert all(np.array_equal(other[name], array) for name, array in whole.items())
 

@@ -55,7 +55,12 @@ def assert_draws(axis: GeoAxes, expected: xr.DataArray) -> None:
 def test_maps_stand_side_by_side_in_celsius(cube: xr.Dataset, analysis: xr.Dataset) -> None:
     figure = maps_figure(cube["sst"], analysis, day=DAY, climatology=xr.full_like(cube["sst"], 289.0))
     panels = maps(figure)
-    assert [axis.get_title() for axis in panels] == ["Observed", "Analysis", "Climatology", "Error standard deviation"]
+    assert [axis.get_title() for axis in panels] == [
+        "Observed",
+        "Analysis",
+        "Climatology",
+        "Error standard deviation",
+    ]
     assert figure.get_suptitle() == "3 May 2017"
     assert_draws(panels[0], cube["sst"].sel(time=DAY) - 273.15)
     assert_draws(panels[1], analysis["mean"].sel(time=DAY) - 273.15)

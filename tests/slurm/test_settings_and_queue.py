@@ -39,7 +39,7 @@ export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 
 status=0
 srun --unbuffered --kill-on-bad-exit=0 sereno fit 'a cube.zarr' -o model --config /sea/run.toml --resume || status=$?
-# 75: the time limit is near and a checkpoint is written; the job is queued again and goes on from there.
+# 75: the time limit is near and a checkpoint is written; the job is queued again and continues from there.
 if [ "$status" -eq 75 ]; then
     scontrol requeue "$SLURM_JOB_ID"
 fi

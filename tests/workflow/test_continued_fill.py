@@ -50,7 +50,7 @@ def test_days_that_were_filled_from_another_image_are_found_wherever_they_are(
         ) as error:
             fill_to(other, model, path, **options)
         assert "\n" not in str(error.value)
-        assert "begin anew with `overwrite`" in str(error.value)
+        assert "begin again with `overwrite`" in str(error.value)
     assert not path.exists() or name == "out.zarr"
     assert fill_to(cube, model, path, merge=True).finished
 

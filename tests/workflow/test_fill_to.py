@@ -193,7 +193,7 @@ def test_a_store_of_other_settings_model_or_input_is_refused(cube: xr.Dataset, m
     def refused(match: str, cube: xr.Dataset = cube, method: Model | str = model, **options: bool) -> None:
         with pytest.raises(InputError, match=match) as caught:
             fill_to(cube, method, path, **options)
-        assert "begin anew with `overwrite`" in str(caught.value)
+        assert "begin again with `overwrite`" in str(caught.value)
 
     refused("keep_observed: False there, True now", keep_observed=True)
     refused(r"model: \w{12} there, fitted on the input now", method="linear")

@@ -488,7 +488,7 @@ def test_a_model_of_another_version_is_refused_in_words(model: Model, tmp_path: 
     description = json.loads((folder / "model.json").read_text())
     del description["values"]["method"]["time_scale"]
     (folder / "model.json").write_text(json.dumps(description))
-    with pytest.raises(InputError, match=r"model.*time_scale.*fit it anew"):
+    with pytest.raises(InputError, match=r"model.*time_scale.*fit it again"):
         sereno.load(folder)
 
 

@@ -53,7 +53,7 @@ PACKAGED_UNET = {"method": "unet", "weights": "packaged", "tuning_steps": 8}
 MARK = "DEMO.txt"
 """What tells the folder of a demonstration from any other."""
 OWN = {"l3s", "cube.zarr", "models"}
-"""Folders in it that another run does not go on with."""
+"""Folders in it that another run does not continue."""
 CALIBRATION_DAYS = 16
 """The network of the package is tuned, and every method calibrated, at a fifth of the usual cost."""
 
@@ -136,7 +136,7 @@ def _emptied(folder: Path) -> Iterator[None]:
 
 
 def _configurations(seed: int) -> dict[str, RunConfig]:
-    """Return the run of each method; the climatology is the yardstick."""
+    """Return the run of each method; the climatology is the baseline."""
     common = {"train": TRAIN, "seed": seed, "max_minutes": CONVLSTM_MINUTES, "calibration_days": CALIBRATION_DAYS}
     runs: list[dict[str, Any]] = [
         {"model": {"method": "climatology"}},

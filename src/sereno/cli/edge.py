@@ -84,7 +84,7 @@ def _told(error: BaseException, words: list[str]) -> int:
         _say("interrupted", "yellow")
         return 130
     if isinstance(error, PausedError):
-        _say(f"made way: {error}; --resume goes on", "yellow")
+        _say(f"stopped early: {error}; --resume continues the training", "yellow")
         return MADE_WAY
     if isinstance(error, InputError):
         from sereno.cli.parameters import with_options

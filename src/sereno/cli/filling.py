@@ -37,7 +37,7 @@ def workers_of(text: str) -> int | str:
 
 
 def to_do(cube: xr.Dataset, name: str, output: Path, days: str | None, *, fitted: bool, overwrite: bool) -> list[str]:
-    """Return the line that tells what a fill will do; none where it continues what stands there."""
+    """Return the line that tells what a fill will do; none where it continues what exists."""
     from sereno.cube import select_period
     from sereno.workflow.fill_request import store_of
     from sereno.workflow.kept_model import place_of
@@ -75,7 +75,7 @@ def told_of(done: Filled) -> list[str]:
 
 def _of_model(place: Path, *, reused: bool) -> str:
     if reused:
-        return f"reused the model in {place}: same images, same settings; remove it to have one fitted anew"
+        return f"reused the model in {place}: same images, same settings; remove it to have one fitted again"
     return f"kept the model in {place}: filling these images again will reuse it"
 
 

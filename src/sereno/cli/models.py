@@ -110,7 +110,7 @@ def fit(
     max_minutes: Annotated[
         float | None,
         typer.Option(
-            help="End the training, of all members together, after so many minutes with the best weights so far; "
+            help="End the training, of all members together, after this many minutes with the best weights so far; "
             "first guesses and calibration take further minutes."
         ),
     ] = None,

@@ -28,7 +28,7 @@ _NAMED = re.compile(r"`(\w+)`")
 
 
 def option_of(parameter: str) -> str | None:
-    """Return the option that stands for a parameter of the library; None where none does."""
+    """Return the option of a parameter of the library; None where there is none."""
     if parameter in SAME:
         return "--" + parameter.replace("_", "-")
     return SHORT.get(parameter)

@@ -55,13 +55,13 @@ def can_go_on(place: Path, how: str) -> Iterator[None]:
 
 
 def holds_files(folder: Path) -> bool:
-    """Tell whether a folder, or one within it, holds a file."""
+    """Return whether a folder, or one within it, holds a file."""
     return folder.is_dir() and any(path.is_file() for path in folder.rglob("*"))
 
 
 @contextmanager
 def making_way(checkpoints: Path) -> Iterator[None]:
-    """Make way on SIGUSR1 before and after a training, which itself writes a checkpoint then.
+    """Stop early on SIGUSR1 before and after a training, which itself writes a checkpoint then.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def _bars() -> Iterator[Progress]:
 def _lines() -> Progress:
     """Return a report for logs: a line for every 5 %, but not more than one in two seconds, and one at the end.
 
-    A line says how long the rest of the stage will take, if it goes on as it went since its first report.
+    A line says how long the rest of the stage will take, at the speed since its first report.
     """
     begun: dict[str, tuple[float, float]] = {}
     told: dict[str, tuple[int, float]] = {}

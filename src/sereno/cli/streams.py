@@ -17,7 +17,7 @@ _SPELT_OUT = {
     **{"×": "x", "°": " deg", "±": "+-", "σ": "sigma", "²": "^2", "µ": "u", "–": "-", "—": "-", "−": "-"},
     **{"…": "...", "─": "-", "━": "-", "│": "|", "≥": ">=", "≤": "<=", "→": "->", "’": "'", "“": '"', "”": '"'},
 }
-"""What stands for characters that an encoding lacks."""
+"""Replacements of characters that an encoding lacks."""
 _HANDLER = "sereno.spelt_out"
 _LONG, _SHOWN = re.compile(r"\S{600,}"), 100
 """Words that are shortened, and the letters that are shown of either end."""
@@ -52,7 +52,7 @@ class Stream:
 
     @property
     def broken_pipe(self) -> bool:
-        """Tell whether the reader left, as `head` does."""
+        """Return whether the reader left, as `head` does."""
         return isinstance(self.failure, OSError) and self.failure.errno == errno.EPIPE
 
     def _fail(self, error: Exception) -> None:

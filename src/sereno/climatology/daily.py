@@ -1,4 +1,4 @@
-"""The daily climatology, its spread, and the recent mean of the basin; anomalies from them."""
+"""The daily climatology, its spread, and the basin-mean anomaly; anomalies from them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Climatology:
     harmonics, trend
         Which terms the coefficients are of.
     recent_days
-        Half-width in days of the recent mean of the basin; 0 leaves it out.
+        Half-width in days of the basin-mean anomaly; 0 leaves it out.
     base_period
         First and last day, as ``A:B``, of what the climatology was made from; None where it is not known.
     """
@@ -60,7 +60,7 @@ class Climatology:
         KeyError, ValueError
             If one is missing, has other dims or a value that cannot be.
         """
-        # Earlier models tell neither the recent mean nor the base period.
+        # Earlier models tell neither the basin-mean anomaly nor the base period.
         values = {"recent_days": 0, "base_period": None, **values}
         harmonics, trend, period = whole(values, "harmonics", 0, 6), values["trend"], values["base_period"]
         if type(trend) is not bool:
@@ -76,7 +76,7 @@ class Climatology:
         return cls(fields, harmonics, trend, whole(values, "recent_days", 0, 366), period)
 
     def at(self, time: xr.DataArray) -> xr.DataArray:
-        """Return the climatology without the recent mean at `time`, float32 (time, lat, lon), lazily unless short."""
+        """Return the climatology without the basin-mean anomaly at `time`, float32 (time, lat, lon), lazy if long."""
         if "table" in self.fields:
             table = self.fields["table"].transpose("dayofyear", "lat", "lon").values
             return self._maps(time, leap_day_of_year(time.values)[:, None] - 1, lambda day: table[day[:, 0]])
@@ -291,7 +291,7 @@ def mean_of_days(anomaly: np.ndarray, water: np.ndarray, half_width: int) -> np.
 
 
 def _recent(total: np.ndarray, count: np.ndarray, cells: int, half_width: int) -> np.ndarray:
-    """Return the recent mean from the sums and the numbers of the anomalies of each day, float32 (time,)."""
+    """Return the basin-mean anomaly from the sums and the numbers of the anomalies of each day, float32 (time,)."""
     weights = 1 - np.abs(np.arange(-half_width, half_width + 1)) / (half_width + 1)
     sums, numbers = (convolve1d(part.astype(float), weights, mode="constant") for part in (total, count))
     return np.asarray(sums / (numbers + 0.05 * cells), dtype=np.float32)

@@ -20,9 +20,9 @@ from sereno.errors import InputError
 from sereno.grids.coarsen import block_mean, refine
 
 WIDENING = 4.0
-"""Each level of neighbourhood is so many times as wide as the next finer one."""
+"""Each level of neighbourhood is this many times as wide as the next finer one."""
 WIDEST_BY_CELLS, BLOCKS_A_SCALE = 64.0, 8
-"""A neighbourhood that is wider than so many cells is taken from blocks, of which its scale is so many."""
+"""A neighbourhood that is wider than this many cells is taken from blocks, of which its scale is this many."""
 BAND_CELLS = 2**20
 """Cells of the rows that are solved at once."""
 _RIDGE = 1e-6

@@ -16,7 +16,7 @@ VARIABLE = "SERENO_DEBUG"
 
 
 def debugging() -> bool:
-    """Tell whether it is asked for."""
+    """Return whether it is asked for."""
     return os.environ.get(VARIABLE, "") not in ("", "0")
 
 

@@ -36,7 +36,7 @@ _SECONDS_A_FILE, _SECONDS_A_CELL, _WORTH_SECONDS = 0.03, 2e-7, 10
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Pool = Executor | None
-"""None stands for this process."""
+"""None represents this process."""
 
 
 def workers_for(files: int, *, cells: int) -> int:

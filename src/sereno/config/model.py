@@ -27,7 +27,7 @@ LEAST_ERROR, LARGEST_ERROR = 1e-9, 1e9
 @clear_faults
 @dataclass(frozen=True, config=STRICT)
 class Climatology:
-    """Predict no anomaly at all: the yardstick of every other method."""
+    """Predict no anomaly at all: the baseline of every other method."""
 
     method: Literal["climatology"] = "climatology"
     window: int = Field(default=15, ge=1, le=LONGEST_WINDOW)
@@ -95,7 +95,7 @@ class OptimalInterpolation:
     """Tuned on withheld pixels, or those of Buongiorno Nardelli et al. 2013 (exponential) and Marullo et al. 2007
     (operational)."""
     observations: int = Field(default=120, ge=1, le=10_000)
-    """Observations and super-observations that bear on a cell, at most: the most correlated."""
+    """Observations and super-observations that influence a cell, at most: the most correlated."""
     noise: float | None = Field(default=None, ge=LEAST_ERROR, le=LARGEST_ERROR)
     """Standard deviation of an observation's own error, the field's unit; tuned, or under "paper" estimated from the
     images, where not given. Where the input states an error for each observation, that of a typical one."""
@@ -243,7 +243,7 @@ class UNet:
         default=None, min_length=2, max_length=8
     )
     """Channels of each level of the network, the finest first; a level has half the cells of the one before. Those of
-    the network of the package where not given."""
+    the pre-trained network where not given."""
     passes: int = Field(default=1, ge=1, le=4)
     """How often the network is applied, each time to what came out before, with the same weights."""
     attention: bool = False
@@ -251,7 +251,7 @@ class UNet:
     tuning_steps: int = Field(default=20, ge=0, le=100_000)
     """Steps in which the first guess of a short record is tuned, as of oi-grid."""
     weights: Literal["packaged", "fine-tuned", "fresh"] = "fine-tuned"
-    """Use the weights of the package as they are, train them further on the input, or train new ones on it."""
+    """Use the pre-trained weights unchanged, train them further on the input, or train new ones on it."""
     members: int = Field(default=1, ge=1, le=64)
     """Networks trained one after the other, of which the mean is taken; the package holds one."""
     tile: tuple[Annotated[int, Field(ge=1, le=MOST_CELLS)], Annotated[int, Field(ge=1, le=MOST_CELLS)]] = (64, 64)
@@ -290,7 +290,7 @@ class UNet:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """The widths, where not given those of the network of the package."""
+        """The widths, where not given those of the pre-trained network."""
         return self.widths or PACKAGED_WIDTHS[self.network]
 
 

@@ -13,7 +13,7 @@ from sereno.methods import registered
 
 
 def is_settings(value: object) -> bool:
-    """Tell whether a value is the settings of a method that is none of sereno's."""
+    """Return whether a value is the settings of a method that is none of sereno's."""
     if isinstance(value, type) or not dataclasses.is_dataclass(value) or type(value) in configurations().values():
         return False
     named: Any = value

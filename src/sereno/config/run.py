@@ -52,7 +52,7 @@ class ClimatologyConfig:
     strength: float = Field(default=20.0, gt=0, le=1e9)
     """How many observations the neighbourhood counts for."""
     recent_days: int = Field(default=15, ge=0, le=366)
-    """Half-width, in days, of the recent mean of the basin that is added to the climatology; 0 leaves it out."""
+    """Half-width, in days, of the basin-mean anomaly that is added to the climatology; 0 leaves it out."""
     file: str | None = None
     """Read the climatology from this file (dims `time`, `dayofyear` or `month`) instead of fitting it."""
 
@@ -89,13 +89,13 @@ class RunConfig:
     calibration_days: int = Field(default=240, ge=8, le=100_000)
     """Days, at most, reconstructed from a part of their observations to calibrate the standard deviation."""
     max_minutes: float | None = Field(default=None, gt=0, le=10_000_000)
-    """Stop training after so many minutes with the best weights so far."""
+    """Stop training after this many minutes with the best weights so far."""
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Seed of everything random."""
 
     @property
     def weights(self) -> Literal["packaged", "fine-tuned", "fresh"]:
-        """What a network begins with: weights of the package, to be used as they are or trained further, or none."""
+        """What a network begins with: pre-trained weights, used unchanged or trained further, or none."""
         return self.model.weights if isinstance(self.model, UNet) else "fresh"
 
     @property
@@ -108,7 +108,7 @@ _ADAPTER: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
 
 
 def parse_config(values: dict[str, Any], *, origin: str = "configuration", settings: type | None = None) -> RunConfig:
-    """Validate a nested mapping into a `RunConfig`; the name of a reference network stands for its settings.
+    """Validate a nested mapping into a `RunConfig`; the name of a network of the thesis is short for its settings.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def override(values: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """Return `values` with `key.path=value` assignments laid over it; values are read as TOML, else as text."""
+    """Return `values` with `key.path=value` assignments applied to it; values are read as TOML, else as text."""
     merged: dict[str, Any] = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")

@@ -255,7 +255,7 @@ class Results:
 
 
 def same_scores(one: PooledScores, other: PooledScores) -> bool:
-    """Tell whether two rows are of the same analysis: the same scores but for rounding and those of the std.
+    """Return whether two rows are of the same analysis: the same scores but for rounding and those of the std.
 
     The climatology as a method has a calibrated std, the climatology that another method departs from has not.
     """

@@ -92,7 +92,7 @@ class _Yardstick:
         self._resampled = self._resample(daily)
 
     def row(self, daily: DailySums, with_zeros: SumsWithZeros | None, **further: Any) -> ScoreRow:  # noqa: ANN401
-        """Return the row of these sums, with intervals and its ratio to the yardstick, and `further` scores."""
+        """Return the row of these sums, with intervals and its ratio to the baseline, and `further` scores."""
         pooled, resamples = scores(daily.total), self._resample(daily)
         zeros = {} if with_zeros is None else vars(scores_with_zeros(with_zeros))
         compared = ratio(pooled, self._scores, resamples, self._resampled)

@@ -25,7 +25,7 @@ class Withholding:
     mask
         bool (time, lat, lon) over the scored days, true where an observation is withheld.
     observations
-        The field with the input's own ``<field>_withheld`` laid over it, (time, lat, lon): what is scored against.
+        The field with the input's own ``<field>_withheld`` applied to it, (time, lat, lon): what is scored against.
     protocol, seed, source
         How the pixels were chosen.
     """
@@ -145,5 +145,5 @@ def require_unseen_climatology(label: str, model: Model, withheld: xr.DataArray)
 
 
 def holds(period: str, withheld: xr.DataArray) -> bool:
-    """Tell whether a period ``A:B`` holds a scored day."""
+    """Return whether a period ``A:B`` holds a scored day."""
     return bool(DayRange.parse(period).holds(withheld["time"].values).any())

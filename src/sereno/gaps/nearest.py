@@ -15,7 +15,7 @@ def nearest(values: np.ndarray, half: int, *, side: Literal["before", "after"]) 
     values
         Observations with their context, (n + 2 half, lat, lon), NaN where missing.
     half
-        Days either side that are looked at.
+        Days either side that are examined.
 
     Returns
     -------

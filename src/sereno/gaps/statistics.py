@@ -28,9 +28,9 @@ def gap_statistics(cube: xr.Dataset, *, progress: Progress = silent) -> xr.Datas
     Parameters
     ----------
     cube
-        A valid cube; of its field nothing is looked at but where it is missing.
+        A valid cube; of its field nothing is examined but where it is missing.
     progress
-        Told the stage ``"gaps"`` and the fraction of days done.
+        Called with the stage ``"gaps"`` and the fraction of days done.
 
     Returns
     -------

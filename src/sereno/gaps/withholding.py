@@ -14,13 +14,13 @@ from sereno.gaps.statistics import share_of
 PROTOCOLS = ("clouds", "hidden-day")
 """What is withheld of a day to score: another day's clouds over it, or all of it."""
 SEASON_DAYS = 45
-"""A donor's clouds come from within so many days of the year, and from another year, where there is one."""
+"""A donor's clouds come from within this many days of the year, and from another year, where there is one."""
 HIDDEN_SHARE = (0.05, 0.95)
 """A donor must hide at least and at most this share of what the day shows."""
 SMALLEST_COVERAGE = 0.1
 """A day is scored only where at least this share of the water was observed."""
 WHOLE_DAY_EVERY = 5
-"""One sample in so many has its whole day withheld."""
+"""One sample in this many has its whole day withheld."""
 ROUNDS = 4
 """How often a short record is gone through for samples."""
 _TRIES, _FEWEST_DONORS = 20, 3
@@ -40,7 +40,7 @@ def withhold(
     Parameters
     ----------
     cube
-        The cube; its observations are looked at only for whether they are there.
+        The cube; its observations are examined only for whether they are there.
     protocol
         ``clouds``: the real clouds of another day (same season, another year where the record has one) are laid
         over each scored day (its own, flipped and moved, where no other day's will do). ``hidden-day``: the whole
@@ -155,7 +155,7 @@ def donor_clouds(
 
 
 def donors(time: np.ndarray, index: int, clear: np.ndarray) -> np.ndarray:
-    """Return the days whose clouds may be laid over day `index`: of the season, of another year, where there are."""
+    """Return the days whose clouds may be applied to day `index`: of the season, of another year, where there are."""
     years = time.astype("datetime64[Y]")
     apart = np.abs(leap_day_of_year(time) - leap_day_of_year(time[index : index + 1]))
     same_season = np.minimum(apart, 366 - apart) <= SEASON_DAYS
@@ -165,5 +165,5 @@ def donors(time: np.ndarray, index: int, clear: np.ndarray) -> np.ndarray:
 
 
 def hides_enough(clouds: np.ndarray, observed: np.ndarray) -> bool:
-    """Tell whether clouds hide some but not all of what is observed; both bool (lat, lon)."""
+    """Return whether clouds hide some but not all of what is observed; both bool (lat, lon)."""
     return bool(observed.any() and HIDDEN_SHARE[0] <= clouds[observed].mean() <= HIDDEN_SHARE[1])

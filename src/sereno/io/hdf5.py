@@ -79,7 +79,7 @@ class Signature(NamedTuple):
         except OSError:
             now = None
         if now != self:
-            raise ChangedError(f"{path}: changed while it was read; run again when it is whole")
+            raise ChangedError(f"{path}: changed while it was read; run again when it is complete")
 
 
 @contextmanager

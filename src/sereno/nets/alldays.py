@@ -26,7 +26,7 @@ TYPICAL_ERROR = 0.3
 SMALLEST_STD = 0.02
 """Floor of the standard deviation, in climatological ones."""
 COAST_CELLS = 8
-"""The distance from the coast is told up to so many cells."""
+"""The distance from the coast is told up to this many cells."""
 MEMORY = 4.0
 """The lag of the nearest observation is told as exp(−lag / MEMORY), days."""
 DAILY, ONCE, STATIC = 3, 4, 3

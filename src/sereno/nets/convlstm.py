@@ -44,7 +44,7 @@ class ConvLSTM(nn.Module):
         Return the state of each step, (batch, time, hidden, lat, lon), instead of the last one,
         (batch, hidden, lat, lon).
     activation
-        What stands for σ: ``sigmoid``; ``hard_sigmoid``, Keras 3's clip(x/6 + 1/2, 0, 1); or
+        What represents σ: ``sigmoid``; ``hard_sigmoid``, Keras 3's clip(x/6 + 1/2, 0, 1); or
         ``hard_sigmoid_keras2``, clip(x/5 + 1/2, 0, 1), the default of Keras 2.
     recompute
         Compute the gates again in the backward pass instead of keeping them: less than half the memory, a third more

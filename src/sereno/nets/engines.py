@@ -25,7 +25,7 @@ SMALLEST_MAP = 2**16
 
 
 def engine_for(config: UNet, cells: int) -> Literal["torch", "openvino"]:
-    """Return what a network is to be run with on maps of so many cells.
+    """Return what a network is to be run with on maps of this many cells.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The reference method's networks: ConvLSTM layers over the window, then two convolutions.
+"""The thesis method's networks: ConvLSTM layers over the window, then two convolutions.
 
 Source: F. Astarita, "Deep learning-based reconstruction of missing data in spatiotemporal sequences", master's
 thesis, University of Naples Federico II.

@@ -26,7 +26,7 @@ _PARTS = ("mean", "std", "source", "data_age")
 """What the analysis of a method holds."""
 _SMALL_BYTES = 2**31
 _FEW_BYTES = 2**28
-"""A cube of up to so many bytes is held beside its anomalies while a method is fitted."""
+"""A cube of up to this many bytes is held beside its anomalies while a method is fitted."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class AnomalyReconstructor:
 
     @property
     def reach(self) -> int:
-        """Days either side that bear on a day: those of method and calibration, and of the recent mean of each."""
+        """Days either side that influence a day: by method and calibration, and by the basin-mean anomaly."""
         return max(self.inner.reach, REACH) + self.config.climatology.recent_days
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray, *, nrt: bool = False) -> xr.Dataset:
@@ -166,7 +166,7 @@ class AnomalyReconstructor:
         return analysis.assign(water=cube["water"]).assign_coords(axes)
 
     def _around(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
-        """Cut the cube to what bears on `days`: nothing further away is read or can change the result."""
+        """Cut the cube to what influences `days`: nothing further away is read or can change the result."""
         reach = np.timedelta64(self.reach, "D")
         chosen = np.asarray(days)
         return cube.sel(time=slice(chosen.min() - reach, chosen.max() + reach))

@@ -35,7 +35,7 @@ class ZeroAnomaly:
 
     @property
     def reach(self) -> int:
-        """Days either side that bear on a day."""
+        """Days either side that influence a day."""
         return self.config.window // 2
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:

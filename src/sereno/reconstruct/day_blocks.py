@@ -59,7 +59,7 @@ def by_block(
         days and the cores where not given.
     together
         Days of the calendar, counted from 1970, that the method reconstructs at once: no block but the first and the
-        last holds a part of them. Where they are several, a block holds so many for each core.
+        last holds a part of them. Where they are several, a block holds this many for each core.
 
     Returns
     -------

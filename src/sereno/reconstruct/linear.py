@@ -47,7 +47,7 @@ class Linear:
 
     @property
     def reach(self) -> int:
-        """Days either side that bear on a day."""
+        """Days either side that influence a day."""
         return self.config.window // 2
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
@@ -78,7 +78,7 @@ def between(values: np.ndarray, half: int) -> tuple[np.ndarray, np.ndarray]:
     values
         Anomalies with their context, (n + 2 half, lat, lon), NaN where missing.
     half
-        Days either side that are looked at.
+        Days either side that are examined.
 
     Returns
     -------

@@ -26,7 +26,7 @@ class Persistence:
     Attributes
     ----------
     damping
-        What is left of an anomaly after so many days, (half a window + 1,), falling from 1 on the day itself.
+        What is left of an anomaly after this many days, (half a window + 1,), falling from 1 on the day itself.
     """
 
     config: PersistenceConfig
@@ -59,11 +59,11 @@ class Persistence:
 
     @property
     def reach(self) -> int:
-        """Days before a day that bear on it."""
+        """Days before a day that influence it."""
         return self.config.window // 2
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
-        """Return the damped anomalies of `days` and their standard deviation; no day after a day bears on it."""
+        """Return the damped anomalies of `days` and their standard deviation; no day after a day influences it."""
         half, scale = self.reach, cube["climatology_std"].values.astype(np.float32)
 
         def persist(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,9 @@ from sereno.errors import InputError
 from sereno.slurm.settings import Job, SlurmConfig
 
 MADE_WAY = 75
-"""Exit status of a run that made way for the time limit, and is to be queued again: EX_TEMPFAIL of sysexits.h."""
+"""Exit status of a run that stopped early for the time limit, to be resumed: EX_TEMPFAIL of sysexits.h."""
 ENDING = f"""\
-# {MADE_WAY}: the time limit is near and a checkpoint is written; the job is queued again and goes on from there.
+# {MADE_WAY}: the time limit is near and a checkpoint is written; the job is queued again and continues from there.
 if [ "$status" -eq {MADE_WAY} ]; then
     scontrol requeue "$SLURM_JOB_ID"
 fi
@@ -47,7 +47,7 @@ def scripts(config: SlurmConfig, place: Place, *, trains: bool) -> list[Script]:
     Parameters
     ----------
     trains
-        Whether `fit` trains a network: that is shared among tasks, and makes way for the time limit.
+        Whether `fit` trains a network: that is shared among tasks, and stops early for the time limit.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def _head(own: SlurmConfig, name: str, place: Place, *, training: bool = False, 
         "time": own.time,
         "array": f"1-{own.shards}" if array else None,
         "chdir": place.start,
-        # A percent sign that stands for no number is written twice.
+        # A percent sign that represents no number is written twice.
         "output": f"{str(place.logs / name).replace('%', '%%')}-{'%A_%a' if array else '%j'}.log",
         "open-mode": "append",
     }

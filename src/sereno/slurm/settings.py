@@ -97,7 +97,7 @@ class SlurmConfig:
     shards: int = Field(default=1, ge=1, le=_MANY)
     """Jobs that a fill is shared out among."""
     notice: int = Field(default=120, ge=1, le=65535)
-    """Seconds before the time limit at which a training is asked to make way."""
+    """Seconds before the time limit at which a training is asked to stop early."""
     modules: list[str] = Field(default_factory=list)
     """Environment modules to load."""
     conda: str | None = None
@@ -122,7 +122,7 @@ class SlurmConfig:
                 raise ValueError(f"options: {option!r} is none of sbatch; write it as --name=value, each by itself")
 
     def of(self, job: Job) -> SlurmConfig:
-        """Return the settings with those of one job laid over them."""
+        """Return the settings with those of one job applied to them."""
         own = {key: value for key, value in dataclasses.asdict(job).items() if key != "run" and value is not None}
         return dataclasses.replace(self, jobs=[job], **own)
 
@@ -138,7 +138,7 @@ def parse_slurm(values: dict[str, Any], *, origin: str, told: dict[str, Any]) ->
     values
         The whole run file.
     told
-        Settings of the command line, laid over those of the table and of every job.
+        Settings of the command line, applied to those of the table and of every job.
 
     Raises
     ------

@@ -25,7 +25,7 @@ DOMAIN = 2.5
 POWER_SLOPE = 2.85
 """Fall of the two-dimensional power with the wavenumber; a random field's edges are then fractal."""
 STRETCH = 2.5
-"""Clouds are so many times longer along the wind than across it."""
+"""Clouds are this many times longer along the wind than across it."""
 LIFETIME = 1.5
 """Days in which a wave of the outer scale loses all but 1/e of itself; shorter waves are shorter-lived."""
 WIND, WIND_GUSTS, WIND_MEMORY = (2.5, 0.5), 3.5, 0.5

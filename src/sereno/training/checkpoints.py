@@ -1,4 +1,4 @@
-"""What a training writes down: losses and checkpoints; and when it ends or makes way."""
+"""What a training writes down: losses and checkpoints; and when it ends or stops early."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ NAME = "_Logbook"
 
 
 class Logbook(Callback):
-    """Keeps losses and checkpoints, reports progress, ends the training when its time is up, and has it make way.
+    """Keeps losses and checkpoints, reports progress, ends the training when its time is up, and has it stop early.
 
-    SIGUSR1 asks to make way: ``last.ckpt`` is written after the step at work, with what is needed to go on as if
+    SIGUSR1 asks to stop early: ``last.ckpt`` is written after the step at work, with what is needed to continue as if
     nothing had happened, and `PausedError` is raised.
 
     Attributes
@@ -73,7 +73,7 @@ class Logbook(Callback):
         trainer.early_stopping_callback.patience = self._patience
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        """Report progress; make way if asked to; stop, after one more look at validation, when the time is up."""
+        """Report progress; stop early if asked to; stop, after one more look at validation, when the time is up."""
         self.done += 1
         spent = (time.monotonic() - self._began) / self._seconds
         self._progress("training", min(max(spent, trainer.global_step / self._all_steps), 1.0))
@@ -103,7 +103,7 @@ class Logbook(Callback):
         trainer.save_checkpoint(self._folder / "last.ckpt")
 
     def on_train_epoch_start(self, trainer: Trainer, *_: object) -> None:
-        """Make way if asked to while the epoch before was brought to its end: its checkpoint is written."""
+        """Stop early if asked to while the epoch before was brought to its end: its checkpoint is written."""
         if self.history and not self.done and self._make_way(trainer):
             raise PausedError(f"{trainer.global_step} steps are done")
 
@@ -117,7 +117,7 @@ class Logbook(Callback):
             torch.set_rng_state(checkpoint["random"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps; of the seconds only where it is to make way, as `max_minutes` goes on."""
+        """Return what a checkpoint keeps; the seconds only where the training stops early."""
         seconds = time.monotonic() - self._began if self.done else 0.0
         return {"history": self.history, "done": self.done, "sums": self.sums.tolist(), "seconds": seconds}
 
@@ -130,7 +130,7 @@ class Logbook(Callback):
         self._began -= state_dict.get("seconds", 0.0)
 
     def _make_way(self, trainer: Trainer) -> bool:
-        """Tell whether any task was asked to."""
+        """Return whether any task was asked to."""
         asked: bool = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
         return asked
 
@@ -153,7 +153,7 @@ def state_in(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_over(checkpoint: dict[str, Any], *, max_epochs: int, patience: int) -> bool:
-    """Tell whether a training ended with this checkpoint, by its epochs or its patience."""
+    """Return whether a training ended with this checkpoint, by its epochs or its patience."""
     valid = [epoch["valid_loss"] for epoch in state_in(checkpoint)["history"]]
     if not valid or state_in(checkpoint).get("done", 0):
         return False

@@ -119,7 +119,7 @@ def train_on(
     resume
         Continue from ``last.ckpt`` in `folder`; where there is none yet, begin.
     max_minutes
-        Stop after so many minutes of this call, with the best weights so far.
+        Stop after this many minutes of this call, with the best weights so far.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def train_on(
     return TrainedNetwork(weights, scale, logbook.history)
 
 
-_ANEW = "damaged? Leave `resume` out to train anew"
+_ANEW = "damaged? Leave `resume` out to train again"
 
 
 class _Fitting(LightningModule):

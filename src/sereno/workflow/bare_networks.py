@@ -79,7 +79,7 @@ def fit_tiles(
     found, row = read_tiles(source), method_named(config.model.method)
     if not row.trains_on_tiles:
         raise InputError(
-            f"{source}: tiles train a network (convlstm or a reference network), not {config.model.method}"
+            f"{source}: tiles train a network (convlstm or a network of the thesis), not {config.model.method}"
         )
     assert isinstance(config.model, ConvLSTM)
     if found.shape[0] != config.model.window:

@@ -1,4 +1,4 @@
-"""What may stand for a method: its name, its settings, a class of one's own, a configuration, a model."""
+"""What can be given as a method: its name, its settings, a class of one's own, a configuration, a model."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Choice:
 
 
 def choice_of(method: Unfitted, settings: Mapping[str, Any] | None = None, *, at_once: bool = False) -> Choice:
-    """Return the configuration and the row of what stands for a method that is to be fitted.
+    """Return the configuration and the row of a method, in any form, that is to be fitted.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def choice_of(method: Unfitted, settings: Mapping[str, Any] | None = None, *, at
     Raises
     ------
     InputError
-        If it is nothing that stands for a method, has settings already, or needs training first.
+        If it is no form of a method, has settings already, or needs training first.
     """
     settings = dict(settings or {})
     if isinstance(method, type) and method in configurations().values():
@@ -112,7 +112,7 @@ def _named(name: str, settings: dict[str, Any], *, at_once: bool) -> Choice:
 
 
 def settings_of(method: AnyMethod) -> RunConfig:
-    """Return the configuration of what stands for a method, by name as it is fitted on the fly."""
+    """Return the configuration of a method in any form; of a name, that with which it is fitted on the fly."""
     return method.config if isinstance(method, Model) else choice_of(method, at_once=True).config
 
 

@@ -33,7 +33,7 @@ def describe(
     cube
         A valid cube.
     config
-        Its climatology is what anomalies are taken from, without the recent mean of the basin, and is fitted on the
+        Its climatology is what anomalies are taken from, without the basin-mean anomaly, and is fitted on the
         very days described. The default configuration where not given.
     days
         The days to describe: text ``A:B``, a slice, or consecutive days; every day of the cube where not given.

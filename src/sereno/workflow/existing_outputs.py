@@ -25,14 +25,14 @@ _SHOWN = 2
 
 
 def is_done_already(ask: Request) -> bool:
-    """Tell whether the finished files that stand at an output are what is asked for.
+    """Return whether the finished files that stand at an output are what is asked for.
 
-    A store is not looked at here: it keeps its own books.
+    A store is not examined here: it keeps its own books.
 
     Raises
     ------
     InputError
-        If an analysis of other days, settings or images stands there, or something else, and is not to be replaced.
+        If an analysis of other days, settings or images exists, or something else, and is not to be replaced.
     """
     if ask.overwrite or ask.output.suffix == ".zarr":
         return False
@@ -58,7 +58,7 @@ def others_than(settings: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def _days_are_done(ask: Request) -> bool:
-    """Tell whether a folder has the files of all days as they are asked for."""
+    """Return whether a folder has the files of all days as they are asked for."""
     settings = ask.fixed_settings
     there = DailyFolder(ask.output).of_days()
     wanted = ask.wanted.astype("datetime64[D]")
@@ -86,7 +86,7 @@ def _require_same(
         if other:
             more = f", and {len(other) - _SHOWN} more" if len(other) > _SHOWN else ""
             raise InputError(
-                f"{file}: stands there already and is another analysis ({'; '.join(other[:_SHOWN])}{more}); choose "
+                f"{file}: it exists and is another analysis ({'; '.join(other[:_SHOWN])}{more}); choose "
                 "another output, or replace it with `overwrite`"
             )
 

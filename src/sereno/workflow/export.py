@@ -52,7 +52,7 @@ def export_network(
         advice = f", or give `kind` {others}" if others else ""
         raise InputError(f"`output` {output}: {kind} files end in {SUFFIXES[kind]}; rename it{advice}")
     if output.is_dir():
-        raise InputError(f"`output` {output}: a folder stands there; choose another name")
+        raise InputError(f"`output` {output}: it is a folder; choose another name")
     if not output.resolve().parent.is_dir():
         raise InputError(f"`output` {output}: there is no folder {output.parent}; make it first")
     config, state, weights = _source(model)

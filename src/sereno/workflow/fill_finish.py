@@ -48,7 +48,7 @@ def finish(plan: Plan, lock: OutputLock, progress: Progress) -> None:
 
 
 def remove_books(ask: Request) -> None:
-    """Remove the books of an output that is whole."""
+    """Remove the books of an output that is complete."""
     if store_of(ask.output) != ask.output and store_of(ask.output).exists():
         discard(store_of(ask.output))
 

@@ -162,7 +162,7 @@ def _place(ask: Request) -> Path:
     if (fits and store.unfinished) or not (ask.overwrite or (worthless and ask.alone and not fits)):
         return path
     if path == ask.output and not worthless:
-        return store_beside(path)  # what stands there stays until the new one is whole
+        return store_beside(path)  # the old output stays until the new one is complete
     if not ask.alone:
         raise InputError(f"{path}: is of another run; remove it, or run the same command once without `shard`")
     discard_store(ask, store)
@@ -179,7 +179,7 @@ def _require_same(ask: Request, store: FilledStore, influence: Influence) -> boo
     InputError
         Names what differs, and what to do.
     """
-    remedy = f"repeat those settings to go on with it, or begin anew with `overwrite`, which removes {store.path}"
+    remedy = f"repeat those settings to continue it, or begin again with `overwrite`, which removes {store.path}"
     if store.path == ask.output:
         remedy = (
             "repeat those settings, take in new days with `update`, replace it with `overwrite`, or fill elsewhere"
@@ -189,7 +189,7 @@ def _require_same(ask: Request, store: FilledStore, influence: Influence) -> boo
     if other.size and ask.overwrite and ask.alone and not ask.merge:
         return True
     update = "" if ask.output.suffix == ".nc" or not ask.alone else "take the changes in with `update`, "
-    remedy = f"give the input as it was, {update}or begin anew with `overwrite`"
+    remedy = f"give the input as it was, {update}or begin again with `overwrite`"
     if other.size:
         raise InputError(
             f"{store.path}: {other.size} of its days were filled from other images than the input holds now: "

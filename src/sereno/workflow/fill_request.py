@@ -86,7 +86,7 @@ class Request:
         if shard is not None and self.merge:
             raise InputError("`shard` fills a part and `merge` puts all together; give one of them")
         if self.update and self.overwrite:
-            raise InputError("`update` takes new days in and `overwrite` begins anew; give one of them")
+            raise InputError("`update` takes new days in and `overwrite` begins again; give one of them")
         if self.update and self.output.suffix == ".nc":
             raise InputError(f"{self.output}: one NetCDF file cannot be updated; give a name in .zarr or a folder")
 
@@ -153,7 +153,7 @@ class Request:
 
 
 def is_folder(output: Path) -> bool:
-    """Tell whether an output is a folder of daily files."""
+    """Return whether an output is a folder of daily files."""
     return output.suffix not in (".nc", ".zarr")
 
 

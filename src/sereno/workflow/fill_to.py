@@ -46,7 +46,7 @@ class Filled:
     method
         Name of the method.
     finished
-        Whether the output is whole; a shard leaves that to ``merge``.
+        Whether the output is complete; a shard leaves that to ``merge``.
     update
         What an update found, where it was one.
     lost
@@ -88,7 +88,7 @@ def fill_to(
     overwrite: bool = False,
     progress: Progress | bool = False,
 ) -> Filled:
-    """Fill days into ``OUT.nc``, ``OUT.zarr`` or a folder of daily files, and go on where an earlier run stopped.
+    """Fill days into ``OUT.nc``, ``OUT.zarr`` or a folder of daily files, and continue where an earlier run stopped.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def fill_to(
         As `sereno.workflow.fill.fill` takes them. A method is fitted once, by whoever comes first.
     output
         Unless it is a store itself, one with the books, and for ``OUT.nc`` with the maps, stands beside it until
-        the output is whole: `store_of`.
+        the output is complete: `store_of`.
     packed
         As `sereno.io.outputs.analysis.write_analysis` takes it.
     workers
@@ -109,13 +109,13 @@ def fill_to(
         Take in days that have come or changed since, fill again those within the method's reach of one, and leave all
         others untouched.
     overwrite
-        Replace what stands at the output; a store or file that is there stays until the new one is whole. Of a
+        Replace what stands at the output; a store or file that is there stays until the new one is complete. Of a
         folder, days that are not asked for stay if they were filled with the same settings.
 
     Raises
     ------
     InputError
-        If another run is at work on the output; if something else stands there, or an analysis of other settings,
+        If another run is at work on the output; if something else exists, or an analysis of other settings,
         model or input; if a value that was filled cannot be (`sereno.io.outputs.guard`); if days are missing at a
         merge; or if the options do not go together.
 

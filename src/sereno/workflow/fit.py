@@ -22,11 +22,11 @@ from sereno.workflow.choices import AnyMethod, Choice, Unfitted, choice_of, sett
 from sereno.workflow.models import Model
 
 TRAINING_YEARS = 2.0
-"""A method fitted on the fly for scoring keeps to the days before the scored ones where there are so many years."""
+"""A method fitted on the fly for scoring keeps to the days before the scored ones where there are this many years."""
 SEASON_DAYS = HARMONIC_YEARS[0] * DAYS_PER_YEAR
 """Days below which a record tells no seasonal cycle."""
 KNOWN_CELLS = (1 / 24, 1 / 4)
-"""Degrees of the cells of the seas that the weights of the package were trained on."""
+"""Degrees of the cells of the seas that the pre-trained weights were trained on."""
 
 
 def fit(
@@ -71,7 +71,7 @@ def fit(
     resume
         Continue from the checkpoints in `folder`.
     max_minutes
-        End the training of a network after so many minutes, with the best weights so far.
+        End the training of a network after this many minutes, with the best weights so far.
     nrt
         The mode that the model is to be used in alone, near real time or not: calibrating for it takes half as long
         as for both.
@@ -210,7 +210,7 @@ def cautions(cube: xr.Dataset, config: RunConfig) -> list[str]:
         if not all(KNOWN_CELLS[0] <= step * 1.01 and step <= KNOWN_CELLS[1] * 1.01 for step in steps):
             told = " × ".join(f"{step:.4g}°" for step in steps)
             found.append(
-                f"cells of {told}: the network of the package was trained on cells of 1/24° to 1/4°; compare it with "
+                f"cells of {told}: the pre-trained network was trained on cells of 1/24° to 1/4°; compare it with "
                 "oi-grid by sereno evaluate"
             )
     return found
@@ -232,7 +232,7 @@ def resolve(
     nrt: bool,
     progress: Progress,
 ) -> Model:
-    """Return a model as it is; fit all else that stands for a method, on days `before` where these suffice.
+    """Return a model as it is; fit a method in any other form, on days `before` where these suffice.
 
     It is calibrated for the mode that is asked for. A bare network is completed in the same way.
     """

@@ -132,7 +132,7 @@ def _program() -> str:
 
 
 def _load(place: Path, record: dict[str, Any]) -> Model | None:
-    """Return the model that is kept, if it is whole and was fitted on the same; None else."""
+    """Return the model that is kept, if it is complete and was fitted on the same; None else."""
     try:
         kept = read_json(place / RECORD)
         if kept != {"fitted_on": record, _DESCRIPTION: digest_of_file(place / _DESCRIPTION)}:
@@ -144,7 +144,7 @@ def _load(place: Path, record: dict[str, Any]) -> Model | None:
 
 
 def _save(model: Model, place: Path, record: dict[str, Any]) -> bool:
-    """Keep a model in the place of an older one, and tell whether that could be done; the fill goes on without."""
+    """Keep a model in the place of an older one, and tell whether that could be done; the fill continues without."""
     try:
         with atomic_path(place, replaces=(RECORD,)) as folder:
             save(model, folder)

@@ -85,7 +85,7 @@ def save(model: Model | BareNetwork, folder: str | Path) -> Path:
     Raises
     ------
     InputError
-        If it is no model, the parent folder is missing, or something else stands there.
+        If it is no model, the parent folder is missing, or something else exists.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def load(folder: str | Path, method: type[Reconstructor[Any]] | None = None) -> 
 
     state, description = load_model(folder, weights=weights)
     config, row = configuration(description), row_of(description)
-    with file_edge(folder, "it is damaged, or lacks something this version needs; fit it anew"):
+    with file_edge(folder, "it is damaged, or lacks something this version needs; fit it again"):
         if _BARE in state.values:
             trained = replace(state, values=state.values[_BARE])
             row.network().portable(config.model, trained)  # refused now, if it must be

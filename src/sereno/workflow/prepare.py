@@ -36,7 +36,7 @@ def prepare(
 ) -> Prepared:
     """Bring daily images to one analysis-ready cube, which `open_cube` reads.
 
-    A Zarr store is made a day at a time, in as much memory for a year as for a week. Run again, it goes on where it
+    A Zarr store is made a day at a time, in as much memory for a year as for a week. Run again, it continues where it
     was interrupted, and takes in what days have come since. Days that it has are left as they are; those whose file
     gives other values now are noted.
 
@@ -45,13 +45,13 @@ def prepare(
     paths, variable, water, quality_level, skip_bad
         As of `open_cube`.
     output
-        ``CUBE.zarr``; or ``CUBE.nc``, which is written whole and knows no `grid`, `climatology` nor going on.
+        ``CUBE.zarr``; or ``CUBE.nc``, which is written as a whole, without `grid`, `climatology` or resuming.
     grid
         Step in degrees, such as ``"1/24"``, of a regular grid coarser than the input's. Its cells have their edges at
         whole multiples of the step; those with their centre in the input's area make it up.
     resample
         ``"mean"`` (default): the mean over the area of a cell's observed water; a cell is water where half of it is.
-        ``"nearest"``: the one value nearest to the cell's centre, as the reference method subsampled.
+        ``"nearest"``: the one value nearest to the cell's centre, as the thesis method subsampled.
     min_observations
         A mean of fewer observations is missing; 1 where not given.
     climatology

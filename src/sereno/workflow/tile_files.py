@@ -1,4 +1,4 @@
-"""Training tiles in the layout of the reference method: ``training_data_{i}.npz`` and ``max_std_seq.npz``.
+"""Training tiles in the layout of the thesis method: ``training_data_{i}.npz`` and ``max_std_seq.npz``.
 
 Each file holds ``sequence`` (window, lat, lon, 2) and ``target`` (lat, lon, 2), float32: channel 0 is the anomaly,
 less ``mean`` and divided by ``max_std_seq``, 0 where missing; channel 1 is the mask, −1 land, 0 missing, 1 observed.
@@ -87,7 +87,7 @@ class TileFolder:
 
 
 def is_tile_folder(path: str | Path) -> bool:
-    """Tell whether a folder holds training tiles."""
+    """Return whether a folder holds training tiles."""
     names = [inside.name for inside in Path(path).iterdir()] if Path(path).is_dir() else []
     return SCALE_FILE in names or any(_NAME.fullmatch(name) for name in names)
 
@@ -103,7 +103,7 @@ def write_tiles(tiles: Tiles, folder: str | Path, *, progress: Progress = silent
     folder
         Target; an older folder of tiles is replaced.
     progress
-        Told the stages ``"scale"`` and ``"tiles"``.
+        Called with the stages ``"scale"`` and ``"tiles"``.
 
     Returns
     -------
@@ -158,12 +158,12 @@ def read_scale(told: str | Path) -> float:
 
 
 def read_tiles(folder: str | Path) -> TileFolder:
-    """Open a folder of tiles; the first and the last file are looked at, the others when they are read.
+    """Open a folder of tiles; the first and the last file are examined, the others when they are read.
 
     Raises
     ------
     InputError
-        If the folder holds no tiles, or those looked at are not of the layout.
+        If the folder holds no tiles, or those examined are not of the layout.
     """
     folder = Path(folder)
     numbers = {int(match[1]): path for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))}

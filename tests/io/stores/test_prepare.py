@@ -457,7 +457,7 @@ def test_what_is_no_prepared_store_is_not_written_over(tmp_path: Path, files: Pa
     (tmp_path / "file.zarr").write_text("mine")
     before = stamps(tmp_path)
     for name in ("cube.zarr", "folder.zarr", "file.zarr"):
-        assert f"{name}: stands there and is no store to go on with" in refusal(files, tmp_path / name)
+        assert f"{name}: it exists and is no store that can be continued" in refusal(files, tmp_path / name)
     assert stamps(tmp_path) == before
 
 

@@ -41,7 +41,7 @@ def quality_of(dataset: xr.Dataset, source: str, level: int, *, origin: str) -> 
     Raises
     ------
     InputError
-        If the quality is told by a variable that cannot be laid over the field, unless every level counts.
+        If the quality is told by a variable that cannot be applied to the field, unless every level counts.
     """
     name = next((name for name in ("quality_level", "qual_sst") if name in dataset.variables), None)
     fault = None if name is None else _unlike(dataset[name], dataset[source])
@@ -54,7 +54,7 @@ def quality_of(dataset: xr.Dataset, source: str, level: int, *, origin: str) -> 
 
 
 def _unlike(side: xr.DataArray, field: xr.DataArray) -> str | None:
-    """Return why a variable cannot be laid over a field, cell by cell, or None where it can."""
+    """Return why a variable cannot be applied to a field, cell by cell, or None where it can."""
     if side.dtype.kind not in "biuf":
         return f"its type is {side.dtype}, not a number"
     others = [str(dim) for dim in side.dims if dim not in field.dims and side.sizes[dim] > 1]

@@ -129,7 +129,7 @@ def wrap_longitude(lon: np.ndarray) -> np.ndarray:
 
 
 def around(lon: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn ascending longitudes of a map so that they can be laid over those of another.
+    """Turn ascending longitudes of a map so that they can be applied to those of another.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def on_grid(
     map_
         With the dimensions `names`, latitude and longitude of `dataset`, and others.
     lon
-        The longitudes that it is to be laid over.
+        The longitudes that it is to be applied to.
     """
     lat, rows = latitudes(dataset[names[0]].values, origin=origin)
     own, columns, _ = longitudes(dataset[names[1]].values, origin=origin)

@@ -155,7 +155,7 @@ class Looks(NamedTuple):
     seen
         Observations of each cell, (lat, lon).
     images
-        How many images were looked at.
+        How many images were examined.
     """
 
     seen: np.ndarray

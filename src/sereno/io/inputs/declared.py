@@ -118,7 +118,7 @@ def _bound(told: Any, stored: np.dtype[Any], *, scale: float, shift: float, pack
 
 
 def _extremes(stored: np.dtype[Any]) -> tuple[float, ...]:
-    """Return the counts that most often stand for missing values."""
+    """Return the counts that most often represent missing values."""
     if stored.kind not in "iu":
         return ()
     limits = np.iinfo(stored)

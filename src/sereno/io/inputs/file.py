@@ -240,7 +240,7 @@ def _described(found: _Recognised) -> tuple[dict[str, str], dict[str, str]]:
     values, temperature = found.values, found.temperature
     units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
     about = {} if temperature else lexicon.description(values)
-    if found.difference and lexicon.scale_of(values) is not None:  # "kelvin" stands for a temperature on its scale
+    if found.difference and lexicon.scale_of(values) is not None:  # "kelvin" represents a temperature on its scale
         units = "K" if lexicon.scale_of(values) == "kelvin" else units
         about["units_metadata"] = "temperature: difference"
     kind = lexicon.kind_of_sst(found.dataset, found.name) if temperature else ""

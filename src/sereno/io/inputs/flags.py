@@ -1,4 +1,4 @@
-"""Flags of a mask: numbers or bits, and what they stand for, in the spellings that files are met with."""
+"""Flags of a mask: numbers or bits, and what they represent, in the spellings that files are met with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def words(text: str) -> list[str]:
 
 
 def kind_of(meaning: str) -> str:
-    """Return what a flag's meaning stands for: `WATER`, `INLAND`, `LAND` or `OTHER`.
+    """Return what a flag's meaning represents: `WATER`, `INLAND`, `LAND` or `OTHER`.
 
     Examples
     --------
@@ -58,14 +58,14 @@ class UnreadableMaskError(ValueError):
 
 @dataclass(frozen=True)
 class Flags:
-    """What the values of a mask stand for.
+    """What the values of a mask represent.
 
     Attributes
     ----------
     meanings
         A word or phrase for each flag.
     values
-        The number that stands for each, or None where bits do.
+        The number that represents each, or None where bits do.
     masks
         The bits of each, or None.
     """
@@ -103,7 +103,7 @@ class Flags:
                 f"its flag_meanings ({text!r}) have no flag_values nor flag_masks that are numbers"
             )
         if values and masks and any(value & bits != value for value, bits in zip(values, masks, strict=True)):
-            masks = None  # not as CF combines them: the values stand for themselves
+            masks = None  # not as CF combines them: the values represent themselves
         return cls(meanings, values, masks)
 
     @classmethod

@@ -119,7 +119,7 @@ class Images:
         return images if timed else images[None][days]
 
     def _is_bad(self, error: InputError) -> bool:
-        """Tell whether an image is to be skipped: of a bad file, not of one that changes or cannot be read now."""
+        """Return whether an image is to be skipped: of a bad file, not of one that changes or cannot be read now."""
         return self.tally.skipped is not None and not isinstance(error, ChangedError) and not out_of_resources(error)
 
     def _wrong(self, place: int, median: float) -> InputError:

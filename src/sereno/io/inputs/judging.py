@@ -1,6 +1,6 @@
 """Every image is judged where it is read: what is no observation is missing, counted, and said.
 
-Values that the file declares to be invalid, that are not finite, that no sea can have, or that stand for "missing"
+Values that the file declares to be invalid, that are not finite, that no sea can have, or that represent "missing"
 without saying so become NaN. An image whose values are mostly such that no sea has them, and that do not repeat one
 number as a fill value does, is of a wrong unit or scale: an error that names it.
 """
@@ -31,15 +31,15 @@ STANDINS = (
     *(-99.0, -127.0, -128.0, -999.0, -9999.0, -32767.0, -32768.0, -99999.0),
     *(255.0, 999.0, 9999.0, 32767.0, 65535.0, 99999.0),
 )
-"""Numbers that stand for missing values in files that do not say so."""
+"""Numbers that represent missing values in files that do not say so."""
 _STANDINS_AT_ONCE = 6
 """Such numbers that one image may have, at most."""
 _FEW, _MANY = 10, 20
-"""Repetitions of a number that stands for missing values; pixels of an image that may be called wrong as a whole."""
+"""Repetitions of a number that represents missing values; pixels of an image that may be called wrong as a whole."""
 _OFTEN = 4
-"""Times as often as the numbers next to it a number that stands for missing values is found, at least."""
+"""Times as often as the numbers next to it a number that represents missing values is found, at least."""
 _APART = 2.0
-"""Kelvin between a number that stands for missing values and all others."""
+"""Kelvin between a number that represents missing values and all others."""
 _FAR = 5.0
 """The same for fields of any unit, in ranges of all others."""
 _VARIETY = 16
@@ -61,7 +61,7 @@ class Standard:
     low, high
         Bounds that the file declares, in the cube's unit.
     standins
-        Numbers that may stand for missing values, in the cube's unit.
+        Numbers that may represent missing values, in the cube's unit.
     """
 
     name: str
@@ -130,7 +130,7 @@ class Standard:
                 _drop(image, outside, "outside the valid range that the file declares", dropped)
 
     def _drop_undeclared(self, image: np.ndarray, dropped: Counter[str]) -> None:
-        """Drop numbers that stand for missing values though the file does not say so."""
+        """Drop numbers that represent missing values though the file does not say so."""
         for _ in range(_STANDINS_AT_ONCE):
             value = next((extreme for extreme in _range(image) if self._stands_for_missing(extreme, image)), None)
             if value is None:
@@ -145,7 +145,7 @@ class Standard:
         return bool(np.isclose(value, self.standins, rtol=1e-6, atol=1e-3).any())
 
     def _stands_for_missing(self, value: float, image: np.ndarray) -> bool:
-        """Tell whether an extreme of an image stands for missing values."""
+        """Return whether an extreme of an image represents missing values."""
         if np.isnan(value):
             return False
         number = int(np.count_nonzero(image == value))
@@ -160,7 +160,7 @@ class Standard:
         return bool(np.abs(rest - value).min(initial=np.inf) > _APART and np.unique(rest).size > _VARIETY)
 
     def _is_filled_with_zero(self, image: np.ndarray) -> bool:
-        """Tell whether there are far more values of exactly 0 °C than of the temperatures next to it."""
+        """Return whether there are far more values of exactly 0 °C than of the temperatures next to it."""
         zero = _is_zero(image)
         near = image[(np.abs(image - ZERO_CELSIUS) < 1) & ~zero]
         usual = near.size / max(1, np.unique(near).size)  # how often one number is found there, by the packing
@@ -199,7 +199,7 @@ def _drop(image: np.ndarray, where: np.ndarray, reason: str, dropped: Counter[st
 
 
 def _is_far(value: float, number: int, rest: np.ndarray) -> bool:
-    """Tell whether a value, found so often, lies apart from all others of a field of any unit."""
+    """Return whether a value, found so often, lies apart from all others of a field of any unit."""
     if not rest.size:
         return True
     low, high = np.percentile(rest, (1, 99))

@@ -173,7 +173,7 @@ def kelvin_offset(field: xr.DataArray, *, origin: str) -> float | None:
 def good_quality(dataset: xr.Dataset, level: int) -> xr.DataArray | None:
     """Return where the retrieval is of GHRSST quality `level` or better, or None where the file does not say.
 
-    Ocean-colour L3m files count the other way (``qual_sst``, 0 best): 0 stands for level 5, 1 for level 4.
+    Ocean-colour L3m files count the other way (``qual_sst``, 0 best): 0 represents level 5, 1 for level 4.
     """
     if "quality_level" in dataset:
         return dataset["quality_level"] >= level

@@ -22,7 +22,7 @@ STANDARD_NAMES = {
     "land_binary_mask": LAND,
     "land_area_fraction": LAND,
 }
-"""CF standard names of masks, and what 1 stands for."""
+"""CF standard names of masks, and what 1 represents."""
 NAMES = {
     **dict.fromkeys(("water", "mask", "sea", "ocean", "sea_mask", "seamask", "water_mask", "watermask"), WATER),
     **dict.fromkeys(("ocean_mask", "oceanmask", "wet", "tmask", "tmaskutil", "mask_rho", "sea_fraction"), WATER),
@@ -30,7 +30,7 @@ NAMES = {
     **dict.fromkeys(("landmask", "land_mask", "land", "lsm", "land_fraction", "land_area_fraction", "sftlf"), LAND),
     **dict.fromkeys(("lsmask", "landsea_mask", "land_sea_mask", "landseamask", "sea_land_mask"), OTHER),
 }
-"""Names of masks and what 1 stands for; of the last the files must say it, since some makers mean land, some sea."""
+"""Names of masks and what 1 represents; of the last the files must say it, since some makers mean land, some sea."""
 MOST_ON_LAND = 0.25
 """Share of the observations that may lie on what a mask calls land."""
 _LOOKS = 8
@@ -62,7 +62,7 @@ def water_of_mask(mask: xr.DataArray, latitude: str, longitude: str, *, one: str
     mask
         Of these dimensions and others; along the others, as time, it must stay the same.
     one
-        What 1 stands for where the mask has no flags: `WATER`, `LAND`, or `OTHER` where that is not known.
+        What 1 represents where the mask has no flags: `WATER`, `LAND`, or `OTHER` where that is not known.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def compare(water: np.ndarray, seen: np.ndarray, *, origin: str, images: int) ->
     origin
         The mask, for the message.
     images
-        How many images were looked at.
+        How many images were examined.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def compare(water: np.ndarray, seen: np.ndarray, *, origin: str, images: int) ->
     total, on_land = int(seen.sum()), int(seen[~water].sum())
     if not on_land:
         return []
-    share = f"{on_land} of {total} observations ({on_land / total:.1%}) in {images} images looked at"
+    share = f"{on_land} of {total} observations ({on_land / total:.1%}) in {images} images examined"
     if on_land > MOST_ON_LAND * total:
         raise InputError(
             f"{origin}: {share} lie on what the mask calls land: it is inverted, or no mask of land and sea, or that "
@@ -121,7 +121,7 @@ def compare(water: np.ndarray, seen: np.ndarray, *, origin: str, images: int) ->
 
 
 def _candidates(dataset: xr.Dataset, dims: set[str]) -> Iterator[tuple[xr.DataArray, str]]:
-    """Yield what may be masks of water and what 1 stands for in each, those with a standard name first."""
+    """Yield what may be masks of water and what 1 represents in each, those with a standard name first."""
     maps = {name: variable for name, variable in dataset.variables.items() if dims <= set(variable.dims)}
     said = {name: STANDARD_NAMES.get(str(one.attrs.get("standard_name", "")).strip()) for name, one in maps.items()}
     yield from ((dataset[name], one) for name, one in said.items() if one is not None)

@@ -26,7 +26,7 @@ _BYTES_A_CELL = 12
 
 
 def expand(paths: Paths) -> list[Path]:
-    """Return the files and Zarr stores that `paths` stand for, sorted by name within each.
+    """Return the files and Zarr stores that `paths` represent, sorted by name within each.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
     ----------
     chunks
         None: nothing is read, nor remembered, but what is asked for. Otherwise dask arrays of these chunks; an empty
-        mapping stands for those of the file.
+        mapping represents those of the file.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def damaged(path: Path, error: Exception) -> InputError:
 
 
 def require_memory_for_map(path: Path, cells: int) -> None:
-    """Refuse a map of so many cells that one image of it, with what it takes to work on it, is beyond the memory."""
+    """Refuse a map with so large images that one of them, with the work on it, does not fit in memory."""
     if _BYTES_A_CELL * cells > memory():
         raise InputError(
             f"{path}: one map has {cells:,} cells and takes about {_BYTES_A_CELL * cells / 2**30:.0f} GiB; "
@@ -139,5 +139,5 @@ def spacing(values: np.ndarray) -> float:
 
 
 def is_zarr(path: Path) -> bool:
-    """Tell whether a path is a Zarr store."""
+    """Return whether a path is a Zarr store."""
     return path.is_dir() and (path.suffix == ".zarr" or any((path / n).exists() for n in ("zarr.json", ".zgroup")))

@@ -38,7 +38,7 @@ _SAVE_WHOLE = "save the whole model in Keras with model.save('network.keras')"
 
 @dataclass(frozen=True)
 class KerasNetwork:
-    """A reference network as read from a Keras file.
+    """A network of the thesis as read from a Keras file.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class _Saved(NamedTuple):
 
 
 def read_keras(path: str | Path) -> KerasNetwork:
-    """Read a reference network that was trained and saved with Keras.
+    """Read a network of the thesis that was trained and saved with Keras.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def _read_layer(
 
 
 def _in_archive(weights: h5py.Group, layer: KerasLayer) -> dict[str, Any]:
-    """Return the arrays of a layer in a ``.keras`` archive, where a layer's class and place stand for its name."""
+    """Return the arrays of a layer in a ``.keras`` archive, where a layer's class and place represent its name."""
     stem, inside, roles = _WEIGHTS[layer.kind]
     container = (
         "layers" if _within(weights, "layers") is not None else "_layer_checkpoint_dependencies"

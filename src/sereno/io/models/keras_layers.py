@@ -1,4 +1,4 @@
-"""What the configuration of a Keras model says of its layers, and whether they are a reference network's.
+"""What the configuration of a Keras model says of its layers, and whether they are a network of the thesis.
 
 Source of the layouts: `keras.saving` of Keras 3 and of TensorFlow's Keras 2.
 """
@@ -99,7 +99,7 @@ class Architecture:
 
 
 def read_architecture(document: dict[str, Any], *, keras_version: str, origin: Path) -> Architecture:
-    """Return the architecture of a reference network.
+    """Return the architecture of a network of the thesis.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def read_architecture(document: dict[str, Any], *, keras_version: str, origin: P
     Raises
     ------
     InputError
-        If it is no reference network; all departures are listed.
+        If it is no network of the thesis; all departures are listed.
     """
     try:
         layers = _chain(document, origin)
@@ -130,7 +130,7 @@ def read_architecture(document: dict[str, Any], *, keras_version: str, origin: P
         raise InputError(f"{origin}: its configuration is not that of a Keras 2 or 3 model ({reason})") from error
     if problems:
         listed = "\n".join(f"  {line}" for line in problems)
-        raise InputError(f"{origin}: not a reference network:\n{listed}")
+        raise InputError(f"{origin}: not a network of the thesis:\n{listed}")
     return Architecture(
         hidden=recurrent[0].config["filters"],
         kernel=_pair(recurrent[0].config["kernel_size"])[0],
@@ -162,7 +162,7 @@ def _chain(document: dict[str, Any], origin: Path) -> list[KerasLayer]:
         counter[kind] += 1
     if refused:
         listed = "\n".join(f"  {line}" for line in refused)
-        raise InputError(f"{origin}: not a reference network:\n{listed}")
+        raise InputError(f"{origin}: not a network of the thesis:\n{listed}")
     if document["class_name"] == "Sequential":
         return list(layers.values())
     return _follow(config, layers, origin)
@@ -189,7 +189,7 @@ def _follow(config: dict[str, Any], layers: dict[str, KerasLayer], origin: Path)
     if outputs != order[-1:]:
         faults.append(f"it gives out {' and '.join(map(repr, outputs)) or 'nothing'}")
     if faults:
-        raise InputError(f"{origin}: not a reference network, which is one chain of layers: {'; '.join(faults)}")
+        raise InputError(f"{origin}: not a network of the thesis, which is one chain of layers: {'; '.join(faults)}")
     return [layers[name] for name in order]
 
 

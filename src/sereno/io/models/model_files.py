@@ -18,7 +18,7 @@ from sereno.files import read_bounded, require_regular
 from sereno.io.hdf5 import HDF5
 from sereno.saved import LONGEST_TABLE
 
-REMEDY = "copy the model again or fit it anew"
+REMEDY = "copy the model again or fit it again"
 LONGEST_DESCRIPTION = 2**26
 """Bytes of the description at most."""
 LEAST_FIELDS, MOST_PACKED = 2**26, 1000

@@ -190,7 +190,7 @@ def save_model(model_dir: str | Path, state: State, description: ModelDescriptio
 
 
 def load_model(model_dir: str | Path, *, weights: Weights | None = None) -> tuple[State, ModelDescription]:
-    """Load a saved model, after checking that each of its files is whole and no larger than it has to be.
+    """Load a saved model, after checking that each of its files is complete and no larger than it has to be.
 
     Parameters
     ----------

@@ -83,7 +83,7 @@ def first_come(path: str | Path) -> Iterator[Path]:
         yield temporary
         try:
             os.rename(temporary, target)
-        except OSError:  # a folder that is not empty stands there
+        except OSError:  # the folder is not empty
             if not target.is_dir():
                 raise
 
@@ -206,7 +206,7 @@ def write_dataset(
         compression are chosen here. What the variables remember of the file they were read from is forgotten:
         it would pack an anomaly as tightly as the temperature it came from.
     progress
-        Told the stage ``"write"`` and the fraction of dask tasks done.
+        Called with the stage ``"write"`` and the fraction of dask tasks done.
 
     Raises
     ------
@@ -301,7 +301,7 @@ def _refuse(target: Path, replaces: tuple[str, ...]) -> None:
     """Raise an InputError, before any work is done, if `target` cannot be written."""
     _refuse_parent(target)
     if target.is_dir() and any(target.iterdir()) and not any((target / name).exists() for name in replaces):
-        raise InputError(f"{target}: a folder of something else stands there; choose another name or remove it")
+        raise InputError(f"{target}: it is a folder with other content; choose another name or remove it")
 
 
 def _refuse_parent(target: Path) -> None:

@@ -29,7 +29,7 @@ class DailyFolder:
         stopping.remove(self.waiting)
 
     def lacks(self, name: str, checksum: int | None) -> bool:
-        """Tell whether the file of a day is neither waiting nor delivered, as it was written where that is asked."""
+        """Return whether the file of a day neither waits nor is delivered, unchanged where that is asked."""
         waiting, delivered = self.waiting / name, self.folder / name
         if checksum is None:
             return not (waiting.exists() or delivered.exists())

@@ -18,7 +18,7 @@ _LEAST_FREE = 2**20
 
 @contextmanager
 def naming_output(target: Path, temporary: Path) -> Iterator[None]:
-    """Have errors of writing name the output, not what it is called until it is whole; others are left alone."""
+    """Have errors of writing name the output, not what it is called until it is complete; others are left alone."""
     try:
         yield
     except InputError as error:
@@ -36,7 +36,7 @@ def naming_output(target: Path, temporary: Path) -> Iterator[None]:
 
 
 def _is_of_writing(error: Exception, temporary: Path) -> bool:
-    """Tell whether an error came of writing under a temporary name."""
+    """Return whether an error came of writing under a temporary name."""
     if not isinstance(error, OSError):
         return False
     file = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""

@@ -64,7 +64,7 @@ class Product:
     config
         The resolved run configuration, as TOML.
     attributes
-        Global attributes laid over the defaults: ``title``, ``creator_name``, ``creator_email``, ``license`` and so
+        Global attributes applied to the defaults: ``title``, ``creator_name``, ``creator_email``, ``license`` and so
         on. A ``history`` is put before the line added here. What is known from the data (extent, coverage) and
         the record of the run cannot be overridden.
     input
@@ -155,7 +155,7 @@ def _units(analysis: xr.Dataset) -> str:
 
 
 def _is_sst(analysis: xr.Dataset) -> bool:
-    """Tell whether the field is what GHRSST is about; a temperature in another unit is stored as it is."""
+    """Return whether the field is what GHRSST is about; a temperature in another unit is stored as it is."""
     return _field_name(analysis) == "sst" and _units(analysis) in ("kelvin", "K")
 
 
@@ -302,7 +302,7 @@ def _global_attributes(analysis: xr.Dataset, product: Product) -> dict[str, Any]
         "processing_level": "L4",
         "cdm_data_type": "Grid",
         "netcdf_version_id": "4",
-        # GDS 2.1; quality level 0 is "unknown": nobody has looked at the file yet.
+        # GDS 2.1; quality level 0 is "unknown": nobody has examined the file yet.
         **({"gds_version_id": "2.1", "file_quality_level": np.int32(0)} if is_sst else {}),
         **_extent(analysis),
         "uuid": str(uuid4()),
@@ -338,7 +338,7 @@ def _extent(analysis: xr.Dataset) -> dict[str, Any]:
         "geospatial_vertical_units": "m",
         "geospatial_vertical_positive": "down",
         "geospatial_bounds_vertical_crs": "EPSG:5831",
-        # GDS 2.1 has the coverage of ACDD identical with start and stop: the ends of what the file stands for.
+        # GDS 2.1 has the coverage of ACDD identical with start and stop: the ends of what the file represents.
         "time_coverage_start": start.strftime(ISO),
         "time_coverage_end": stop.strftime(ISO),
         "time_coverage_duration": f"P{(stop - start).days}D",

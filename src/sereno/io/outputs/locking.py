@@ -91,7 +91,7 @@ class Holder:
         )
 
     def is_alive(self, silent: float) -> bool:
-        """Tell whether the holder is at work, given the seconds since its last sign of life."""
+        """Return whether the holder is at work, given the seconds since its last sign of life."""
         this = Holder.this()
         if self.job and self.job == this.job and self.start < this.start:
             return False
@@ -271,18 +271,18 @@ def _clear_prepared(lock: OutputLock, now: float) -> None:
 
 
 def _here() -> str:
-    """Return what stands for this host and its set of process numbers in the name of a folder."""
+    """Return what represents this host and its set of process numbers in the name of a folder."""
     return f"{zlib.crc32(f'{socket.gethostname()} {_machine()}'.encode()):08x}"
 
 
 def _is_of_dead(name: str) -> bool:
-    """Tell whether the process that a prepared folder is named after ran here and has ended."""
+    """Return whether the process that a prepared folder is named after ran here and has ended."""
     told = re.search(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part$", name)
     return told is not None and told[1] == _here() and _started(int(told[2])) is None
 
 
 def _living(file: Path, now: float) -> Holder | None:
-    """Return the holder that a file stands for, unless it is dead or gone; the file of a dead one is removed."""
+    """Return the holder that a file represents, unless it is dead or gone; the file of a dead one is removed."""
     try:
         silent = now - file.stat().st_mtime
         holder = _read(file)

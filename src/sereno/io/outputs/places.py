@@ -65,7 +65,7 @@ def require_apart(
 
 
 def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Tell whether a glob matches a path, both by their parts; ``**`` stands for any number of folders."""
+    """Return whether a glob matches a path, both by their parts; ``**`` represents any number of folders."""
     if not pattern:
         return not path
     if pattern[0] == "**":

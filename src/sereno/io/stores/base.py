@@ -27,7 +27,7 @@ LONG = 2**16
 
 @dataclass(frozen=True, eq=False)
 class GrowingStore:
-    """A store that can be gone on with, open for writing."""
+    """A store that can be continued, open for writing."""
 
     path: Path
     group: zarr.Group
@@ -46,14 +46,16 @@ class GrowingStore:
         Raises
         ------
         InputError
-            If something else stands there.
+            If something else exists.
         """
         try:
             group = zarr.open_group(path, mode="r+", zarr_format=2, use_consolidated=False)
         except (OSError, ValueError, KeyError):
             group = None
         if group is None or cls.settings_name not in group.attrs:
-            raise InputError(f"{path}: stands there and is no store to go on with; choose another name or remove it")
+            raise InputError(
+                f"{path}: it exists and is no store that can be continued; choose another name or remove it"
+            )
         return cls(path, group)
 
     @property
@@ -72,7 +74,7 @@ class GrowingStore:
         return self.group[name]
 
     def extend(self, days: int) -> None:
-        """Make the store so many days long, if it is shorter."""
+        """Make the store this many days long, if it is shorter."""
         arrays: list[Any] = [array for _, array in self.group.arrays()]
         daily = [array for array in arrays if array.attrs["_ARRAY_DIMENSIONS"][0] == "time"]
         total = max(days, *(array.shape[0] for array in daily))

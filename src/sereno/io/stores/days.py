@@ -54,7 +54,7 @@ def write_days(task: Days) -> Done:
         if out_of_resources(error):
             raise
         return Done(task, problem=str(error))
-    with file_edge(task.store, "run the same again to go on"):
+    with file_edge(task.store, "run the same again to continue"):
         for number, target in enumerate(task.targets):
             store.put_maps(target, {name: values[number] for name, values in maps.items()})
     checksums = [checksum_of(maps, number) for number in range(len(task.targets))]
@@ -92,7 +92,7 @@ def read_images(
     Raises
     ------
     InputError
-        If the file is damaged, or is not the one any more that was looked at first.
+        If the file is damaged, or is not the one any more that was examined first.
     """
     try:
         with file_edge(file, DAMAGED):
@@ -109,7 +109,7 @@ def _maps(task: Days, store: Store, tally: Tally) -> dict[str, np.ndarray]:
     Raises
     ------
     InputError
-        If the file is damaged, or is not the one any more that was looked at first.
+        If the file is damaged, or is not the one any more that was examined first.
     """
     days = slice(task.places[0], task.places[-1] + 1)
     part, images = read_images(task.file, task.stamp, task.recipe, days, store.names, tally=tally)

@@ -62,7 +62,7 @@ class FilledStore(GrowingStore):
         blank
             What `blank_analysis` makes: an analysis of the days to fill.
         settings
-            What the analysis depends on, kept to be compared with when it is gone on with.
+            What the analysis depends on, kept to be compared with when it is continued.
         model
             Folder of the model that fills it.
         """
@@ -185,7 +185,7 @@ class FilledStore(GrowingStore):
             _make_books(self.group, self.days.size)
 
     def extend(self, days: int) -> None:
-        """Make the store so many days long, if it is shorter."""
+        """Make the store this many days long, if it is shorter."""
         super().extend(days)
         if (books := self._books) is not None and books.shape[0] < self.days.size:
             books.resize((self.days.size, books.shape[1]))
@@ -209,7 +209,7 @@ class FilledStore(GrowingStore):
         return [(name, *part) for name in names for part in parts]
 
     def _have_chunks(self, days: np.ndarray) -> np.ndarray:
-        """Tell of each day whether the chunks are there that cannot be nothing but fill values."""
+        """Return for each day whether the chunks are there that cannot be nothing but fill values."""
         places = (days - self.days[0]).astype(int)
         needed = [(n, p) for n, p, wet in self._chunks() if wet and n not in ("sea_ice_fraction", "data_age")]
         return np.array(

@@ -35,7 +35,7 @@ from sereno.progress import Progress
 
 _BAND_BYTES = 1e8
 """Of the maps of a climatology that are brought to the grid at once."""
-_AGAIN = "run the same command again to go on"
+_AGAIN = "run the same command again to continue"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class How:
 
 
 def prepare_store(paths: Paths, path: Path, recipe: Recipe, how: How, *, progress: Progress) -> Prepared:
-    """Make a store of daily files, or go on with one; see `sereno.workflow.prepare.prepare`."""
+    """Make a store of daily files, or continue one; see `sereno.workflow.prepare.prepare`."""
     with output_lock(path) as lock, file_edge(path, _AGAIN):
         clear_litter(path)
         store = Store.open(path) if path.exists() else None

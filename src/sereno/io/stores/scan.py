@@ -1,4 +1,4 @@
-"""A first look at many files, each opened, looked at and closed: their days, their faults, where they observed."""
+"""A first look at many files, each opened, examined and closed: their days, their faults, where they observed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COUNTS_BYTES = 1e8
 
 
 class _Look(NamedTuple):
-    """A task: files to be looked at, and one of them whose grid most have."""
+    """A task: files to be examined, and one of them whose grid most have."""
 
     files: Sequence[Path]
     recipe: Recipe
@@ -122,7 +122,7 @@ def count_seen(
 
 
 def runs(places: Sequence[int], cells: int) -> list[Sequence[int]]:
-    """Part ascending places into runs of neighbours, none longer than a block of days of maps of so many cells."""
+    """Part ascending places into runs of neighbours, none longer than a block of days of maps of this many cells."""
     breaks = np.flatnonzero(np.diff(places) != 1) + 1
     length = days_per_block(cells)
     return [

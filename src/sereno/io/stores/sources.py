@@ -58,7 +58,7 @@ class Sources:
         self.put(place, "", Signature(), UNKNOWN)
 
     def are_of(self, place: int, signature: Signature) -> bool:
-        """Tell whether a day was read from a file of this size and time of change."""
+        """Return whether a day was read from a file of this size and time of change."""
         told = (self.source_size[place], self.source_modified[place])
         return bool(self.source_checksum[place] != UNKNOWN and told == (signature.size, signature.modified))
 

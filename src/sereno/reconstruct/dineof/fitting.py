@@ -19,9 +19,9 @@ from sereno.reconstruct.dineof.segments import Solution, observations, solve, st
 from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, noise_variance, support
 
 MATRICES = 3
-"""Matrices, spread over the record, that are looked at: in a short one the same, each time under other clouds."""
+"""Matrices, spread over the record, that are examined: in a short one the same, each time under other clouds."""
 ENOUGH_DAYS = 30
-"""Days with withheld observations after which the same matrix is not looked at again."""
+"""Days with withheld observations after which the same matrix is not examined again."""
 CELLS = 1e7
 """Cells of a matrix, about: the sea is thinned to as many pixels, since their neighbours tell the same modes."""
 SHARE_OF_DAYS, MOST_WITHHELD = 0.15, 0.1

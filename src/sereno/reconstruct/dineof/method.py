@@ -60,7 +60,7 @@ class Dineof:
 
     @property
     def reach(self) -> int:
-        """Days either side that can bear on a day."""
+        """Days either side that can influence a day."""
         return reach(self.config)
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:

@@ -48,7 +48,7 @@ def matrix_days(day: int, config: DINEOF, record: tuple[int, int]) -> tuple[int,
 
 
 def reach(config: DINEOF) -> int:
-    """Return how many days either side can bear on a day."""
+    """Return how many days either side can influence a day."""
     return config.segment + 2 * config.margin - 1
 
 
@@ -133,7 +133,7 @@ def observations(cube: xr.Dataset, pixels: np.ndarray) -> np.ndarray:
     Raises
     ------
     InputError
-        If the machine has not the memory for so many cells and days.
+        If the machine has not the memory for this many cells and days.
     """
     field = field_of(cube).transpose(*DIMS)
     shape = int(pixels.sum()), field.sizes["time"]
@@ -152,7 +152,7 @@ class Solver:
     Parameters
     ----------
     cube
-        The anomaly cube; nothing outside it bears on the modes.
+        The anomaly cube; nothing outside it influences the modes.
     origin
         First day of the training period, from which days are counted.
     """

@@ -5,8 +5,8 @@ of their weights. It is applied here as successive corrections (Barnes 1964): ea
 of the window depart from the analysis of the target day so far; the last joins, at each pixel, the nearest day before
 and after, before it smooths over a cell or so.
 
-All but the narrowest levels are worked out on blocks of cells. A large map is worked on in tiles: the widest levels
-are those of the whole sea; narrower ones reach a few widths, and are worked out in each tile with a halo.
+All but the narrowest levels are computed on blocks of cells. A large map is computed in tiles: the widest levels
+are those of the whole sea; narrower ones reach a few widths, and are computed in each tile with a halo.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from sereno.reconstruct.interpolation.smoothing import Blocks, block_of, in_cach
 REACH = 200.0
 """Standard deviation, in km, that the coarsest convolution does not exceed."""
 STAGES = (8, 2)
-"""The coarse levels in two stages, down to so many times the finest scale. Each stage is worked out for every day
+"""The coarse levels in two stages, down to this many times the finest scale. Each stage is computed for every day
 that the next one looks at, so that an old observation is compared with the sea of its own day."""
 COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
 """Weight of the prior (no correction) beside the smoothed weight of the observations."""
 TILE = 384
 """Cells along a side of the tiles of a large map, about."""
 WIDE_BLOCK = 2
-"""Levels of the first stage whose blocks have so many cells along either side are smoothed over the whole sea: few
+"""Levels of the first stage whose blocks have this many cells along either side are smoothed over the whole sea: few
 numbers for each day, of levels that would want a wide halo."""
 
 Part = tuple[slice, slice]
@@ -73,7 +73,7 @@ def fill_gaps(
 
 
 def stages_reach(window: int) -> int:
-    """Return how many days either side bear on a day: half a window for each stage, and for the last level."""
+    """Return how many days either side influence a day: half a window for each stage, and for the last level."""
     return (len(STAGES) + 1) * (window // 2)
 
 
@@ -146,7 +146,7 @@ class _Filling:
         Parameters
         ----------
         values
-            Of the part, (n + 2 half, lat, lon); the corrections are of the n days amid them.
+            Of the part, (n + 2 half, lat, lon); the corrections are of the n days within them.
         """
         found = list(known)
         for widening in levels:

@@ -71,7 +71,7 @@ class Interpolation:
 
     @property
     def reach(self) -> int:
-        """Days either side that bear on a day."""
+        """Days either side that influence a day."""
         return stages_reach(self.config.window)
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:

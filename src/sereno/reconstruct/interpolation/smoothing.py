@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter
 from sereno.grids.coarsen import block_mean, refine
 
 NARROW = 3.0
-"""Below so many cells of standard deviation a kernel is Gaussian and takes no account of land."""
+"""Below this many cells of standard deviation a kernel is Gaussian and takes no account of land."""
 BLOCK = 3.0
-"""Wide smoothing works on blocks of cells of which its standard deviation is at least so many."""
+"""Wide smoothing works on blocks of cells of which its standard deviation is at least this many."""
 PASSES = 2
 """Passes of the recursive filter along each axis: one has an exponential kernel, many a Gaussian one."""
 FARTHEST = 8.0
@@ -153,7 +153,7 @@ def _passages(water: np.ndarray, factor: tuple[int, int]) -> tuple[np.ndarray, n
 def _filter_sea(
     values: np.ndarray, sigma: tuple[float, float], northward: np.ndarray, eastward: np.ndarray
 ) -> np.ndarray:
-    """Smooth by a recursive filter along columns and rows in turn, which starts anew where there is no passage.
+    """Smooth by a recursive filter along columns and rows in turn, which starts again where there is no passage.
 
     Each pass is a first-order filter to and fro (Purser et al. 2003, Monthly Weather Review 131, 1524–1535), of
     kernel α^|d| and variance 2α / (1 − α)²; those of the passes add up. By turning from columns to rows and back it

@@ -16,7 +16,7 @@ ENOUGH = 0.01
 LEAST_VARIOGRAM, LEAST_VARIANCE = 1e-4, 1e-3
 """Differences are relative to the variogram, or to this where it is less; the least variance that is expected."""
 EXPECTED_IMAGES = 15
-"""What is expected of any sea counts for so many images."""
+"""What is expected of any sea counts for this many images."""
 EXPECTED_TERMS = 4
 """Terms of the sea that is expected: of equal variances, ..."""
 NARROWEST, WIDEST = 12.0, 300.0

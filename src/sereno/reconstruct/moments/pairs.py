@@ -192,7 +192,7 @@ def record_pairs(
     values
         (days, lat, lon), NaN where missing.
     first_days
-        Only of so many days is a day the earlier image; of all where not given.
+        Only of this many days is a day the earlier image; of all where not given.
     """
     images: dict[int, Image] = {}
     for day in range(len(values) if first_days is None else min(first_days, len(values))):

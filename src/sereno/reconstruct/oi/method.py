@@ -104,7 +104,7 @@ class OptimalInterpolation:
 
     @property
     def reach(self) -> int:
-        """Days either side that bear on a day."""
+        """Days either side that influence a day."""
         return self.config.window // 2
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""Which observations bear on which cells: neighbourhoods shared by blocks of cells, none of them across land.
+"""Which observations influence which cells: neighbourhoods shared by blocks of cells, none of them across land.
 
 A block of cells looks at squares of a `Lattice`, the larger the further away they lie in space and time, as a tree
 code does for distant masses (Barnes and Hut 1986, Nature 324, 446–449). Of those that hold an observation it takes
@@ -17,13 +17,13 @@ from sereno.reconstruct.oi.covariance import Covariance
 from sereno.reconstruct.oi.super_observations import Lattice, Pyramid
 
 OPENING = 0.5
-"""A square is looked at whole from where it is so much smaller than its distance, time counted as distance."""
+"""A square is examined whole from where it is so much smaller than its distance, time counted as distance."""
 SECTOR_SHARE = 0.4
 """No quadrant gives more than this share of the observations."""
 MOST_SQUARES = 6000
 """Squares that a block looks at, at most: the most correlated."""
 BLOCK_SHARE, LARGEST_BLOCK = 0.5, 8
-"""Blocks are so many times as wide, at most, as the distance at which correlation is a half; and so many cells."""
+"""Largest width of a block, over the distance at which correlation is a half; and in cells."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Geometry:
     height, width
         Of a cell, km; width by row of the grid, (lat,).
     half
-        Days looked at on either side.
+        Days examined on either side.
     side
         Cells along a side of a block.
     covariance
@@ -247,7 +247,7 @@ def visible(water: np.ndarray, centre: np.ndarray, places: np.ndarray) -> np.nda
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The observations that bear on some blocks, padded to a common number.
+    """The observations that influence some blocks, padded to a common number.
 
     Attributes
     ----------

@@ -60,7 +60,7 @@ class GriddedCovariance:
 
     @classmethod
     def start(cls, count: int, *, cell: float, noise: float) -> Self:
-        """Return that of `count` terms which tuning starts from, for cells of so many km."""
+        """Return that of `count` terms which tuning starts from, for cells of this many km."""
         narrowest = max(NARROWEST, 1.2 * cell)
         widths = np.geomspace(narrowest, max(WIDEST, 4 * narrowest), count)
         numbers = [
@@ -110,7 +110,7 @@ def terms_of(logarithms: Tensor, *, cell: float) -> tuple[list[Term], Tensor]:
 
 
 def day_blocks(terms: Sequence[Term], grid: Grid, window: int, *, targets: int = 1) -> list[int]:
-    """Return how large the blocks are whose means stand for the observations of each day round target days.
+    """Return how large the blocks are whose means represent the observations of each day round target days.
 
     The further from the target days, the larger: the terms that they blur have been forgotten by then.
     """

@@ -18,7 +18,7 @@ less than 1 %."""
 NOTHING = 1e-9
 """Weights below it are left out: processors are slow at numbers too small for full precision."""
 DETOUR = 2.0
-"""A kilometre of land counts for so many more of sea."""
+"""A kilometre of land counts for this many more of sea."""
 BLOCK = 8
 """Cells of blocks that kernels are cut into are multiples of it, and so whole on each of the coarser grids."""
 FEWEST_BLOCKS = 3
@@ -61,7 +61,7 @@ class Nodes:
     """Where the nodes of a term lie along an axis.
 
     The cells of the axis are cut into blocks; block b sees `window` nodes from number b · `step` on, twice as many as
-    a step, the nodes of the block amid them.
+    a step, the nodes of the block within them.
 
     Attributes
     ----------

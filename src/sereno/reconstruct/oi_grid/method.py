@@ -78,7 +78,7 @@ class GriddedInterpolation:
 
     @property
     def reach(self) -> int:
-        """Days either side that bear on a day."""
+        """Days either side that influence a day."""
         return self.config.window // 2 + RUN - 1
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:

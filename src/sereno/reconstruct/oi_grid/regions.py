@@ -39,7 +39,7 @@ class Run(NamedTuple):
     targets
         The same days counted from the run's first.
     context
-        The days that bear on the run, among those handed over: a window round each day, and `RUN` − 1 days more.
+        The days that influence the run, among those handed over: a window round each day, and `RUN` − 1 days more.
     """
 
     at: np.ndarray
@@ -98,7 +98,7 @@ class Region:
         return Region(self.water[rows, columns], self.scale[rows, columns], self.height, self.widths[rows])
 
     def solver(self, terms: Sequence[Term], window: int, *, targets: int = 1, pool: Executor | None = None) -> Solver:
-        """Return the equations of so many target days in a row, with half a window of days on either side."""
+        """Return the equations of this many target days in a row, with half a window of days on either side."""
         blocks = day_blocks([term.settled() for term in terms], self.grid, window, targets=targets)
         return Solver(terms, self.grid, len(blocks), blocks, pool)
 

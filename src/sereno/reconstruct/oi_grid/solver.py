@@ -31,7 +31,7 @@ FIRST, ALONE, TOGETHER = 20, 12, (0, 0, 12, 0)
 """Conjugate gradient steps at most: on the coarsest grid; on each finer one in the terms that are new there, given
 the others; and then in all."""
 RESOLVED = 1.0
-"""A grid is fine enough for a kernel of at least so many of its cells."""
+"""A grid is fine enough for a kernel of at least this many of its cells."""
 FEWEST_CELLS = 8
 """Cells along the longer side of the coarsest grid, at least."""
 DAMPING = 0.5
@@ -285,7 +285,7 @@ def _levels(terms: Sequence[Term], grid: Grid, of_day: Tensor, pool: Executor | 
 
 
 def resolved(term: Term, grid: Grid) -> bool:
-    """Tell whether a grid is fine enough for a term."""
+    """Return whether a grid is fine enough for a term."""
     return bool(term.deviation >= RESOLVED * grid.cell)
 
 

@@ -51,7 +51,7 @@ def spread_by_lag(
     -------
     tuple
         The spread, whose support is the `closeness` of the observations, and what observed pixels are worth: the
-        observation stands there, with its noise.
+        observation exists, with its noise.
     """
     observed = ObservedPixels(float(np.sqrt(noise_variance)), gain=0.0)
     seen = np.isfinite(lag)

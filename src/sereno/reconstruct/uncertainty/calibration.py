@@ -34,7 +34,7 @@ from sereno.reconstruct.uncertainty.variance_factors import (
 from sereno.saved import number, numbers
 
 REACH = WINDOW // 2
-"""Days either side that bear on the calibration of a day."""
+"""Days either side that influence the calibration of a day."""
 EXPONENTS = tuple(product((0.0, 0.25, 0.5, 0.75, 1.0), repeat=2))
 """Candidate powers of either liveliness."""
 LIVELY_SPAN = 120
@@ -72,7 +72,7 @@ class Calibration:
         Of days of which something was seen, and of those of which nothing was.
     in_voids
         On the latter the stated variance is taken for this share of the climatology's, one for each bin of the
-        bridge, so that the std never falls while a void goes on.
+        bridge, so that the std never falls while a void continues.
     densities, by_density, stated, by_stated
         Logarithms of density and of stated variances, ascending, and the factors there; their logarithms are
         interpolated.

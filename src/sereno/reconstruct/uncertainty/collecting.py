@@ -25,15 +25,15 @@ CELLS = 1.5e6
 SIDE = 192
 """Cells along either side of what is reconstructed of a day, at most."""
 STRETCHES, STRETCH_DAYS = 6, 40
-"""A record that memory does not hold is looked at in so many stretches of so many days."""
+"""A record that memory does not hold is examined in this many stretches of this many days."""
 LONG_REACH, LONG_DAYS = 100, 1100
-"""A method that reaches further than so many days is looked at on the last so many of a record: days share work."""
+"""Reach in days above which a method is examined on the last days of a record, this many: days share work."""
 LONG_ALONE = 6
 """Days, at most, for which such a method works on a cube that ends with them."""
 SHORT_DAYS = 400
-"""In a record of no more days the climatology is fitted anew without what is withheld."""
+"""In a record of no more days the climatology is fitted again without what is withheld."""
 FOLDS = 6
-"""A longer record loses a part in so many when the climatology is fitted anew for that part's days."""
+"""A longer record loses a part in this many when the climatology is fitted again for that part's days."""
 _SEED = 7919  # another draw than any that the method itself learned from
 
 
@@ -69,9 +69,9 @@ def collect(
         The mode that is asked for alone.
     refit
         Fits the climatology of a cube, where `climatology` was fitted on `cube` itself: in a short record the
-        withheld observations would bear on it.
+        withheld observations would influence it.
     progress
-        Told the stage ``"calibration"``.
+        Called with the stage ``"calibration"``.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """What is withheld of a record to calibrate on: real clouds of other days, for a while, and voids of some length.
 
 Clouds stay. A day that lost some of its observations to the clouds of a single other day has more in sight before and
-after than a day in a real gap, so the clouds are those of a run of days, laid over as many. How long it is, and how
+after than a day in a real gap, so the clouds are those of a run of days, applied to as many. How long it is, and how
 much of the sea a void empties, differs from draw to draw, so that both dense and sparse surroundings are met.
 """
 
@@ -19,7 +19,7 @@ from sereno.gaps.withholding import SMALLEST_COVERAGE, donor_clouds, donor_of, h
 RUNS = (2, 4, 1, 15, 2, 4, 7)
 """Days either side of the withheld one that lose observations to the same run of clouds, in turns; then a void."""
 VOIDS = (1, 2, 4, 7, 11, 15)
-"""Half-lengths of the voids, in turns: so many days without any observation, to either side, the day itself among
+"""Half-lengths of the voids, in turns: this many days without any observation, to either side, the day itself among
 them."""
 LONGEST_VOID = 0.15
 """Half-length of a void at most, as a share of the record."""
@@ -39,7 +39,7 @@ class Draw(NamedTuple):
     withheld
         What is withheld of it, bool (lat, lon).
     donor
-        Position of the day whose clouds are laid over it, and with those of its neighbours over the neighbours; None
+        Position of the day whose clouds are applied to it, and with those of its neighbours over the neighbours; None
         in a void.
     half
         Days either side that lose observations too.

@@ -22,7 +22,7 @@ SEPARATIONS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
 LENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 """Candidate standard deviations, in cells, of the Gaussian that the shared part's covariance is taken for."""
 CELLS = 2e7
-"""Cells of the images that are looked at, about."""
+"""Cells of the images that are examined, about."""
 FEWEST_DAYS = 30
 """Days with observations two days before and after as well, below which the white part alone is told."""
 AROUND = 5
@@ -58,7 +58,7 @@ class ObservationError:
         return self.white + self.shared
 
     def of_contrasts(self, cells: float) -> float:
-        """Return half the variance of the difference of the errors of a day's observations so many cells apart."""
+        """Return half the variance of the difference of the errors of a day's observations this many cells apart."""
         return float(self.white + self.shared * (1 - np.exp(-0.5 * (cells / self.length) ** 2)))
 
     @classmethod
@@ -149,7 +149,7 @@ def _of_all(square: np.ndarray, number: np.ndarray, share: np.ndarray) -> float:
 
 
 def _products(departure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return sums and numbers of the products of a map's values with those so many cells away, (separations,)."""
+    """Return sums and numbers of the products of a map's values with those this many cells away, (separations,)."""
     seen = np.isfinite(departure)
     values = np.where(seen, departure, 0.0)
     rows, columns = departure.shape
@@ -183,7 +183,7 @@ UNKNOWN_NOISE = 0.2
 
 
 MOST_IMAGES = 100
-"""Images that are looked at."""
+"""Images that are examined."""
 
 
 def typical_error(cube: xr.Dataset) -> float | None:

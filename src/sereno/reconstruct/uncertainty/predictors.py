@@ -1,6 +1,6 @@
-"""What the error of an analysis is scaled by: how far observations lie in time and space, clouds, a lively sea.
+"""Predictors of the error of an analysis: distance of observations in time and space, clouds, recent variability.
 
-How lively the sea has been of late is told by two mean squares over what was seen in a month around the day, each
+The recent variability has two mean squares over all observations in a month around the day, each
 less the observations' errors and in climatological variances: of the anomalies, and of half the change of a pixel in
 three to five days. A method errs the more, the further the sea is from its climatology and the faster it moves.
 """
@@ -14,13 +14,13 @@ import numpy as np
 from scipy.ndimage import correlate1d, gaussian_filter
 
 WINDOW = 31
-"""Days that bear on the conditions of a day: fifteen on either side."""
+"""Days that influence the conditions of a day: fifteen on either side."""
 DENSITY_DAYS, DENSITY_CELLS = 0.7, 2.0
 """e-folding time, and standard deviation in space, of what an observation adds to the density round a pixel."""
 CHANGES = (3, 4, 5)
 """Days between the observations of a pixel whose difference counts as change."""
 PRIOR_SHARE = 0.05
-"""Where little was seen, the sea is as lively as is typical: this share of the water has shown it."""
+"""Where little was observed, the recent variability is typical: as if this share of the water had shown that."""
 LIVELIEST = 8.0
 """Bound of liveliness relative to what is typical, either way."""
 
@@ -35,7 +35,7 @@ class Conditions(NamedTuple):
         for the last and the next one a and b days away, or the days to the only one: in a gap it is largest in the
         middle. Infinite where there is none in the window; float32 (n, lat, lon).
     density
-        How densely the surroundings of each pixel were observed of late: 0 of none, 1 where the day alone was wholly
+        How densely the surroundings of each pixel were observed recently: 0 of none, 1 where the day alone was wholly
         observed; float32 (n, lat, lon).
     cover
         Share of the water that is not seen, (n,).
@@ -121,6 +121,6 @@ def distances(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def liveliness(totals: np.ndarray, counts: np.ndarray, typical: np.ndarray) -> np.ndarray:
-    """Return how lively the sea is relative to what is `typical`, (2,), from totals and counts (n, 2)."""
+    """Return the recent variability relative to `typical`, (2,), from totals and counts (n, 2)."""
     found = np.maximum(totals + PRIOR_SHARE * typical, 0.0) / (counts + PRIOR_SHARE) / typical
     return np.asarray(np.clip(found, 1 / LIVELIEST, LIVELIEST))

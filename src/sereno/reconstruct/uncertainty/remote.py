@@ -1,4 +1,4 @@
-"""How uncertain the sea is where nothing was seen: by its climatology, the recent mean, and a doubt of both."""
+"""Uncertainty where nothing was observed: of the climatology, of the basin-mean anomaly, and a doubt of both."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PRIOR_STD = 1.0
 INDEPENDENT_DAYS = 5.0
 """Days that tell as much as one that stands alone."""
 PRIOR_DAYS = 1.0
-"""The spread of the record is drawn towards `PRIOR_STD` as if so many such days had shown that."""
+"""The spread of the record is drawn towards `PRIOR_STD` as if this many such days had shown that."""
 CELLS = 2e7
-"""Cells of the days that are looked at, about."""
+"""Cells of the days that are examined, about."""
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from sereno.reconstruct.uncertainty.observation_error import ObservationError
 from sereno.reconstruct.uncertainty.predictors import WINDOW, conditions, density, distances
 
 DISTURBED_EVERY = 5
-"""One day in so many is reconstructed a second time, from observations with further errors."""
+"""One day in this many is reconstructed a second time, from observations with further errors."""
 GAPS = 2000
 """Pixels of a day as it is that are kept, about."""
 SMALL_BYTES = 2**31
-"""A part of a record of so many bytes is held in memory."""
+"""A part of a record of this many bytes is held in memory."""
 
 
 class Gaps(NamedTuple):

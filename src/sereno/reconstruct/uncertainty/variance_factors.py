@@ -23,11 +23,11 @@ LEAST_DENSITY = 1e-4
 STATED_BINS = 8
 """Bins of the stated variance, equally full."""
 PRIOR_DAYS = 20.0
-"""A bin's factor is drawn towards the common one as if so many days had shown that."""
+"""A bin's factor is drawn towards the common one as if this many days had shown that."""
 LEVEL_DAYS = 0.25
-"""The common factor, and that of observed pixels, is drawn towards 1 as if so many days had shown that."""
+"""The common factor, and that of observed pixels, is drawn towards 1 as if this many days had shown that."""
 PRIOR_PIXELS = 500.0
-"""A bin takes up as much of added errors as all do, as if so many pixels had shown that."""
+"""A bin takes up as much of added errors as all do, as if this many pixels had shown that."""
 SMALLEST, LARGEST = 1e-3, 1e3
 """Bounds of factors."""
 RAREST, MOST_FREQUENT = 0.02, 10.0
@@ -63,7 +63,7 @@ class Withheld(NamedTuple):
     error
         Variance of the observations' errors.
     weight
-        How many pixels of gaps each stands for, relative to the others.
+        How many pixels of gaps each represents, relative to the others.
     lively
         Both kinds of liveliness, (n, 2); 1 where nothing of the day was seen, so that it does not fall in a void.
     log_density
@@ -130,7 +130,7 @@ class Withheld(NamedTuple):
         Parameters
         ----------
         of
-            The pixels that are looked at.
+            The pixels that are examined.
         """
         told = self.at(of)
         scaled = told.scaled(exponents)
@@ -292,7 +292,7 @@ def bounded(factor: np.ndarray) -> np.ndarray:
 
 
 def trust(days: np.ndarray, prior: float) -> np.ndarray:
-    """Return how far a factor that so many days tell is believed beside those of the prior, 0 to 1."""
+    """Return how far a factor that this many days tell is believed beside those of the prior, 0 to 1."""
     return np.asarray(days / (days + prior))
 
 

@@ -27,7 +27,7 @@ Drawings = list[CorrectorSample[np.ndarray]]
 _GUESS = "guess.json"
 LONGEST = 2**22
 """Bytes of what is kept of a first guess, at most."""
-_ANEW = "damaged? Leave `resume` out to train anew"
+_ANEW = "damaged? Leave `resume` out to train again"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Kept:
     folder
         Where they are kept; None keeps nothing.
     resume
-        Take what is kept rather than make it anew.
+        Take what is kept rather than make it again.
     made_with
         Settings, seed and data, by the name that a message gives them.
     """
@@ -122,7 +122,7 @@ def _told(cube: xr.Dataset) -> dict[str, Any]:
 
 
 def _alike(before: Any, now: Any) -> bool:  # noqa: ANN401
-    """Tell whether two values are the same, the spread of data but for rounding."""
+    """Return whether two values are the same, the spread of data but for rounding."""
     if isinstance(before, dict) and isinstance(now, dict):
         same = bool(np.isclose(before["spread"], now["spread"]))
         return same and before | {"spread": 0} == now | {"spread": 0}

@@ -111,7 +111,7 @@ class UNetReconstructor:
 
     @property
     def reach(self) -> int:
-        """Days either side that bear on a day."""
+        """Days either side that influence a day."""
         return self.config.window // 2 + margin(self.config)
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:

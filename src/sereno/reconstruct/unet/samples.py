@@ -28,7 +28,7 @@ class Pool:
     samples
         Of each window what `sereno.training.objectives` trains on.
     count, seed
-        Samples of an epoch, drawn anew each, turned and mirrored; 0 for all of them as they are.
+        Samples of an epoch, drawn again each, turned and mirrored; 0 for all of them as they are.
     """
 
     samples: list[CorrectorSample[np.ndarray]]
@@ -107,7 +107,7 @@ def pool(
     Parameters
     ----------
     windows
-        Windows with hidden pixels, of so many days as `days_drawn` says.
+        Windows with hidden pixels, of this many days as `days_drawn` says.
     guess, region
         The first guess, and the grid that windows were cut from.
     config
