@@ -26,7 +26,7 @@ LAND, MISSING, OBSERVED = -1, 0, 1
 FILLED, BEYOND_SUPPORT = 2, 3
 """Further values of an analysis's `source`: filled, and filled with nothing seen there within the window."""
 DESCRIPTION = ("standard_name", "long_name", "cell_methods", "units_metadata")
-"""Attributes of a field, besides its units, that tell what it is."""
+"""Attributes of a field, besides its units, that say what it is."""
 BLOCK_CELLS = 2**22
 """Cells of a block of days at most, where one day alone does not exceed it: the grain of all lazy work."""
 Day = str | date | np.datetime64
@@ -84,13 +84,13 @@ def field_of(cube: xr.Dataset) -> xr.DataArray:
 
 
 def description(cube: xr.Dataset) -> dict[str, str]:
-    """Return the unit of a cube's field and what else it says of itself, which an analysis of it keeps."""
+    """Return the unit of a cube's field and what else it says about itself, which an analysis of it keeps."""
     attrs = field_of(cube).attrs
     return {"units": str(attrs.get("units", ""))} | {name: attrs[name] for name in DESCRIPTION if name in attrs}
 
 
 def is_never_negative(cube: xr.Dataset) -> bool:
-    """Tell a field that cannot be below zero, such as a concentration, by its standard name or unit."""
+    """Return whether a field cannot be below zero, such as a concentration, by its standard name or unit."""
     attrs = field_of(cube).attrs
     named = re.search("concentration|coefficient|fraction|salinity", str(attrs.get("standard_name", "")))
     of_mass = re.fullmatch(r"[mu]?g ?(/|\^?)?m ?(\^|\*\*)?-?3", str(attrs.get("units", "")))

@@ -66,7 +66,7 @@ def _first_line(told: object) -> str:
 def system_reason(error: BaseException) -> str | None:
     """Return what the operating system refused, with the remedy; None where an error is of another kind.
 
-    Where the error itself does not tell, those that led to it are asked.
+    Where the error itself gives no reason, those that led to it do.
     """
     known: list[BaseException] = []
     link: BaseException | None = error

@@ -1,4 +1,4 @@
-"""What a saved model holds, taken with bounds: digests tell accidents, not what makes no sense.
+"""Content of a saved model, within bounds: digests show accidents, not values without sense.
 
 Every number that a fitted method is rebuilt from goes through here, so that a model that loads can be filled with.
 """

@@ -412,7 +412,7 @@ def test_weights_of_the_package_are_told_to_be_such(run: Run, tmp_path: Path, ve
 def test_who_fits_or_fills_is_cautioned_of_short_records_and_fine_cells(
     run: Run, sea: Path, model: Path, tmp_path: Path
 ) -> None:
-    short = "note: 40 days tell no seasonal cycle: the climatology is no more than their mean"
+    short = "note: 40 days tell no seasonal cycle: the climatology is only their mean"
     told = well(run("fit", sea / "cube.zarr", "-m", "climatology", "-o", tmp_path / "model")).err
     assert told.count(short) == 1
     assert "cells of" not in told

@@ -51,11 +51,11 @@ SMALL_CONVLSTM = {
 CONVLSTM_MINUTES = 1.5
 PACKAGED_UNET = {"method": "unet", "weights": "packaged", "tuning_steps": 8}
 MARK = "DEMO.txt"
-"""What tells the folder of a demonstration from any other."""
+"""Content by which the folder of a demonstration is recognised."""
 OWN = {"l3s", "cube.zarr", "models"}
 """Folders in it that another run does not continue."""
 CALIBRATION_DAYS = 16
-"""The network of the package is tuned, and every method calibrated, at a fifth of the usual cost."""
+"""The pre-trained network is tuned, and every method calibrated, at a fifth of the usual cost."""
 
 
 @dataclass(frozen=True)

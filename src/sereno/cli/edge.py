@@ -42,7 +42,7 @@ def run(application: Callable[[], object], words: list[str]) -> int:
             code = _run(application, words, stop)
             output.flush()
             return _status(code, output)
-        except KeyboardInterrupt:  # after the application, or while its error was told
+        except KeyboardInterrupt:  # after the application, or while its error was printed
             return stop.code
 
 
@@ -77,7 +77,7 @@ def _require_address_space(words: list[str]) -> None:
 
 
 def _told(error: BaseException, words: list[str]) -> int:
-    """Tell an error in one line, and return the exit status."""
+    """Print an error in one line, and return the exit status."""
     if debugging():
         _show(error)
     if isinstance(error, KeyboardInterrupt):  # raised by no signal
@@ -144,7 +144,7 @@ def _say(text: str, colour: str) -> None:
 
 
 def _told_of_thread(failed: Any) -> None:  # noqa: ANN401
-    """Tell in one line that a thread ended by an error."""
+    """Print in one line that a thread ended with an error."""
     if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
         name, text = failed.exc_type.__name__, reason_of(failed.exc_value)
         _say(f"warning: a thread ended by an error ({name}: {text}); see {DEBUG}", "yellow")

@@ -37,7 +37,7 @@ def workers_of(text: str) -> int | str:
 
 
 def to_do(cube: xr.Dataset, name: str, output: Path, days: str | None, *, fitted: bool, overwrite: bool) -> list[str]:
-    """Return the line that tells what a fill will do; none where it continues what exists."""
+    """Return the line that says what a fill will do; none where it continues what exists."""
     from sereno.cube import select_period
     from sereno.workflow.fill_request import store_of
     from sereno.workflow.kept_model import place_of

@@ -45,7 +45,7 @@ def check(
     from sereno.io.inputs.rejections import Tally
     from sereno.report.input_tables import show_summary, summary_of
 
-    bad: list[str] = []  # of images too, to be told all at once
+    bad: list[str] = []  # of images too, to be listed at once
     level = {} if quality is None else {"quality_level": quality}
     compute_here()
     cube = open_cube(inputs, variable=variable, water=water, skip_bad=skip_bad, tally=Tally(bad), **level)

@@ -30,7 +30,7 @@ SKIPPED = 3
 _tallies: list[Tally] = []
 """Of the inputs of the verb that runs: what was taken as missing in images that were read."""
 _told: set[str] = set()
-"""What the verb that runs has told of files that were left out."""
+"""Messages already printed about files that were left out."""
 
 
 class Verbs(typer.core.TyperGroup):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 2.0
 stage = ""
-"""The stage that was reported last, to be told with an error."""
+"""The stage that was reported last, to be printed with an error."""
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class Climatology:
         KeyError, ValueError
             If one is missing, has other dims or a value that cannot be.
         """
-        # Earlier models tell neither the basin-mean anomaly nor the base period.
+        # Earlier models have neither the basin-mean anomaly nor the base period.
         values = {"recent_days": 0, "base_period": None, **values}
         harmonics, trend, period = whole(values, "harmonics", 0, 6), values["trend"], values["base_period"]
         if type(trend) is not bool:
@@ -103,9 +103,10 @@ class Climatology:
         return xr.DataArray(values, dims=DIMS, coords=coords)
 
     def baseline(self, cube: xr.Dataset, days: np.ndarray | None = None) -> xr.DataArray:
-        """Return climatology plus recent mean at `days` (the cube's own where not given), lazily.
+        """Return climatology plus basin-mean anomaly at `days` (the cube's own where not given), lazily.
 
-        The recent mean is taken from what the cube shows: hide a pixel there, and it is hidden from the baseline.
+        The basin-mean anomaly is taken from what the cube shows: hide a pixel there, and it is hidden from the
+        baseline.
         """
         wanted = cube["time"] if days is None else cube["time"].sel(time=days)
         around = cube
@@ -161,7 +162,7 @@ def fit_climatology(cube: xr.Dataset, config: ClimatologyConfig, *, table: xr.Da
         than five years no trend. Where ``period`` is given, only the spread is fitted on the whole cube.
     table
         A climatology read from a file, (dayofyear, lat, lon) on the cube's grid: then only the spread is fitted.
-        Its attributes ``base_period_start`` and ``base_period_end`` tell what it was made from.
+        Its attributes ``base_period_start`` and ``base_period_end`` say what it was made from.
 
     Raises
     ------
@@ -176,7 +177,7 @@ def fit_climatology(cube: xr.Dataset, config: ClimatologyConfig, *, table: xr.Da
 def daily_climatology(cube: xr.Dataset, config: ClimatologyConfig) -> xr.Dataset:
     """Make the climatology of each day of the year of a base period, to be kept in a file.
 
-    The trend of harmonics stands at its mean over the base period, and no recent mean is added.
+    The trend of harmonics stands at its mean over the base period, and no basin-mean anomaly is added.
 
     Returns
     -------

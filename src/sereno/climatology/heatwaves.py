@@ -21,7 +21,7 @@ BAND_BYTES = 2**27
 
 
 def heatwave_days(truth: xr.DataArray, days: np.ndarray) -> np.ndarray | None:
-    """Tell where there is a marine heatwave on some days of a record.
+    """Return where there is a marine heatwave on some days of a record.
 
     Above the 90th percentile of the day of year, over all years of the record, in a window of 11 days smoothed over
     31, for five days or more; heatwaves two days or less apart are one.
@@ -32,7 +32,7 @@ def heatwave_days(truth: xr.DataArray, days: np.ndarray) -> np.ndarray | None:
         The field without gaps, (time, lat, lon), lazy or not. It is read a band of rows at a time, whole series each:
         where it is stored by days, so often as there are bands.
     days
-        datetime64 days of the record to tell of.
+        datetime64 days of the record to return.
 
     Returns
     -------

@@ -44,7 +44,7 @@ def compute_at(
     except (OSError, ValueError) as error:
         raise InputError(
             f"`workers` {address}: no Dask scheduler answers there ({error}); give the address that "
-            "`dask scheduler` told, such as tcp://host:8786"
+            "`dask scheduler` printed, such as tcp://host:8786"
         ) from None
     with client:
         try:

@@ -29,7 +29,7 @@ def quiet_libraries(thread_failed: Callable[[Any], None]) -> Iterator[None]:
     Parameters
     ----------
     thread_failed
-        Told of an error that ended a thread; takes what `threading.excepthook` takes.
+        Called with an error that ended a thread; takes what `threading.excepthook` takes.
     """
     if debugging():
         logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)

@@ -121,7 +121,7 @@ def held_back_in_children() -> Iterator[None]:
 
 
 def let_through() -> None:
-    """Take in what `held_back_in_children` held back."""
+    """Add what `held_back_in_children` held back."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 

@@ -50,7 +50,7 @@ def fault_at(cls: type, error: dict[str, Any]) -> str:
 
 
 def fault(path: str, error: dict[str, Any], known: list[str]) -> str:
-    """Return one fault in a line: its path, what is wrong, and what was probably meant.
+    """Return one fault in a line: its path, what is wrong, and and the nearest valid name.
 
     Parameters
     ----------

@@ -143,7 +143,7 @@ class DINEOF:
     segment: int = Field(default=730, ge=2, le=36_525)
     """Days that share one matrix and its modes, counted from the first day of the training period."""
     margin: int = Field(default=30, ge=0, le=LONGEST_WINDOW)
-    """Days on either side of a segment that its matrix holds besides."""
+    """Days on either side of a segment that its matrix holds too."""
     modes: int | None = Field(default=None, ge=1, le=10_000)
     """Modes retained; chosen by cross-validation where not given."""
     first_modes: int = Field(default=1, ge=1, le=10_000)
@@ -169,7 +169,7 @@ class DINEOF:
 @clear_faults
 @dataclass(frozen=True, config=STRICT)
 class ConvLSTM:
-    """The reference's networks: ConvLSTM layers over the window, then two convolutions; the deep one by default."""
+    """The networks of the thesis: ConvLSTM layers over the window, then two convolutions; the deep one by default."""
 
     method: Literal["convlstm"] = "convlstm"
     window: int = Field(default=15, ge=3, le=LONGEST_WINDOW)
@@ -187,31 +187,31 @@ class ConvLSTM:
     recurrent_activation: Literal["sigmoid", "hard_sigmoid", "hard_sigmoid_keras2"] = "sigmoid"
     """Activation of the gates; the hard ones are those of old Keras networks."""
     mask: Literal["observed", "state"] = "observed"
-    """Second channel of the input: observed is 1 where observed, else 0; state (the reference) is -1 on land too."""
+    """Second channel of the input: observed is 1 where observed, else 0; state (the thesis) is -1 on land too."""
     tile: tuple[Annotated[int, Field(ge=1, le=MOST_CELLS)], Annotated[int, Field(ge=1, le=MOST_CELLS)]] = (64, 64)
     """Cells (lat, lon) of the crops trained on, and of the tiles a large map is cut into."""
     halo: int = Field(default=16, ge=0, le=4096)
     """Cells of context round each tile of a large map."""
     windows: Literal["random", "tiles"] = "random"
-    """Training windows: random crops and days, or (the reference) every tile of every day, overlapping."""
+    """Training windows: random crops and days, or (the thesis) every tile of every day, overlapping."""
     overlap: float = Field(default=0.5, ge=0, lt=1)
     """Share of a tile that the next one covers too, where windows are tiles."""
     smallest_coverage: float = Field(default=0.1, ge=0, le=1)
     """Tiles of which less was observed on the central day are dropped, where windows are tiles."""
     most_tiles: int | None = Field(default=None, ge=2, le=MOST_STEPS)
-    """Tiles at most, drawn once with the seed, where windows are tiles; the reference had 4096."""
+    """Tiles at most, drawn once with the seed, where windows are tiles; the thesis had 4096."""
     hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
-    """Share of windows whose central day is wholly hidden (1 is the reference); the rest lose a cloud's worth."""
+    """Share of windows whose central day is wholly hidden (1 is the thesis); others lose pixels under real clouds."""
     split: Literal["time", "random"] = "time"
     """How validation windows are parted from training windows: in time, with a gap of a window; random (the
-    reference) draws them from the same days, so that the validation loss leaks. Needs windows = "tiles"."""
+    thesis) draws them from the same days, so that the validation loss leaks. Needs windows = "tiles"."""
     validation_windows: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Fixed windows that the validation loss is taken on; 64 where not given, and where windows are tiles the power
     of two nearest to 15 % of all of them."""
     batch_size: int = Field(default=4, ge=1, le=MOST_STEPS)
     """Windows in a training step."""
     steps_per_epoch: int = Field(default=200, ge=1, le=MOST_STEPS)
-    """Training steps between two looks at the validation loss, where windows are random."""
+    """Training steps between two computations of the validation loss, where windows are random."""
     learning_rate: float = Field(default=1e-3, gt=0, le=10)
     """Step size of Adam."""
     max_epochs: int = Field(default=100, ge=1, le=MOST_STEPS)
@@ -232,7 +232,7 @@ class ConvLSTM:
 @clear_faults
 @dataclass(frozen=True, config=STRICT)
 class UNet:
-    """A U-Net that corrects the first guess of gridded optimal interpolation and tells how uncertain it is."""
+    """A U-Net that corrects the first guess of gridded optimal interpolation and says how uncertain it is."""
 
     method: Literal["unet"] = "unet"
     network: Literal["all-days", "central-day"] = "central-day"
@@ -257,7 +257,7 @@ class UNet:
     tile: tuple[Annotated[int, Field(ge=1, le=MOST_CELLS)], Annotated[int, Field(ge=1, le=MOST_CELLS)]] = (64, 64)
     """Cells (lat, lon) of the crops trained on."""
     hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
-    """Share of windows whose central day is wholly hidden; the rest lose a cloud's worth."""
+    """Share of windows whose central day is wholly hidden; the rest lose the pixels under a real cloud mask."""
     past_fraction: float = Field(default=0.2, ge=0, le=1)
     """Share of windows without a day after the central one, as in near real time."""
     windows_kept: int = Field(default=1500, ge=8, le=MOST_STEPS)
@@ -267,7 +267,7 @@ class UNet:
     batch_size: int = Field(default=16, ge=1, le=MOST_STEPS)
     """Windows in a training step."""
     steps_per_epoch: int = Field(default=100, ge=1, le=MOST_STEPS)
-    """Training steps between two looks at the validation loss."""
+    """Training steps between two computations of the validation loss."""
     learning_rate: float = Field(default=3e-4, gt=0, le=10)
     """Step size of AdamW; it falls to zero at the end of all epochs."""
     max_epochs: int = Field(default=30, ge=1, le=MOST_STEPS)
@@ -310,7 +310,7 @@ class ConvLSTMUNet(UNet):
     """Channels of the ConvLSTM in either direction."""
 
     def __post_init__(self) -> None:
-        """Refuse what a U-Net refuses, and an engine that knows no ConvLSTM."""
+        """Refuse what a U-Net refuses, and an engine without ConvLSTMs."""
         super().__post_init__()
         if self.engine == "openvino":
             raise ValueError("engine: OpenVINO cannot trace a ConvLSTM; set it to torch or auto")
@@ -323,7 +323,7 @@ REFERENCE_NETWORKS: dict[str, dict[str, int]] = {
     "model3-dilation1": {"layers": 1, "kernel": 5, "dilation": 1},
     "deep": {"layers": 2, "kernel": 5, "dilation": 2},
 }
-"""The reference's networks by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
+"""The networks of the thesis by name: settings of `ConvLSTM` that `model.method` may name instead of ``convlstm``."""
 
 MethodConfig = Annotated[
     Climatology

@@ -71,7 +71,7 @@ def _settings(value: object, validate: Callable[[object], Any]) -> Any:  # noqa:
 @clear_faults
 @dataclass(frozen=True, config=STRICT)
 class RunConfig:
-    """Everything that makes a run what it is; saved beside every output."""
+    """All settings of a run; saved with every output."""
 
     model: Annotated[MethodConfig, WrapValidator(_settings)]
     """Settings of one of sereno's methods, or a dataclass with ``method`` and ``window`` for one of one's own."""
@@ -79,7 +79,7 @@ class RunConfig:
     variable: str | None = None
     """Variable to read; found by the lexicon of product layouts where not given."""
     water: str | None = None
-    """File whose mask tells sea from land."""
+    """File with a mask of land and sea."""
     quality_level: int = Field(default=4, ge=0, le=5)
     """Lowest GHRSST quality level that counts as an observation."""
     train: str | None = None
@@ -201,7 +201,7 @@ def to_toml(config: RunConfig) -> str:
 
 
 def _fault(error: dict[str, Any], settings: type | None) -> str:
-    """Tell one validation error in a line."""
+    """Return one validation error in a line."""
     location = [cut(str(part)) for part in error["loc"]]
     # Below "model" pydantic names the method that it read the table as.
     owner = location[:2] if location[0] == "model" else location[:1]

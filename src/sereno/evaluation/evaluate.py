@@ -106,7 +106,7 @@ def evaluate(
     progress, methods = reporter(progress), by_label(methods)
     if relative_to is not None:
         yardstick_of(relative_to, list(methods), {})
-    cube = cube.compute() if cube.nbytes <= SMALL_BYTES else cube  # what is scored often is read once
+    cube = cube.compute() if cube.nbytes <= SMALL_BYTES else cube  # values that are scored often are read once
     chosen = choose(cube, withheld=withheld, days=period_text(cube, days), protocol=protocol, share=share, seed=seed)
     first = chosen.mask["time"].values[0]
     models: dict[str, Model] = {}

@@ -173,7 +173,7 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _without_nan(value: Any) -> Any:  # noqa: ANN401
-    """Return nested scores with null for what is undefined, because JSON has no NaN."""
+    """Return nested scores with null for undefined scores, because JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -57,12 +57,12 @@ def gradient(values: np.ndarray, lat: np.ndarray, lon: np.ndarray) -> np.ndarray
 def gradient_sums(
     mean: np.ndarray, reference: np.ndarray, scored: np.ndarray, *, lat: np.ndarray, lon: np.ndarray
 ) -> GradientSums:
-    """Sum up a block of images at the scored pixels whose four neighbours are known in the reference.
+    """Sum up a block of images at the scored pixels whose four neighbours are known in the reference field.
 
     Parameters
     ----------
     mean, reference
-        The analysis and what it is scored against, (time, lat, lon); the reference is NaN where not known.
+        The analysis and the reference field, (time, lat, lon), NaN where not known.
     scored
         True where a pixel counts, the same shape.
     lat, lon

@@ -1,4 +1,4 @@
-"""Scores as mergeable sums: what is scored in pieces, in any order, gives the scores of the whole."""
+"""Scores as mergeable sums: parts scored in any order give the scores of the whole."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sums(Mergeable):
     pixels, images
         How many pixels, and how many images they lie in.
     reference, reference_squared
-        Σ y and Σ y² of the reference, taken about `ORIGIN` so that no digits are lost.
+        Σ y and Σ y² of the reference field, taken about `ORIGIN` so that no digits are lost.
     error, error_squared, error_absolute
         Σ e, Σ e² and Σ |e| of e = analysis − reference.
     crps, z, z_squared, within_one, within_two
@@ -64,7 +64,7 @@ class SumsWithZeros(Mergeable):
     cells
         How many cells, land and unobserved water among them.
     anomaly, anomaly_squared
-        Σ a and Σ a² of the reference's anomaly a = reference − climatology.
+        Σ a and Σ a² of the anomaly a = reference field − climatology.
     error_squared
         Σ (analysis − reference)².
     """
@@ -119,7 +119,7 @@ class PooledScores:
     rmse, bias, std, mae, crps
         The field's unit.
     r2
-        Share of the reference's variance that is explained.
+        Share of the variance of the reference field that is explained.
     coverage_1sigma, coverage_2sigma
         Shares of the errors within one and two standard deviations; 0.683 and 0.954 are right.
     z_mean, z_std
@@ -145,7 +145,7 @@ class PooledScores:
 class ScoresWithZeros:
     """RMSE (the field's unit) and R² over all cells, land and clouds as zeros.
 
-    They say how the reference's published RMSE and R² compare, and nothing else: a cell that nobody predicted counts
+    Use them only to compare with the RMSE and R² of the thesis: a cell that nobody predicted counts
     as predicted without error, so both look the better the cloudier the days and the more land the grid holds.
     """
 
@@ -154,7 +154,7 @@ class ScoresWithZeros:
 
 
 ORIGIN = 285.0
-"""About what the sums of the reference are taken, K; any number near the data will do."""
+"""Origin of the sums of the reference field, K; any number near the data will do."""
 
 
 def sums(
@@ -171,7 +171,7 @@ def sums(
     scored
         True where a pixel counts; there all three must be finite.
     noise_variance
-        Variance of the reference's own noise, added to std² for z, coverage and CRPS; 0 for a truth.
+        Variance of the errors of the reference field, added to std² for z, coverage and CRPS; 0 for a truth.
 
     Raises
     ------
@@ -230,11 +230,11 @@ def sums_by_bin(
 
 
 def _statistics(mean: np.ndarray, std: np.ndarray, reference: np.ndarray, *, noise_variance: float) -> np.ndarray:
-    """Return what is summed over the pixels of an image, (statistic, pixel) in the order of `_PIXELWISE`."""
+    """Return the terms summed over the pixels of an image, (statistic, pixel) in the order of `_PIXELWISE`."""
     if not (np.isfinite(mean).all() and np.isfinite(std).all()):
         raise InputError("the analysis is not finite on every scored pixel")
     if not np.isfinite(reference).all():
-        raise InputError("the reference is not finite on every scored pixel")
+        raise InputError("the reference field is not finite on every scored pixel")
     error = mean - reference
     sigma = np.sqrt(std**2 + noise_variance)
     z = error / sigma

@@ -232,7 +232,7 @@ class Results:
 
     @property
     def judge(self) -> tuple[str, ScoreTable]:
-        """The reference to judge by, and its table: the truth where it is known."""
+        """The reference field to judge by, and its score table: the truth where it is known."""
         return next(reversed(self.tables.items()))
 
     @property

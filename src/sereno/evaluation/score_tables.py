@@ -100,7 +100,7 @@ class _Yardstick:
 
     def _resample(self, daily: DailySums) -> Resampled:
         found = resampled(daily, self._times)
-        if len(daily.days) < 2:  # resamples of a single day are all the same, and tell nothing
+        if len(daily.days) < 2:  # resamples of a single day are all the same
             return {name: np.full_like(values, np.nan) for name, values in found.items()}
         return found
 

@@ -1,4 +1,4 @@
-"""What is scored: the pixels withheld from all methods, chosen, given by the input or read again."""
+"""The scored pixels: withheld from all methods, chosen, given by the input or read again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Withholding:
     mask
         bool (time, lat, lon) over the scored days, true where an observation is withheld.
     observations
-        The field with the input's own ``<field>_withheld`` applied to it, (time, lat, lon): what is scored against.
+        The field with the input's own ``<field>_withheld`` applied to it, (time, lat, lon): the reference field.
     protocol, seed, source
         How the pixels were chosen.
     """

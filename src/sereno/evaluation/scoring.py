@@ -71,7 +71,7 @@ class Target:
 
     @property
     def against(self) -> str:
-        """The reference of maps and days: the truth where it is known."""
+        """The reference field of maps and days: the truth where it is known."""
         return "truth" if "truth" in self.references else "observations"
 
 
@@ -161,7 +161,7 @@ def _walk(
         reach = np.timedelta64(max(reconstructor.reach, target.window), "D")
         around = cube.sel(time=slice(days[-1] - reach, days[-1]))
     seen = hide(around, withheld)
-    handed = hide(around, withheld)  # the method's own copy: whatever it does to it, what is scored stays
+    handed = hide(around, withheld)  # the method's own copy: whatever it does to it, the scored values stay
     spread = reconstructor.climatology.fields["std"].values.astype(np.float32)
 
     def analyse(at: np.ndarray) -> xr.Dataset:

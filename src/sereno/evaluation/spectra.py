@@ -21,7 +21,7 @@ SEGMENT_CELLS = (64, 32, 16)
 """Lengths of segments, the first that yields `FEWEST_SEGMENTS` being taken."""
 FEWEST_SEGMENTS = 20
 RESOLVED = 0.5
-"""A wavelength is resolved where the error holds less than this share of the reference's power."""
+"""A wavelength is resolved where the error holds less than this share of the power of the reference field."""
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,11 @@ def tally(
     Parameters
     ----------
     block
-        The analysis and what is scored of it.
+        The analysis and its scored pixels.
     reference
         What it is scored against, (time, lat, lon), NaN where not known; its neighbours serve the gradient.
     noise_variance
-        Variance of the reference's own noise.
+        Variance of the errors of the reference field.
     whole_maps
         Whether spectra are taken of the whole map of the water, not of what is withheld alone.
     segment_cells

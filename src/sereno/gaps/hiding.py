@@ -23,7 +23,7 @@ def hide(cube: xr.Dataset, withheld: xr.DataArray) -> xr.Dataset:
     change the cube; of what is lazy, or too large to be copied, the same is true of every block computed.
     """
     visible = visible_part(cube).copy(deep=True)
-    # The stated error would tell where an observation was.
+    # The stated error would show where an observation was.
     daily = [name for name, variable in visible.items() if "time" in variable.dims]
     # Of each day of the cube, its place among the scored days, −1 where it is none of them.
     place = withheld.indexes["time"].get_indexer(cube.indexes["time"])

@@ -16,14 +16,14 @@ from sereno.progress import Progress, silent
 HISTOGRAM_COUNTS = 2**27
 """Counts that the per-pixel histograms of gap lengths, which the median is taken from, hold together at most."""
 FEWEST_LENGTHS = 32
-"""Days up to which gap lengths are told apart for the median, however large the map."""
+"""Days up to which gap lengths are distinguished for the median, however large the map."""
 
 
 def gap_statistics(cube: xr.Dataset, *, progress: Progress = silent) -> xr.Dataset:
     """Return cloud cover per pixel and the persistence of gaps.
 
     Gaps that the first or the last day of the record cuts off are counted with the length seen, which is a lower
-    bound of their true length; how many they are is reported beside.
+    bound of their true length; their number is reported too.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def gap_statistics(cube: xr.Dataset, *, progress: Progress = silent) -> xr.Datas
     Notes
     -----
     Memory is a block of days, and for each water pixel a histogram of gap lengths, in counts of one, two or four
-    bytes as the record is long. Lengths are told apart up to the length of the record where `HISTOGRAM_COUNTS`
+    bytes as the record is long. Lengths are distinguished up to the length of the record where `HISTOGRAM_COUNTS`
     allow, else up to a limit of `FEWEST_LENGTHS` or more, kept as attribute ``exact_up_to`` of ``gap_median``; a gap
     of the limit or longer then counts with the limit. So a median is exact where it is taken from at most two gaps
     or the gaps in the middle are shorter than the limit, and a lower bound elsewhere. All else is exact.
@@ -98,7 +98,7 @@ class GapRuns:
         self._days_seen = 0
 
     def add(self, missing: np.ndarray) -> None:
-        """Go on with a block of days, bool (time, pixel), true where a pixel is missing."""
+        """Continue with a block of days, bool (time, pixel), true where a pixel is missing."""
         for today in missing:
             self._close(np.flatnonzero(~today & (self._current > 0)))
             self._current = np.where(today, self._current + 1, 0)

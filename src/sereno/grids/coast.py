@@ -16,7 +16,7 @@ _ANTIMERIDIAN = 180
 
 
 def land_mask(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
-    """Tell which cells of a regular grid have their centre on land.
+    """Return which cells of a regular grid have their centre on land.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Files in and out: the only room that knows NetCDF, Zarr and the layout of saved models; it knows no method.
+"""Files in and out: the only room with NetCDF, Zarr and the layout of saved models; it has no method.
 
 ``inputs/`` reads a cube from files, ``stores/`` holds what grows day by day, ``outputs/`` writes, ``models/`` saves
 and loads. `hdf5` is the one place that opens, reads and closes NetCDF files: no file stays open, and all reading is

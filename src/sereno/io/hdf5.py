@@ -49,7 +49,7 @@ class ChangedError(InputError):
 
 
 class Signature(NamedTuple):
-    """What tells that a file or a Zarr store is still the one that it was.
+    """Signs that a file or a Zarr store is unchanged.
 
     Attributes
     ----------

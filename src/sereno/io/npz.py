@@ -45,7 +45,7 @@ def read_npz(path: Path, names: Iterable[str], *, wanted: str, optional: Iterabl
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Read an array whose header tells just what its bytes hold."""
+    """Read an array whose header says just what its bytes hold."""
     size = archive.getinfo(name).file_size
     if size > MOST:
         raise ValueError(f"{name} has {size} bytes, and {MOST} at most are read")

@@ -1,4 +1,4 @@
-"""A network that corrects the first guess of every day of a window at once, and tells how uncertain each is.
+"""A network that corrects the first guess of every day of a window at once, and says how uncertain each is.
 
 The last day's answer is that of near real time, those of the middle days are for delayed mode: one network, no
 special case.
@@ -55,7 +55,7 @@ class Design:
     passes
         How often the network is applied, each time to what came out before.
     flow
-        Whether each pass tells how the water moves, by which the next one sees the departures of adjacent days
+        Whether each pass estimates how the water moves, by which the next one sees the departures of adjacent days
         carried to where they belong.
     """
 
@@ -77,7 +77,7 @@ class Design:
 
 
 class DayBlock(nn.Module):
-    """Two convolutions on each day's map and one over the days between, beside a shortcut; it starts as that."""
+    """Two convolutions on each day's map and one over the days between, next to a shortcut; it starts as that."""
 
     def __init__(self, width: int, told: int, *, over_days: int = 3) -> None:
         super().__init__()

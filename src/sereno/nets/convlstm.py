@@ -111,7 +111,7 @@ class _Recurrence(torch.autograd.Function):
         scale = _candidate_scale(weight)
         kernel = (weight * scale[:, None, None, None]).to(dtype, memory_format=torch.channels_last)
         gates_of = _Gates(kernel, (bias * scale).to(dtype), activation, channels)
-        # Input and state side by side: x of step t beside h of step t − 1; for a gradient, of all steps.
+        # Input and state side by side: x of step t next to h of step t − 1; for a gradient, of all steps.
         beside = steps.new_empty((len(steps) if keeps else 1, *steps.shape[1:-1], channels + hidden), dtype=dtype)
         states = steps.new_empty((len(steps) if whole else 1, *steps.shape[1:-1], hidden), dtype=dtype)
         cells, kept = [], []

@@ -71,7 +71,7 @@ def _nearest(departure: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Corrector(nn.Module):
-    """A network that corrects the first guess of the central day and tells how uncertain the result is.
+    """A network that corrects the first guess of the central day and says how uncertain the result is.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ class Portable:
     outputs
         Names of what it returns.
     about
-        What is written into the file beside the network.
+        What is written into the file next to the network.
     """
 
     network: nn.Module
@@ -114,7 +114,7 @@ class Portable:
             )
         assert program is not None
         model = program.model_proto
-        for output in model.graph.output:  # whose names of dims tell how they were derived
+        for output in model.graph.output:  # whose names of dims say how they were derived
             dims = output.type.tensor_type.shape.dim
             for name, dim in zip(("batch", "lat", "lon"), (dims[0], *dims[-2:]), strict=True):
                 dim.dim_param = name
@@ -148,7 +148,7 @@ def _by_openvino(path: Path, inputs: Mapping[str, np.ndarray]) -> list[np.ndarra
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what the exporter says of itself."""
+    """Keep back what the exporter says about itself."""
     before = logging.root.manager.disable
     logging.disable(max(before, logging.WARNING))
     try:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut; the second starts at zero, so that a fresh block is the shortcut."""
+    """Two convolutions next to a shortcut; the second starts at zero, so that a fresh block is the shortcut."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()

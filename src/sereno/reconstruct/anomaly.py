@@ -26,7 +26,7 @@ _PARTS = ("mean", "std", "source", "data_age")
 """What the analysis of a method holds."""
 _SMALL_BYTES = 2**31
 _FEW_BYTES = 2**28
-"""A cube of up to this many bytes is held beside its anomalies while a method is fitted."""
+"""A cube of up to this many bytes is held next to its anomalies while a method is fitted."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class AnomalyReconstructor:
         return max(self.inner.reach, REACH) + self.config.climatology.recent_days
 
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray, *, nrt: bool = False) -> xr.Dataset:
-        """Return the analysis of `days` in the field's units, lazily, with ``climatology`` beside the mean.
+        """Return the analysis of `days` in the field's units, lazily, with ``climatology`` next to the mean.
 
         In near real time, of a cube that ends with the day, the standard deviation is the one calibrated for that.
 
@@ -172,7 +172,7 @@ class AnomalyReconstructor:
         return cube.sel(time=slice(chosen.min() - reach, chosen.max() + reach))
 
     def state(self) -> State:
-        """Return the method's state with the climatology's fields beside its own."""
+        """Return the method's state with the climatology's fields next to its own."""
         inner = self.inner.state()
         fields = self.climatology.fields.rename({name: _PREFIX + str(name) for name in self.climatology.fields})
         if inner.fields is not None:

@@ -156,7 +156,7 @@ class ConvLSTMReconstructor:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the network's anomalies of `days` and their standard deviation, lazily.
 
-        Where nothing was seen within the window and far around, the analysis falls back on the climatology.
+        Where nothing was observed within the window and far around, the analysis falls back on the climatology.
         """
         window, water = self.config.window, cube["water"].values
         climatology_std = cube["climatology_std"].values.astype(np.float32)

@@ -65,8 +65,9 @@ def by_block(
     -------
     xr.Dataset
         ``mean``, ``std`` (float32, NaN on land), ``source`` (int8: 0 land, 1 observed, 2 filled, 3 beyond support,
-        which is a cell not seen once within the window) and ``data_age`` (float32: days since the last observation,
-        0 on its day, NaN on land and where there is none within the window); dask arrays of a block of days a chunk.
+        which is a cell not observed once within the window) and ``data_age`` (float32: days since the last
+        observation, 0 on its day, NaN on land and where there is none within the window); dask arrays of a block of
+        days a chunk.
 
     Raises
     ------

@@ -158,10 +158,10 @@ def _error(example: xr.Dataset) -> xr.DataArray:
 
 
 def _told(evaluation: Evaluation, label: str, day: np.datetime64) -> str:
-    """Return the scores of a method on a day, and what was seen on it, as text."""
+    """Return the scores of a method on a day, and what was observed on it, as text."""
     row = evaluation.daily.sel({"method": label}).sel(time=day)
     rmse, bias, pixels, seen = (float(row[name]) for name in ("rmse", "bias", "pixels", "coverage"))
     units = evaluation.results.difference_units
     signed = f"{bias:+.3f}".replace("-", "−")
     scored = f"RMSE {rmse:.3f} {units}, bias {signed} {units} on {pixels:,.0f} withheld pixels"
-    return f"{scored} · {100 * seen:.0f} % of the sea seen in the input"
+    return f"{scored} · {100 * seen:.0f} % of the sea observed in the input"

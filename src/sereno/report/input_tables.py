@@ -72,7 +72,7 @@ def show_description(description: xr.Dataset) -> None:
     if seasons.size > 1:
         clearest, cloudiest = (int(month) for month in (seasons.idxmax(), seasons.idxmin()))
         rows["seasons"] = (
-            f"most of the water seen in {calendar.month_name[clearest]} ({float(seasons.max()):.1f} %), "
+            f"most of the water observed in {calendar.month_name[clearest]} ({float(seasons.max()):.1f} %), "
             f"least in {calendar.month_name[cloudiest]} ({float(seasons.min()):.1f} %)"
         )
     rows["gaps"] = "none"

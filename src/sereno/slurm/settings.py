@@ -180,7 +180,7 @@ def _check_amounts(time: str | None, memory: str | None) -> None:
 
 
 def _fault(error: dict[str, Any]) -> str:
-    """Tell one validation error in a line: the path, what is wrong, what was probably meant."""
+    """Return one validation error in a line: the path, what is wrong, and the nearest valid name."""
     location = [str(part) for part in error["loc"]]
     path = ".".join(["slurm", *location])
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):

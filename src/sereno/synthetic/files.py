@@ -1,6 +1,6 @@
 """The twin sea as files: daily images in the Copernicus L3S layout, the truth, and a land mask.
 
-Beside `sereno.io` the one place of the package that writes NetCDF: the layout of an *input* is none of its business.
+Besides `sereno.io` the only place of the package that writes NetCDF: `sereno.io` does not know layouts of an *input*.
 """
 
 from __future__ import annotations

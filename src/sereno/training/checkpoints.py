@@ -73,7 +73,7 @@ class Logbook(Callback):
         trainer.early_stopping_callback.patience = self._patience
 
     def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
-        """Report progress; stop early if asked to; stop, after one more look at validation, when the time is up."""
+        """Report progress; stop early if asked to; stop, after one more validation, when the time is up."""
         self.done += 1
         spent = (time.monotonic() - self._began) / self._seconds
         self._progress("training", min(max(spent, trainer.global_step / self._all_steps), 1.0))
@@ -112,7 +112,7 @@ class Logbook(Callback):
         checkpoint["random"] = torch.get_rng_state()
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take up the random numbers where they were left; older checkpoints do not tell."""
+        """Take up the random numbers where they were left; older checkpoints have none."""
         if "random" in checkpoint:
             torch.set_rng_state(checkpoint["random"])
 

@@ -11,7 +11,7 @@ def encode(window: np.ndarray, *, scale: float, water: np.ndarray | None = None)
     """Turn a window of anomalies into the input of a network.
 
     The mean over all observed pixels of the window is subtracted, the rest divided by the one global `scale`, and
-    what is missing becomes 0, as in the thesis method. The mask tells a zero anomaly from a missing one.
+    what is missing becomes 0, as in the thesis method. The mask distinguishes a zero anomaly from a missing one.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def encode(window: np.ndarray, *, scale: float, water: np.ndarray | None = None)
     scale
         Standard deviation of the anomalies of the training period.
     water
-        bool (lat, lon): where given, the mask is −1 on land, as the reference has it.
+        bool (lat, lon): where given, the mask is −1 on land, as in the thesis.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What is trained, and by which loss: the reference's network by squared error, the corrector by likelihood."""
+"""Training objectives: squared error for the networks of the thesis, likelihood for the corrector."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class CorrectorSample(NamedTuple, Generic[Array]):
     water, spread
         Water, and the logarithm of the climatological standard deviation over its mean, (lat, lon).
     told
-        What the network is told of the window as a whole, (n,).
+        The inputs that describe the window as a whole, (n,).
     truth, weight
         The day that the loss is taken on, and the weights of its cells, (lat, lon).
     noise

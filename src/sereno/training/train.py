@@ -1,6 +1,6 @@
 """Fitting a network: the training loop, its best weights, resuming.
 
-Unless the reference's random split is asked for, training and validation windows come from separate days with at
+Unless the random split of the thesis is asked for, training and validation windows come from separate days with at
 least a window between them, so that no day serves both.
 """
 
@@ -113,7 +113,7 @@ def train_on(
     weights
         Weights to start from; fresh ones where not given.
     learner
-        What is trained, where it is not what the configuration asks for.
+        The network to train, where it is not that of the configuration.
     folder
         Where ``last.ckpt``, ``best.ckpt`` and ``metrics.csv`` are kept.
     resume
@@ -208,7 +208,7 @@ def _trainer(config: ConvLSTM | UNet, logbook: Logbook, averaging: float | None)
         devices=step.count() // step.nodes(),
         num_nodes=step.nodes(),
         strategy="auto" if step.count() == 1 else "ddp",
-        # Of itself Lightning would wait for all tasks of a SLURM job, be they started or not.
+        # By default Lightning would wait for all tasks of a SLURM job, be they started or not.
         plugins=[LightningEnvironment() if step.count() == 1 else SLURMEnvironment(auto_requeue=False)],
         precision="bf16-mixed" if training_precision(config) == torch.bfloat16 else "32-true",
         max_epochs=config.max_epochs,

@@ -95,7 +95,7 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """Every tile of every day, as the reference cuts them.
+    """Every tile of every day, as the thesis cuts them.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ def windows_for(training: Archive, validation: Archive, config: ConvLSTM, *, see
 
 
 def validation_count(windows: int) -> int:
-    """Return the power of two nearest to 15 % of all windows, as the reference chose it: 512 of 4,096."""
+    """Return the power of two nearest to 15 % of all windows, as the thesis chose it: 512 of 4,096."""
     share = max(VALIDATION_SHARE * windows, 1)
     below = 2 ** int(np.log2(share))
     return int(below if share - below <= 2 * below - share else 2 * below)

@@ -1,4 +1,4 @@
-"""Networks without a sea, and the tiles they are trained on: the reference's layout, Keras's files.
+"""Networks without a sea, and the tiles they are trained on: the layout of the thesis, files of Keras.
 
 A bare network has weights alone. Climatology and uncertainty come with the first cube it is used on.
 """
@@ -60,7 +60,7 @@ def fit_tiles(
     resume: bool = False,
     progress: Progress | bool = False,
 ) -> BareNetwork:
-    """Train a network on a folder of tiles, in the layout that `tiles` writes and the reference wrote.
+    """Train a network on a folder of tiles, in the layout of `tiles` and of the thesis.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def fit_tiles(
 def export_tiles(
     cube: xr.Dataset, config: RunConfig, folder: str | Path, *, progress: Progress | bool = False
 ) -> tuple[tuple[int, ...], float]:
-    """Write training tiles in the reference's layout: every tile of every day, the central day wholly hidden.
+    """Write training tiles in the layout of the thesis: every tile of every day, the central day wholly hidden.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def import_keras(
     Parameters
     ----------
     path
-        A ``.keras`` or ``.h5`` file of one of the reference's networks.
+        A ``.keras`` or ``.h5`` file of a network of the thesis.
     scale
         ``max_std_seq`` of its training; 0 takes the standard deviation of the anomalies it is first used on.
     climatology

@@ -37,7 +37,7 @@ def make_climatology(
     Returns
     -------
     xr.Dataset
-        What was written, see `sereno.climatology.daily_climatology`; ``attrs["comment"]`` tells what it lacks.
+        What was written, see `sereno.climatology.daily_climatology`; ``attrs["comment"]`` says what it lacks.
 
     Raises
     ------

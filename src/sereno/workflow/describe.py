@@ -93,7 +93,7 @@ def describe(
 
 
 def _terms_of(climatology: Climatology) -> str:
-    """Tell what a fitted climatology is made of."""
+    """Return the terms of a fitted climatology, as text."""
     if not climatology.harmonics:
         return "the mean alone: no seasonal cycle"
     harmonics = f"{climatology.harmonics} harmonic{'s' * (climatology.harmonics > 1)} of the year"

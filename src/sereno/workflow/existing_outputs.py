@@ -1,4 +1,4 @@
-"""What stands at an output already: the same analysis, of which nothing is left to do, or another, which is kept."""
+"""An output that exists: the same analysis, so that nothing is left to do, or another, which is kept."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SHOWN = 2
 
 
 def is_done_already(ask: Request) -> bool:
-    """Return whether the finished files that stand at an output are what is asked for.
+    """Return whether the finished files at an output are those that are asked for.
 
-    A store is not examined here: it keeps its own books.
+    A store is not examined here: it has its own records.
 
     Raises
     ------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sereno.config import RunConfig
 
 SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
-"""How the file of each format is called; OpenVINO's weights lie beside it, as ``.bin``."""
+"""How the file of each format is called; OpenVINO's weights lie next to it, as ``.bin``."""
 
 
 def export_network(
@@ -32,7 +32,7 @@ def export_network(
         A model of a network; that of the package where None.
     output
         The file, by the suffix of its format (`SUFFIXES`). Batch, latitude and longitude are of any size; its
-        metadata tell method, window, channels, configuration, version, and what the weights were trained on.
+        metadata hold method, window, channels, configuration, version, and what the weights were trained on.
     kind
         The format.
 

@@ -53,7 +53,7 @@ def fill(
         ``source``, 0 land, 1 observed, 2 filled, 3 filled with nothing observed there within the window;
         ``data_age``, days since the last observation; ``climatology``; and ``water`` (lat, lon). Lazy, a block of
         days at a time.
-        Its attributes tell the model, its configuration and the input, and `write_analysis` puts them into the file.
+        Its attributes hold the model, its configuration and the input, and `write_analysis` puts them into the file.
 
     Raises
     ------

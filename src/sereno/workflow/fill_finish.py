@@ -34,7 +34,7 @@ def finish(plan: Plan, lock: OutputLock, progress: Progress) -> None:
     if (again := find_lost(ask, store, plan.model, plan.left)).size:
         raise InputError(
             f"{store.path}: the maps of {again.size} days are not there as they were written: {list_of_days(again)}; "
-            "look at the disk, and run the same command again"
+            "check the disk, and run the same command again"
         )
     lock.require()
     _write(plan, progress)
@@ -48,7 +48,7 @@ def finish(plan: Plan, lock: OutputLock, progress: Progress) -> None:
 
 
 def remove_books(ask: Request) -> None:
-    """Remove the books of an output that is complete."""
+    """Remove the records of a complete output."""
     if store_of(ask.output) != ask.output and store_of(ask.output).exists():
         discard(store_of(ask.output))
 

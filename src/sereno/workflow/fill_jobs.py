@@ -40,7 +40,7 @@ BLOCKS_AT_ONCE = 4
 PARTS_A_THREAD = 4
 """Parts of the days for each thread of a cluster, whose workers may come and go."""
 _SECONDS = 1.0
-"""Between two looks at what the workers have done."""
+"""Seconds between two checks of the workers."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _fill_here(job: Job, done: Callable[[int], None] = lambda filled: None, mode
     nrt, keep_observed = job.options.nrt, job.options.keep_observed
     product = product_of(job.cube, model, nrt=nrt, keep_observed=keep_observed)
     influence = Influence(Images(job.cube), model.reconstructor.reach, nrt)
-    # In near real time every day has a cube of its own, and what its method made ready for it is dropped after it.
+    # In near real time every day has a cube of its own, and what its method prepared for it is dropped after it.
     for group in job.days[:, None] if nrt else [job.days]:
         days_ns = group.astype("datetime64[ns]")
         analysis = fill_days(job.cube, model, days_ns, nrt=nrt, keep_observed=keep_observed)

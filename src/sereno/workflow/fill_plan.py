@@ -69,7 +69,7 @@ def make_plan(ask: Request, progress: Progress) -> Plan:
     Raises
     ------
     InputError
-        If the store was made with other settings or from other images, or the input does not hold what is needed.
+        If the store was made with other settings or from other images, or the input lacks days that are needed.
     """
     store, fitted = _open_or_make(ask, progress)
     influence = Influence(ask.images, fitted.model.reconstructor.reach, ask.options.nrt)
@@ -120,7 +120,7 @@ def model_of(store: FilledStore) -> Model:
 def _open_or_make(ask: Request, progress: Progress) -> tuple[FilledStore, Fitted]:
     """Open the store, or make it with its model, and return both.
 
-    A model that is in memory already is not loaded again: if the store holds another, the settings tell.
+    A model that is in memory already is not loaded again: if the store holds another, the settings differ.
     """
     settings = ask.settings  # of the images as they are before a method is fitted, which takes time
     path, fitted = _place(ask), Fitted(ask.method) if isinstance(ask.method, Model) else None
@@ -170,9 +170,9 @@ def _place(ask: Request) -> Path:
 
 
 def _require_same(ask: Request, store: FilledStore, influence: Influence) -> bool:
-    """Refuse to continue a store of other settings or images, and tell whether it is to be made again instead.
+    """Refuse to continue a store of other settings or images, and return whether it is to be made again instead.
 
-    A shard looks at few images but its own; a merge looks at all.
+    A shard compares few images but its own; a merge compares all.
 
     Raises
     ------

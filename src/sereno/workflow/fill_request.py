@@ -1,4 +1,4 @@
-"""What is asked for when an analysis is filled on disk, and all that its maps depend on."""
+"""The request to fill an analysis on disk, and all that its maps depend on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FillOptions:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Request:
-    """What is asked for: days of a cube, filled by a method, at an output.
+    """A request: days of a cube, filled by a method, at an output.
 
     Attributes
     ----------

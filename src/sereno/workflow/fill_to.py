@@ -54,8 +54,8 @@ class Filled:
     made
         False where the output was whole before and nothing was left to do.
     kept_model
-        Where the model that was fitted on the input lies beside the output, to be used again when the same images are
-        filled with the same settings; None where it was not fitted this time, or could not be kept.
+        Where the model that was fitted on the input lies next to the output, to be used again when the same images
+        are filled with the same settings; None where it was not fitted this time, or could not be kept.
     reused
         Whether it was fitted by an earlier run.
     """
@@ -95,7 +95,7 @@ def fill_to(
     cube, method, days, nrt, keep_observed
         As `sereno.workflow.fill.fill` takes them. A method is fitted once, by whoever comes first.
     output
-        Unless it is a store itself, one with the books, and for ``OUT.nc`` with the maps, stands beside it until
+        Unless it is a store itself, one with the records, and for ``OUT.nc`` with the maps, lies next to it until
         the output is complete: `store_of`.
     packed
         As `sereno.io.outputs.analysis.write_analysis` takes it.
@@ -106,10 +106,10 @@ def fill_to(
     merge
         Fill nothing: finish what shards have filled.
     update
-        Take in days that have come or changed since, fill again those within the method's reach of one, and leave all
+        Add days that have come or changed since, fill again those within the method's reach of one, and leave all
         others untouched.
     overwrite
-        Replace what stands at the output; a store or file that is there stays until the new one is complete. Of a
+        Replace an existing output; a store or file that is there stays until the new one is complete. Of a
         folder, days that are not asked for stay if they were filled with the same settings.
 
     Raises

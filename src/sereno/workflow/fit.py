@@ -1,4 +1,4 @@
-"""Fit a method on a cube, or take what is fitted already."""
+"""Fit a method on a cube, or take a fitted one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sereno.workflow.models import Model
 TRAINING_YEARS = 2.0
 """A method fitted on the fly for scoring keeps to the days before the scored ones where there are this many years."""
 SEASON_DAYS = HARMONIC_YEARS[0] * DAYS_PER_YEAR
-"""Days below which a record tells no seasonal cycle."""
+"""Days below which a record shows no seasonal cycle."""
 KNOWN_CELLS = (1 / 24, 1 / 4)
 """Degrees of the cells of the seas that the pre-trained weights were trained on."""
 
@@ -192,7 +192,7 @@ def model_for(
     if known.sizes["time"] < needed:
         raise InputError(
             f"near real time: {name} would be fitted on the days up to {span(known)[-10:]}, "
-            f"too few to tell its uncertainty; {_later(cube, needed)} or give a fitted model"
+            f"too few to estimate its uncertainty; {_later(cube, needed)} or give a fitted model"
         )
     return resolve(known, method, nrt=True, progress=progress)
 
@@ -202,7 +202,7 @@ def cautions(cube: xr.Dataset, config: RunConfig) -> list[str]:
     found, days = [], select_period(cube, config.train).sizes["time"]
     if config.climatology.file is None and days < SEASON_DAYS:
         found.append(
-            f"{days} days tell no seasonal cycle: the climatology is no more than their mean; better a longer "
+            f"{days} days show no seasonal cycle: the climatology is only their mean; better a longer "
             "record, or climatology.file in a run file"
         )
     if config.weights != "fresh":

@@ -1,4 +1,4 @@
-"""The model that a fill fitted on its input, kept beside the output for when the same sea is filled again.
+"""The model that a fill fitted on its input, kept next to the output for when the same sea is filled again.
 
 It is the folder of a model, ``OUT.model``, with one more file that says what the model was fitted on. It is used
 again where all of that is the same: the images and their stated errors, the grid, the water, the file of the
@@ -47,7 +47,7 @@ class Fitted:
     model
         The model.
     kept
-        The folder where it lies beside the output; None where it does not.
+        The folder where it lies next to the output; None where it does not.
     reused
         Whether it was taken from there.
     """
@@ -122,7 +122,7 @@ def _record(cube: xr.Dataset, choice: Choice, images: Images, *, nrt: bool) -> d
 
 
 def _program() -> str:
-    """Return what changes with every file of the package, also where no version tells."""
+    """Return what changes with every file of the package, also where the version does not."""
     found = hashlib.sha256()
     root = Path(str(files("sereno")))
     for path in sorted(path for kind in ("*.py", "*.safetensors", "*.npz") for path in root.rglob(kind)):
@@ -144,7 +144,7 @@ def _load(place: Path, record: dict[str, Any]) -> Model | None:
 
 
 def _save(model: Model, place: Path, record: dict[str, Any]) -> bool:
-    """Keep a model in the place of an older one, and tell whether that could be done; the fill continues without."""
+    """Keep a model in the place of an older one, and return whether it could; the fill continues without."""
     try:
         with atomic_path(place, replaces=(RECORD,)) as folder:
             save(model, folder)

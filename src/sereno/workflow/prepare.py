@@ -1,4 +1,4 @@
-"""What comes before a fit: many files to one cube, a look at its gaps, a daily climatology."""
+"""Work before a fit: many files to one cube, a description of its gaps, a daily climatology."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def prepare(
     """Bring daily images to one analysis-ready cube, which `open_cube` reads.
 
     A Zarr store is made a day at a time, in as much memory for a year as for a week. Run again, it continues where it
-    was interrupted, and takes in what days have come since. Days that it has are left as they are; those whose file
+    was interrupted, and adds the days that have come since. Days that it has are left unchanged; those whose file
     gives other values now are noted.
 
     Parameters

@@ -44,7 +44,7 @@ def submit(made: list[Script], folder: Path) -> list[State]:
     InputError
         If SLURM refuses one, or jobs of an earlier submission have not ended, or another process submits them.
     """
-    with output_lock(folder), file_edge(folder, "look at the queue with squeue before you submit again"):
+    with output_lock(folder), file_edge(folder, "check the queue with squeue before you submit again"):
         return _submit(made, folder)
 
 
@@ -81,7 +81,7 @@ def states(folder: Path) -> list[State]:
     """
     if not (folder / JOBS).exists():
         raise InputError(f"{folder}: nothing was submitted from there")
-    with file_edge(folder / JOBS, "damaged; look at the queue with squeue, and remove it"):
+    with file_edge(folder / JOBS, "damaged; check the queue with squeue, and remove it"):
         jobs: dict[str, str] = json.loads(read_bounded(folder / JOBS, most=_LONGEST))
         if not all(_NUMBER.fullmatch(number) for number in jobs.values()):
             raise ValueError("holds no numbers of jobs")

@@ -138,7 +138,7 @@ def write_tiles(tiles: Tiles, folder: str | Path, *, progress: Progress = silent
 
 
 def read_scale(told: str | Path) -> float:
-    """Return ``max_std_seq`` as told: a number, the file that holds it, or the folder of that file.
+    """Return ``max_std_seq`` as given: a number, the file that holds it, or the folder of that file.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def read_tiles(folder: str | Path) -> TileFolder:
     numbers = {int(match[1]): path for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))}
     paths = [numbers[number] for number in sorted(numbers)]
     if not paths:
-        raise InputError(f"{folder}: no training_data_*.npz beside {SCALE_FILE}; write tiles with sereno tiles")
+        raise InputError(f"{folder}: no training_data_*.npz next to {SCALE_FILE}; write tiles with sereno tiles")
     sequence, _ = _arrays(paths[0], None)
     shape = sequence.shape[:3]
     last, _ = _arrays(paths[-1], shape)

@@ -53,7 +53,7 @@ def update_store(store: FilledStore, ask: Request, influence: Influence) -> Upda
     """Make a store reach to the last of the days wanted, and mark as not done what has to be filled again.
 
     That is every day within the method's reach of a day that came in or changed; in near real time, which looks back
-    alone, only those after it. Looked at are all images that the input holds.
+    alone, only those after it. All images of the input are compared.
 
     Raises
     ------

@@ -95,7 +95,7 @@ def test_saving_again_replaces_the_model_and_nothing_else(model: Path, cube: xr.
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_text("")
-    with pytest.raises(InputError, match="something else"):
+    with pytest.raises(InputError, match="other content"):
         save_model(tmp_path / "photos", State(), ModelDescription.of(cube, CONFIG))
 
 

@@ -200,7 +200,7 @@ FAULTS = [
         318.3,
         r"analysed_sst: 2017-05-06: 1 of .* outside 270.145 to 318.155 kelvin, −3 to 45 °C \(318.3\)",
     ),
-    ("mean", 17.0, r"analysed_sst: 2017-05-06: 1 of .* are outside .* \(17\); look at the units"),
+    ("mean", 17.0, r"analysed_sst: 2017-05-06: 1 of .* are outside .* \(17\); check the units"),
     ("std", np.nan, r"analysis_error: 2017-05-06: 1 of 20 values on water are not finite \(nan\)"),
     ("std", np.inf, r"analysis_error: .* are not finite \(inf\)"),
     ("std", 0.0, r"analysis_error: .* are not above 0 \(0\)"),
@@ -280,7 +280,7 @@ def test_unusable_targets_are_refused_before_work_begins(tmp_path: Path) -> None
         ("missing/days", "no folder"),
         ("file", "a file of that name"),
         ("out.tif", r"\.nc or \.zarr, or to a folder"),
-        ("photos.zarr", "something else"),
+        ("photos.zarr", "other content"),
     ]:
         with pytest.raises(InputError, match=message):
             write_analysis(analysis, tmp_path / name)

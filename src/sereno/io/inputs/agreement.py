@@ -108,7 +108,7 @@ def warn_of_skipped(bad: Sequence[str]) -> None:
 
 
 def _disagreement(part: Part, reference: Part | None, required: frozenset[str] = frozenset()) -> str | None:
-    """Return in what a file does not agree with the reference, or which variables it lacks; None if all is well."""
+    """Return how a file differs from the file of the grid, or which variables it lacks; None if it agrees."""
     if reference is None:
         return None
     try:

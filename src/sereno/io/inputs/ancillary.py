@@ -1,4 +1,4 @@
-"""What stands beside a field in its file: the error of each observation, a withheld set, a truth, the quality."""
+"""Variables next to a field in its file: the error of each observation, a withheld set, a truth, the quality."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sereno.io.inputs import lexicon
 
 
 def side_variables(dataset: xr.Dataset, field: str, source: str) -> tuple[dict[str, str], list[str]]:
-    """Return the variables to read beside a field, by their names in the cube, and notes on those that are left out.
+    """Return the variables to read next to a field, by their names in the cube, and notes on those that are left out.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ def side_variables(dataset: xr.Dataset, field: str, source: str) -> tuple[dict[s
 
 
 def quality_of(dataset: xr.Dataset, source: str, level: int, *, origin: str) -> int | None:
-    """Return the lowest quality level that counts, None where the file tells of none.
+    """Return the lowest quality level that counts, None where the file has none.
 
     Raises
     ------
     InputError
-        If the quality is told by a variable that cannot be applied to the field, unless every level counts.
+        If the quality is in a variable that cannot be applied to the field, unless every level counts.
     """
     name = next((name for name in ("quality_level", "qual_sst") if name in dataset.variables), None)
     fault = None if name is None else _unlike(dataset[name], dataset[source])
@@ -65,7 +65,7 @@ def _unlike(side: xr.DataArray, field: xr.DataArray) -> str | None:
 
 
 def _other_units(side: xr.DataArray, field: xr.DataArray) -> str | None:
-    """Return how the units of a variable differ from a field's, None where they do not or are not told."""
+    """Return how the units of a variable differ from a field's, None where they do not or are not stated."""
     if not lexicon.normal_units(side) or not lexicon.normal_units(field):
         return None
     if lexicon.scale_of(side) in ("kelvin", "Celsius") and lexicon.scale_of(field) is not None:

@@ -23,7 +23,7 @@ from sereno.io.inputs.rejections import Tally
 from sereno.io.inputs.water import read_water
 
 SEEN = "pixels ever observed"
-"""Where water comes from that no mask tells of."""
+"""Source of the water where there is no mask."""
 _LOOKS = 8
 _SEEN_OFTEN = 20
 
@@ -46,7 +46,7 @@ def open_cube(
     variable
         The variable to reconstruct; recognised by names, standard names and attributes where not given.
     water
-        A file whose mask tells sea from land: an L4 ``mask``, any 0/1 mask, or any map that is NaN on land. Where
+        A file with a mask of land and sea: an L4 ``mask``, any 0/1 mask, or any map that is NaN on land. Where
         not given, the input's own mask is taken, else the pixels ever observed together with the shipped coast.
     quality_level
         Lowest GHRSST quality level (0 to 5) that counts as an observation.
@@ -65,7 +65,7 @@ def open_cube(
         ``attrs`` tell where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days``, ``notes``
         (what had to be assumed) and ``skipped`` (what is wrong with each file that was left out; the list grows when
         an image that is read later is bad). Values that are no observations are missing;
-        `sereno.io.inputs.rejections.tally_of` tells how many were found so far, and why.
+        `sereno.io.inputs.rejections.tally_of` says how many were found so far, and why.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def cube_of_parts(
 
 
 def _read_parts(files: list[Path], *, variable: str | None, quality_level: int, tally: Tally) -> list[Part | str]:
-    """Bring every file to the schema; of one that cannot be used, tell what is wrong with it."""
+    """Bring every file to the schema; of one that cannot be used, say what is wrong with it."""
     found: list[Part | str] = []
     for path in files:
         try:

@@ -157,7 +157,7 @@ def _in_words(text: str) -> datetime:
 
 
 def _of_attributes(dataset: xr.Dataset, origin: str) -> np.datetime64:
-    """Return the day that the global attributes tell of."""
+    """Return the day of the global attributes."""
     given = {key: str(dataset.attrs[key]) for key in ATTRIBUTES if str(dataset.attrs.get(key, "")).strip()}
     if not given:
         raise InputError(f"{origin}: no time coordinate and no attribute {ATTRIBUTES[0]} to date it by")

@@ -36,7 +36,7 @@ def standard_of(values: xr.DataArray, kind: Kind, *, offset: float, origin: str)
     low, high, notes = _valid_range(values, stored, scale=scale, shift=shift, packed=packed)
     step = abs(scale) if packed and stored.kind in "iu" else 0.0
     if low > high or (kind == "temperature" and high - low < _NARROWEST):
-        notes.append(f"{values.name}: its valid range, {low:g} to {high:g}, can be none; it was passed over")
+        notes.append(f"{values.name}: its valid range, {low:g} to {high:g}, can be none; it was ignored")
         low, high = -np.inf, np.inf
     slack = [step / 2 or 1e-6 * max(1.0, abs(bound + offset)) for bound in (low, high)]
     standins = {*STANDINS, *(stand * scale + shift for stand in (*STANDINS, *_extremes(stored)) if packed)}
@@ -60,7 +60,7 @@ def _packing(values: xr.DataArray, name: str, origin: str) -> float:
     number = _number(told)
     if number is None or not np.isfinite(number) or (name == "scale_factor" and number == 0):
         raise InputError(
-            f"{origin}: {name} of {values.name} is {told!s:.40}, so its values cannot be told; set it right "
+            f"{origin}: {name} of {values.name} is {told!s:.40}, so its values are not known; correct it "
             "(ncatted), or download the file again"
         )
     return number
@@ -80,9 +80,7 @@ def _valid_range(
 ) -> tuple[float, float, list[str]]:
     """Return the lowest and highest valid value, unpacked, and what had to be passed over."""
     both = np.atleast_1d(values.attrs.get("valid_range", []))
-    notes = [f"{values.name}: valid_range has {both.size} values, not 2; it was passed over"] * (
-        both.size not in (0, 2)
-    )
+    notes = [f"{values.name}: valid_range has {both.size} values, not 2; it was ignored"] * (both.size not in (0, 2))
     names = ("valid_min", "valid_max")
     declared = dict(zip(names, both, strict=True)) if both.size == 2 else {}
     declared |= {name: values.attrs[name] for name in names if name in values.attrs}
@@ -90,7 +88,7 @@ def _valid_range(
     for name, told in declared.items():
         bound = _bound(told, stored, scale=scale, shift=shift, packed=packed)
         if bound is None:
-            notes.append(f"{values.name}: {name} {told!s:.40} is no value of its type; it was passed over")
+            notes.append(f"{values.name}: {name} {told!s:.40} is no value of its type; it was ignored")
         elif packed and scale < 0:  # the smallest count is the largest value
             bounds[next(other for other in names if other != name)] = bound
         else:

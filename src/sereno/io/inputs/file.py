@@ -118,7 +118,7 @@ def part_of(opened: xr.Dataset, path: Path, *, variable: str | None, quality_lev
     grid, remarks = _orient(found, path)
     notes += remarks
     if found.difference and variable is None:
-        kept = "is an anomaly or another difference by what it says of itself, and is kept as it is"
+        kept = "is an anomaly or another difference by what it says about itself, and is kept as it is"
         notes.append(f"{found.name} {kept}")
     images, remarks = _images(found, grid, path, quality_level, tally)
     notes += remarks
@@ -203,7 +203,7 @@ def _orient(found: _Recognised, path: Path) -> tuple[_Oriented, list[str]]:
 def _images(
     found: _Recognised, grid: _Oriented, path: Path, quality_level: int, tally: Tally
 ) -> tuple[dict[str, Images], list[str]]:
-    """Return the images of the field, and of what stands beside it and can be used, by their names in the cube."""
+    """Return the images of the field, and of what stands next to it and can be used, by their names in the cube."""
     sides, notes = side_variables(found.dataset, found.field, found.name)
     level = quality_of(found.dataset, found.name, quality_level, origin=found.origin)
     images = {}
@@ -271,7 +271,7 @@ def _standard(values: xr.DataArray, quantity: Kind, time: str | None, origin: st
 
 
 def _guess_offset(values: xr.DataArray, time: str | None, notes: list[str]) -> float:
-    """Tell °C from K by the first image of a temperature without units, and note it."""
+    """Distinguish °C from K by the first image of a temperature without units, and note it."""
     images = range(values.sizes[time]) if time in values.dims else [None]
     for index in images:
         image = (values if index is None else values.isel({time: index})).values

@@ -72,7 +72,7 @@ class Images:
 
     @cached_property
     def _variables(self) -> xr.Dataset:
-        """What is read for an image: the variable and what tells its quality, without coordinates."""
+        """The variables read for an image: the field and its quality, without coordinates."""
         quality = [] if self.quality_level is None else [n for n in lexicon.QUALITY_NAMES if n in self.dataset]
         return self.dataset[[self.name, *quality]].reset_coords(drop=True)
 

@@ -105,7 +105,7 @@ class Standard:
         return dropped
 
     def _is_plainly_good(self, image: np.ndarray) -> bool:
-        """Tell at little cost that there is nothing to look at more closely."""
+        """Return, at little cost, whether nothing needs a closer check."""
         low, high = _range(image)
         if np.isnan(low):
             return True
@@ -177,7 +177,7 @@ class Standard:
             raise WrongImageError(float(np.median(image[stray])))
         _drop(image, below, f"below {low:g}", dropped)
         _drop(image, above, f"above {high:g}", dropped)
-        for beyond in (image < PLAUSIBLE[0], image > PLAUSIBLE[1]):  # is the median? Told without sorting
+        for beyond in (image < PLAUSIBLE[0], image > PLAUSIBLE[1]):  # is the median? Without sorting
             if np.count_nonzero(beyond) > max(_MANY, rest / 2):
                 raise WrongImageError(float(np.nanmedian(image)))
 
@@ -216,5 +216,5 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 
 
 def _is_zero(values: np.ndarray) -> np.ndarray:
-    """Tell where a temperature in kelvin is exactly 0 °C, to a float32."""
+    """Return where a temperature in kelvin is exactly 0 °C, to a float32."""
     return np.abs(values - np.float32(ZERO_CELSIUS)) < 4e-5

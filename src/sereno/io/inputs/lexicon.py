@@ -1,4 +1,4 @@
-"""What the products call things: variables, coordinates, masks, quality, units; told by content, not by file name.
+"""Names that products use for variables, coordinates, masks, quality, units; recognised by content, not by file name.
 
 Layouts known: Copernicus L3S and L4, GHRSST L2P to L4 alike, OISST, OSTIA, MUR, MODIS and VIIRS L3m, files in the
 manner of DINEOF (a variable, ``mask``, ``time``), cubes that sereno wrote, and plain CF.
@@ -104,19 +104,19 @@ def kind_of_sst(dataset: xr.Dataset, name: str) -> str:
 
 
 def description(field: xr.DataArray) -> dict[str, str]:
-    """Return what a field says of itself in words of CF, which an analysis of it keeps."""
+    """Return what a field says about itself in words of CF, which an analysis of it keeps."""
     return {name: str(field.attrs[name]) for name in DESCRIPTION if isinstance(field.attrs.get(name), str)}
 
 
 def is_temperature(field: xr.DataArray) -> bool:
-    """Tell a temperature from any other field, a difference of temperatures too, by standard name, units or name."""
+    """Return whether a field is a temperature, or a difference of temperatures, by standard name, units or name."""
     known = str(field.attrs.get("standard_name", "")) in TEMPERATURE_STANDARD_NAMES
     named = str(field.name).lower() in FIELD_NAMES
     return (known or named or scale_of(field) is not None) and not is_difference(field)
 
 
 def is_difference(field: xr.DataArray) -> bool:
-    """Tell an anomaly, error, bias, spread or gradient from a value on a scale, by all that a variable says.
+    """Return whether a variable is an anomaly, error, bias, spread or gradient, by all its attributes.
 
     Examples
     --------

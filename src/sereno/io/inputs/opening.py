@@ -76,7 +76,7 @@ def open_dataset(path: Path, *, chunks: dict[str, int] | None = None) -> xr.Data
     Parameters
     ----------
     chunks
-        None: nothing is read, nor remembered, but what is asked for. Otherwise dask arrays of these chunks; an empty
+        None: only what is asked for is read, and nothing is kept. Otherwise dask arrays of these chunks; an empty
         mapping represents those of the file.
 
     Raises

@@ -47,7 +47,7 @@ class Tally:
                 self.counts.setdefault((variable, reason), {})[path, place] = number
 
     def skip(self, error: InputError) -> bool:
-        """Leave out an image, if bad files are to be left out, and tell whether it is."""
+        """Leave out an image, if bad files are to be left out, and return whether it is."""
         if self.skipped is None:
             return False
         with self._lock:
@@ -56,7 +56,7 @@ class Tally:
         return True
 
     def merge(self, other: Tally) -> None:
-        """Take in what was counted elsewhere."""
+        """Add what was counted elsewhere."""
         with self._lock:
             for key, images in other.counts.items():
                 self.counts.setdefault(key, {}).update(images)

@@ -59,7 +59,7 @@ def read_climatology(path: Path, cube: xr.Dataset) -> xr.DataArray:
     xr.DataArray
         float32 (dayofyear 366, lat, lon), in the cube's units; between the middles of months linear, in space the
         nearest cell, NaN beyond the file's grid. Its land gets the value of the nearest sea up to `COAST_CELLS` away.
-        A temperature without units is told from its values. The attributes ``base_period_start`` and
+        The unit of a temperature without units is found from its values. The attributes ``base_period_start`` and
         ``base_period_end`` (days) are there where the file states them, or has CF climatology bounds.
 
     Raises

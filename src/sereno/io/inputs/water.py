@@ -1,4 +1,4 @@
-"""A file of its own that tells sea from land (``--water``), brought to a grid."""
+"""A file with a mask of land and sea (``--water``), brought to a grid."""
 
 from __future__ import annotations
 

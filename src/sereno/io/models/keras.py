@@ -1,4 +1,4 @@
-"""Networks trained with the reference's Keras script: their architecture and weights, without Keras.
+"""Networks trained with the Keras script of the thesis: their architecture and weights, without Keras.
 
 Only JSON and arrays are read, so a file can run no code. Source of the layouts: `keras.saving` of Keras 3 (the
 ``.keras`` archive and legacy HDF5) and of TensorFlow's Keras 2.

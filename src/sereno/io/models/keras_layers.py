@@ -60,7 +60,7 @@ class KerasLayer:
     place
         How many layers of its class come before it, which is how weights are named in a ``.keras`` file.
     config
-        Its settings as they stand in the file.
+        Its settings as in the file.
     """
 
     kind: str
@@ -233,7 +233,7 @@ def _parts(
 
 
 def _check_recurrent(layers: list[KerasLayer], problems: list[str]) -> None:
-    """Note what in the recurrent layers is not the reference's."""
+    """Note what in the recurrent layers differs from the thesis."""
     if not 1 <= len(layers) <= MOST_LAYERS:
         problems.append(f"it has {len(layers) or 'no'} ConvLSTM2D layer, must have 1 to {MOST_LAYERS}")
     for layer in layers:
@@ -254,7 +254,7 @@ def _check_recurrent(layers: list[KerasLayer], problems: list[str]) -> None:
 
 
 def _check_convolutions(layers: list[KerasLayer], activations: dict[str, str], problems: list[str]) -> None:
-    """Note what in the convolutions is not the reference's."""
+    """Note what in the convolutions differs from the thesis."""
     if len(layers) != 2:
         problems.append(f"it has {len(layers)} Conv2D layers, must have 2")
         return

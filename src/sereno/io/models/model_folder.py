@@ -42,7 +42,7 @@ _Spacing = Annotated[float, Field(ge=0, le=50_000)]
 
 @dataclass(frozen=True, config=ConfigDict(allow_inf_nan=False))
 class ModelDescription:
-    """What a saved model says of itself: how it was made and what it may be used on.
+    """What a saved model says about itself: how it was made and what it may be used on.
 
     Attributes
     ----------
@@ -163,7 +163,7 @@ def save_model(model_dir: str | Path, state: State, description: ModelDescriptio
     state
         What the method must remember. Lists and tuples among its values come back as lists.
     description
-        What the model says of itself.
+        What the model says about itself.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def load_model(model_dir: str | Path, *, weights: Weights | None = None) -> tupl
     Parameters
     ----------
     weights
-        Tells of a description the shapes of the tensors that there must be; any others may only be short tables.
+        Returns for a description the shapes of the required tensors; any others may only be short tables.
         Where it is not given, the model may hold any.
 
     Returns
@@ -220,7 +220,7 @@ def load_model(model_dir: str | Path, *, weights: Weights | None = None) -> tupl
 
 
 def fingerprint(state: State) -> str:
-    """Return what tells a fitted method from any other: a digest of all that it remembers."""
+    """Return a digest of all that a fitted method remembers."""
     digest = hashlib.sha256(json.dumps(state.values, sort_keys=True, default=lambda value: value.tolist()).encode())
     fields = {} if state.fields is None else {str(name): field.values for name, field in state.fields.items()}
     for name, array in sorted({**state.tensors, **fields}.items()):
@@ -305,7 +305,7 @@ def _time_step(cube: xr.Dataset) -> float:
 
 
 def _other_cells(axis: str, mine: np.ndarray, theirs: np.ndarray) -> list[str]:
-    """Tell in a line, if so, that the cells of a cube are not those of the model."""
+    """Return a line that says, if so, that the cells of a cube are not those of the model."""
     # A hundredth of a cell: the same grid in float32 passes, a shifted grid does not.
     slack = 0.01 * float(np.median(np.diff(mine))) if mine.size > 1 else 1e-4
     if mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=0, atol=slack):

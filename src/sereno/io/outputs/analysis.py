@@ -68,7 +68,7 @@ def write_analysis(
         raise InputError(f"{path}: the analysis has no {', '.join(missing)}")
     if (np.diff(analysis["time"].values.astype("datetime64[D]")).astype(int) <= 0).any():
         raise InputError(f"{path}: the days of the analysis do not ascend, or a day comes twice; sort them")
-    analysis = analysis[list(PARTS)]  # or a climatology beside them would be computed for nothing
+    analysis = analysis[list(PARTS)]  # or a climatology next to them would be computed for nothing
     require_place_for_analysis(path)
     if path.suffix in (".nc", ".zarr"):
         dataset, encoding = level4(analysis, product, packed, output=path)
@@ -84,7 +84,7 @@ def require_place_for_analysis(path: Path) -> None:
         require_place(path)
     elif path.suffix and not path.is_dir():
         raise InputError(f"{path}: write to a name in .nc or .zarr, or to a folder for daily files")
-    elif path.name in ("", ".."):  # what stands beside it until it is complete is named after it
+    elif path.name in ("", ".."):  # what stands next to it until it is complete is named after it
         raise InputError(f"{path}: give the folder of daily files by its own name, such as ../maps")
     else:
         refuse_folder(path)

@@ -1,6 +1,6 @@
 """Files that are either there in full or not there at all, and the streaming of lazy data into them.
 
-Everything is written under a temporary name beside its target, on the same file system, and then renamed. A run
+Everything is written under a temporary name next to its target, on the same file system, and then renamed. A run
 that fails or is interrupted leaves the old file as it was and no fragment behind.
 """
 
@@ -37,8 +37,8 @@ _ZARR_MARKERS = (".zgroup", "zarr.json")
 def atomic_path(path: str | Path, *, replaces: tuple[str, ...] = ()) -> Iterator[Path]:
     """Lend a temporary path; what was written there takes the place of `path` when the block ends well.
 
-    The temporary name ends in ``.part``, so that no glob for ``*.nc`` ever meets it: a writer that tells the format
-    by the suffix must be told the format.
+    The temporary name ends in ``.part``, so that no glob for ``*.nc`` ever meets it: a writer that finds the format
+    by the suffix must be given the format.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def _unfinished(target: Path, folder: Path | None = None) -> Iterator[Path]:
-    """Lend a temporary name, beside a target where no folder is given; nothing stays under it, whatever happens."""
+    """Lend a temporary name, next to a target where no folder is given; nothing stays under it, whatever happens."""
     temporary = (folder or target.parent) / f".{target.name}.{uuid4().hex[:8]}.part"
     stopping.UNFINISHED.add(temporary)
     try:

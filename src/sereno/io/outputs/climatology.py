@@ -1,4 +1,4 @@
-"""The file of a daily climatology: what it says of itself after CF-1.11."""
+"""The file of a daily climatology: what it says about itself after CF-1.11."""
 
 from __future__ import annotations
 
@@ -98,5 +98,5 @@ def _lacking(first: str, last: str, harmonics: int) -> dict[str, str]:
     length = f"{days} days" if days < 730 else f"{days / 365.25:.0f} years"
     told = f"The base period is {length} long; {CUSTOMARY_YEARS} years are customary."
     if not harmonics:
-        told += " It tells no cycle of the year: every day has the same map."
+        told += " It has no annual cycle: every day has the same map."
     return {"comment": told}

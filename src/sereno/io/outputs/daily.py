@@ -1,4 +1,4 @@
-"""A folder of daily files while it is made: new files wait beside it until all are there and right."""
+"""A folder of daily files while it is made: new files wait next to it until all are there and right."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DailyFolder:
 
     @property
     def waiting(self) -> Path:
-        """The hidden folder beside it where files wait."""
+        """The hidden folder next to it where files wait."""
         return self.folder.with_name(f".{self.folder.name}.filling")
 
     def discard(self) -> None:

@@ -1,4 +1,4 @@
-"""Errors of writing, told with the name of the output."""
+"""Errors of writing, with the name of the output."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def require_values(values: np.ndarray, limits: Limits, water: np.ndarray, days: 
         f"{subject}: {days[first]}: {counts[first]} of {int(water.sum())} values on water {limits.describe(value)} "
         f"({value:g})"
         + (f", and there are such values on {further} further days" if further else "")
-        + "; look at the units and values of the input, and fit the model again"
+        + "; check the units and values of the input, and fit the model again"
     )
 
 

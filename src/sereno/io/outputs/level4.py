@@ -53,7 +53,7 @@ ISO = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True)
 class Product:
-    """What a file says of itself besides its numbers.
+    """What a file says about itself besides its numbers.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Product:
 
     @classmethod
     def of(cls, analysis: xr.Dataset) -> Self:
-        """Return what an analysis that `sereno.fill` made says of itself; nothing, where another made it."""
+        """Return what an analysis that `sereno.fill` made says about itself; nothing, where another made it."""
         attrs = analysis.attrs
         try:
             model, made_from = (dict(json.loads(attrs.get(name, "{}"))) for name in (_MODEL, _INPUT))
@@ -171,7 +171,7 @@ def _temperature(analysis: xr.Dataset, product: Product, packed: bool) -> tuple[
         "units": "kelvin",
         "units_metadata": "temperature: on_scale",
         "coverage_content_type": "physicalMeasurement",
-        "comment": "source_flag tells which cells were observed that day.",
+        "comment": "source_flag says which cells were observed that day.",
         **_given(analysis, "cell_methods"),
     }
     std.attrs = {
@@ -229,7 +229,7 @@ def _flags(analysis: xr.Dataset) -> Variables:
         "coverage_content_type": "auxiliaryInformation",
         "flag_masks": np.array([1, 2, 4, 8], dtype="int8"),
         "flag_meanings": "sea land lake ice",
-        "comment": "Lakes count as sea or land as in the input; ice is not told from open water.",
+        "comment": "Lakes count as sea or land as in the input; ice is not distinguished from open water.",
     }
     source.attrs = {
         "standard_name": "status_flag",

@@ -1,6 +1,6 @@
 """One writer at a time for each output, also between hosts that share a file system.
 
-A lock is a folder beside the output, ``.NAME.lock``, with a folder for each holder (``exclusive``, or the name of a
+A lock is a folder next to the output, ``.NAME.lock``, with a folder for each holder (``exclusive``, or the name of a
 shard) that holds one file of a name of its own: who holds it and since when. It is prepared under another name and
 renamed to its place. A rename to a name that is taken fails, on a file server as on a disk, so of many takers one
 comes in; and because the file of a holder is never replaced by that of another, whoever removes the file of a dead
@@ -170,7 +170,7 @@ def output_lock(output: str | Path, *, shared: str | None = None) -> Iterator[Ou
     Yields
     ------
     OutputLock
-        Its `OutputLock.require` tells whether the lock is still held.
+        Its `OutputLock.require` says whether the lock is still held.
 
     Raises
     ------

@@ -3,5 +3,5 @@
 `base` is what both share: a Zarr store that knows which of its days are done. `prepared` holds images, `filled` an
 analysis with its model. For ``prepare``, `scan` opens each file once, `plan` decides what is to be done, `days` and
 `sources` keep which day came from which file, `recipe` brings images to the grid of the store, and `ingest` is the
-order of these. `checksums` tells whether an image changed.
+order of these. `checksums` says whether an image changed.
 """

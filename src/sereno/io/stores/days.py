@@ -66,7 +66,7 @@ def write_days(task: Days) -> Done:
 
 
 def compare_days(task: Days) -> Done:
-    """Make the maps of days that the store has, and tell whether it has the same."""
+    """Make the maps of days that the store has, and return whether it has the same."""
     store = Store.open(task.store)
     try:
         maps = _maps(task, store, Tally())

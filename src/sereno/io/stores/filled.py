@@ -263,7 +263,7 @@ class FilledStore(GrowingStore):
 
 
 def _make_books(group: zarr.Group, days: int) -> None:
-    """Make what is kept of each day beside the checksum of its image."""
+    """Make what is kept of each day next to the checksum of its image."""
     told = {
         "long_name": "checksums of all images that the day was filled from, and of its maps as they were written",
         "comment": "-1: not filled yet, or by a version that kept none",

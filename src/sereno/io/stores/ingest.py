@@ -270,7 +270,7 @@ def _stage_climatology(store: Store, recipe: Recipe, progress: Progress) -> None
 
 
 def _check_climatology(path: Path, grid: Grid, units: str) -> list[str]:
-    """Look at a climatology on a sample of the grid, before anything is written, and tell what it misses."""
+    """Look at a climatology on a sample of the grid, before anything is written, and say what it misses."""
     rows, columns = (slice(None, None, max(1, axis.size // 32)) for axis in (grid.lat, grid.lon))
     with file_edge(path, "give a daily climatology"):
         sample = read_climatology(path, _template(grid.lat[rows], grid.lon[columns], units))

@@ -34,7 +34,8 @@ def error_variance(maps: np.ndarray, known: np.ndarray, noise_variance: float) -
     known
         What was observed of the day: see `information`.
     noise_variance
-        μ², the variance of what the observations hold beside the modes, raised by as many as they repeat each other.
+        μ², the variance of the part of the observations that the modes do not explain, raised by as many as they
+        repeat each other.
 
     Returns
     -------

@@ -23,7 +23,7 @@ MATRICES = 3
 ENOUGH_DAYS = 30
 """Days with withheld observations after which the same matrix is not examined again."""
 CELLS = 1e7
-"""Cells of a matrix, about: the sea is thinned to as many pixels, since their neighbours tell the same modes."""
+"""Cells of a matrix, about: the sea is thinned to as many pixels, because neighbours give the same modes."""
 SHARE_OF_DAYS, MOST_WITHHELD = 0.15, 0.1
 """Share of the days of a matrix that lose a cloud's worth of observations, and of its observations lost at most."""
 
@@ -165,8 +165,8 @@ def confidence(
 ) -> np.ndarray:
     """Return what the spread is a falling function of: support, over the error map relative to the climatology's std.
 
-    The error map knows where the modes are poorly determined and what they leave out, support what was seen on the
-    days around; neither knows the other's part.
+    The error map knows where the modes are poorly determined and what they leave out, support what was observed on
+    the days around; neither knows the other's part.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ STAGES = (8, 2)
 """The coarse levels in two stages, down to this many times the finest scale. Each stage is computed for every day
 that the next one looks at, so that an old observation is compared with the sea of its own day."""
 COARSE_SHRINKAGE, FINE_SHRINKAGE = 0.05, 0.001
-"""Weight of the prior (no correction) beside the smoothed weight of the observations."""
+"""Weight of the prior (no correction), relative to the smoothed weight of the observations."""
 TILE = 384
 """Cells along a side of the tiles of a large map, about."""
 WIDE_BLOCK = 2

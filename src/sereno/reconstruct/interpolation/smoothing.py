@@ -48,7 +48,7 @@ def smooth(
     water
         Boolean mask, (lat, lon).
     shrinkage
-        Weight of a prior of zero beside the smoothed weights.
+        Weight of a prior of zero, relative to the smoothed weights.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def smooth_blocks(means: np.ndarray, *, space: float, cell: tuple[float, float],
 
 
 def _passages(water: np.ndarray, factor: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Tell where the sea lets pass from each block to the next, northward (lat − 1, lon) and eastward (lon − 1, lat).
+    """Return where water connects each block to the next, northward (lat − 1, lon) and eastward (lon − 1, lat).
 
     What lies between their middles counts, so that land as thin as a cell parts two seas wherever it lies.
     """

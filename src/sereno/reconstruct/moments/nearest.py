@@ -16,7 +16,7 @@ ENOUGH = 0.01
 LEAST_VARIOGRAM, LEAST_VARIANCE = 1e-4, 1e-3
 """Differences are relative to the variogram, or to this where it is less; the least variance that is expected."""
 EXPECTED_IMAGES = 15
-"""What is expected of any sea counts for this many images."""
+"""The prior of any sea counts for this many images."""
 EXPECTED_TERMS = 4
 """Terms of the sea that is expected: of equal variances, ..."""
 NARROWEST, WIDEST = 12.0, 300.0
@@ -46,7 +46,7 @@ def nearest(
 
     Differences are relative, so that short distances, where the variogram is small and which the analysis hangs on,
     count as much as long ones; and a variogram does not hold what all of a few days have in common, of which a short
-    record says nothing. A short record is mixed with what is expected of any sea, and what pairs do not tell at all
+    record says nothing. A short record is mixed with what is expected of any sea, and what pairs do not show at all
     stays where it begins.
 
     Parameters
@@ -116,7 +116,7 @@ def variogram_of_terms(logarithms: np.ndarray, distance: np.ndarray, lag: np.nda
 
 
 def expected_terms(count: int, *, cell: float, variance: float) -> np.ndarray:
-    """Return what is expected of a sea whose anomalies have a variance, as `variogram_of_terms` takes it."""
+    """Return the prior of a sea whose anomalies have a variance, as `variogram_of_terms` takes it."""
     std, narrowest, (shared, width) = max(variance, LEAST_VARIANCE) ** 0.5, max(NARROWEST, 1.2 * cell), EXPECTED_ERROR
     widths = np.geomspace(narrowest, max(WIDEST, 4 * narrowest), count)
     errors = [EXPECTED_NOISE * std, shared * std, width]

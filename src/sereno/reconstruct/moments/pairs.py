@@ -27,7 +27,7 @@ FEWEST_CELLS = 4
 MOST_CELLS = 5e7
 """Cells of all images that are transformed, about: of a larger record, some of it, evenly spread."""
 RUN_DAYS = 32
-"""Days of such a run, besides the longest lag."""
+"""Days of such a run, in addition to the longest lag."""
 TILE = 256
 """Cells along a side of such a part, at most."""
 
@@ -237,7 +237,7 @@ def _cut(size: int) -> list[slice]:
 def _units(
     days: int, grid: Sequence[int], tiles: list[tuple[slice, slice]]
 ) -> Iterator[tuple[slice, slice, int, int, int]]:
-    """Yield rows, columns, first day, end and number of earlier days of what is summed over."""
+    """Yield rows, columns, first day, end and number of earlier days of each part of the sums."""
     overlap = LAGS[-1]
     if days * grid[0] * grid[1] <= MOST_CELLS:
         for rows, columns in tiles:

@@ -57,7 +57,7 @@ def batches(geometry: Geometry, blocks: Blocks) -> list[Batch]:
 
 
 def seen_squares(geometry: Geometry, stencil: Stencil, origin: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Tell which places of a stencil no land hides from blocks, bool (block, place)."""
+    """Return which places of a stencil no land hides from blocks, bool (block, place)."""
     square = geometry.lattice.numbers(origin, *stencil.places.T)
     beyond = (square == geometry.lattice.offsets[-1])[..., None]
     return visible(geometry.water, centre, np.where(beyond, centre[:, None], geometry.squares.centre[square]))

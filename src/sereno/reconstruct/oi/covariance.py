@@ -1,4 +1,4 @@
-"""Covariances in space and time: their families, their published parameters, and what is tuned of them."""
+"""Covariances in space and time: their families, published parameters and tuned parameters."""
 
 from __future__ import annotations
 

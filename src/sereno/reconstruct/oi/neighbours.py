@@ -213,7 +213,7 @@ class Geometry:
 
 
 def visible(water: np.ndarray, centre: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Tell which places can be seen from each block in a straight line over water, bool (block, place).
+    """Return which places each block reaches in a straight line over water, bool (block, place).
 
     Parameters
     ----------

@@ -119,7 +119,7 @@ def day_blocks(terms: Sequence[Term], grid: Grid, window: int, *, targets: int =
         lag = max(-day, day - targets + 1, 0)
         forgotten = [t for t in terms if t.signal and correlation_in_time(t, lag) < FORGOTTEN]
         good = [n for n in BLOCKS if all(resolved(t, grid.coarser(n)) or t in forgotten for t in terms if t.signal)]
-        sizes.append(max(good, default=1) if lag else 1)  # the target day is what is asked for, cell by cell
+        sizes.append(max(good, default=1) if lag else 1)  # the target day is needed cell by cell
     return sizes
 
 

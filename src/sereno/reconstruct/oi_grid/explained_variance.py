@@ -55,7 +55,7 @@ def _means_precision(precision: np.ndarray, noise: list[Term], side: int, cell: 
     sums, count = parted.sum((1, 3)), np.maximum((parted > 0).sum((1, 3)), 1)
     variance = np.zeros_like(sums)
     for term in noise:
-        # Where all of a block is seen its mean holds the less of a term, the smaller this is beside the block.
+        # Where all of a block is seen its mean holds the less of a term, the smaller this is relative to the block.
         share = min(1.0, 2 * math.pi * term.width**2 / (cell[0] * cell[1]))
         variance += term.variance * (share + (1 - share) / count)
     return np.asarray(sums / (1 + variance * sums))

@@ -23,13 +23,13 @@ from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.uncertainty.observation_error import relative_variance, typical_error, white_noise
 
 FEW_IMAGES = 300
-"""A record of fewer images is tuned: what it shows at withheld observations tells more than the moments of so few."""
+"""A record of fewer images is tuned: withheld observations show more than the moments of so few."""
 SAMPLES, EXTENT, SIDE = 40, 400.0, (64, 96)
 """Windows that it is tuned on, at most; kilometres along either side of one, and between how many cells."""
 SEED = 0
 """Of their choice: the scales belong to the record, and are the same whatever the seed of a run."""
 BATCH = 2
-"""Windows that a step looks at."""
+"""Windows of a step."""
 DESCENT = 40
 """Steps of a descent. With few windows a step, it is their order that decides in which of several valleys one ends:
 a few descents, compared on all windows, do better than a long one."""
@@ -41,7 +41,7 @@ STEEPEST = 3.0
 """Norm to which the gradient of the logarithm of the mean squared error is cut: a wide term that is seen everywhere
 makes equations near the singular, whose few steps are as good as ever but not their derivatives."""
 STIFFNESS = 0.02
-"""Pull of the logarithms towards where they began, beside the logarithm of the mean squared error."""
+"""Weight of the pull of the logarithms towards their start, relative to the logarithm of the mean squared error."""
 
 
 def measure(
@@ -153,7 +153,7 @@ def tune(
 
 
 def _batches(count: int, steps: int, *, seed: int) -> np.ndarray:
-    """Return the windows that each step looks at, (steps, BATCH): all in a random order, then in another."""
+    """Return the windows of each step, (steps, BATCH): all in a random order, then in another."""
     orders = [np.random.default_rng((seed, turn)).permutation(count) for turn in range(-(-steps * BATCH // count))]
     return np.concatenate(orders)[: steps * BATCH].reshape(steps, BATCH)
 

@@ -38,7 +38,7 @@ REACH = WINDOW // 2
 EXPONENTS = tuple(product((0.0, 0.25, 0.5, 0.75, 1.0), repeat=2))
 """Candidate powers of either liveliness."""
 LIVELY_SPAN = 120
-"""Days that a record must span for the powers to be told; below, they are 0."""
+"""Days that a record must span for the powers to be estimated; below, they are 0."""
 TRIED_PIXELS = 40_000
 """Pixels that the powers and the inflation are chosen on, about."""
 LEAST_TYPICAL = 0.01
@@ -83,7 +83,8 @@ class Calibration:
     remote
         Where nothing was seen.
     learned
-        Whether days told the factors; where not, a std that grows with the distance to observations stands.
+        Whether the factors were estimated from days; where not, a std that grows with the distance to observations
+        stands.
     by_lag, by_since, by_cover
         Factors of earlier versions: of each bin of `LAG_EDGES` for days to the nearest observation and since the
         last one, the first of the former of observed pixels, and of each bin of `COVER_EDGES` for cloud cover.
@@ -208,10 +209,10 @@ class Calibration:
     def _joined(self, std: np.ndarray, factor: np.ndarray, kind: np.ndarray, climatology: np.ndarray) -> np.ndarray:
         """Return the calibrated std from the stated one, factor and kind as of `_of_block`, and the climatology's.
 
-        In a void it is bounded by the one where nothing was seen in reach.
+        In a void it is bounded by the one where nothing was observed in reach.
         """
         far = self.remote.variance(climatology)
-        if self.in_voids:  # the kind tells the bin of the bridge as well
+        if self.in_voids:  # the kind determines the bin of the bridge as well
             place = np.clip(np.nan_to_num(kind) - _VOID, 0, BRIDGES - 1).astype(int)
             std = np.where(kind >= _VOID, climatology * np.sqrt(np.asarray(self.in_voids))[place], std)
         variance = np.where(kind == _NOTHING, far, std**2 * factor)

@@ -23,7 +23,7 @@ FEWEST_DAYS = 16
 CELLS = 1.5e6
 """Cells that are reconstructed, about."""
 SIDE = 192
-"""Cells along either side of what is reconstructed of a day, at most."""
+"""Cells along either side of the part of a day that is reconstructed, at most."""
 STRETCHES, STRETCH_DAYS = 6, 40
 """A record that memory does not hold is examined in this many stretches of this many days."""
 LONG_REACH, LONG_DAYS = 100, 1100

@@ -1,6 +1,6 @@
 """The errors of observations, from how they jump from day to day: the white part, and the part that a day shares.
 
-Neighbouring observations of a day can err together, as errors of atmospheric origin do; no single image tells that
+Neighbouring observations of a day can err together, as errors of atmospheric origin do; no single image shows that
 part from the sea. Errors of different days are independent, though, while the sea persists.
 """
 
@@ -24,9 +24,9 @@ LENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 CELLS = 2e7
 """Cells of the images that are examined, about."""
 FEWEST_DAYS = 30
-"""Days with observations two days before and after as well, below which the white part alone is told."""
+"""Days with observations two days before and after as well, below which only the uncorrelated part is estimated."""
 AROUND = 5
-"""Cells along either side of the surroundings by which observations are told apart: near clouds they err more."""
+"""Cells along either side of the surroundings by which observations are distinguished: near clouds they err more."""
 CLEAR_EDGES = (0.4, 0.6, 0.8, 0.999)
 """Classes of the share of the water around an observation that was observed on the day."""
 WHITE_IMAGES = 60
@@ -67,7 +67,7 @@ class ObservationError:
 
         With s(τ) = y(t) − [y(t − τ) + y(t + τ)] / 2, errors of covariance n(r) give s(τ) the covariance 1.5 n(r), and
         the sea, whose short changes are even and smooth, one that grows with τ². From τ of one and two days,
-        n(r) = (4 S₁ − S₂) / 3 with S = ⟨s(x) s(x + r)⟩ / 1.5. A short record does not tell that much: it gets the
+        n(r) = (4 S₁ − S₂) / 3 with S = ⟨s(x) s(x + r)⟩ / 1.5. A short record does not show that much: it gets the
         white part, of `sereno.reconstruct.uncertainty.spread.noise_variance`, and no shared one.
 
         Pixels that are seen day after day lie far from clouds, where errors are small. So at r = 0 S₁ and S₂ are
@@ -102,7 +102,7 @@ def error_covariance(field: xr.DataArray) -> tuple[np.ndarray | None, np.ndarray
     Returns
     -------
     tuple
-        float64 (separations,), None where too few days tell it; and the number of pairs, (separations,).
+        float64 (separations,), None where there are too few days; and the number of pairs, (separations,).
     """
     days, cells = field.sizes["time"], field.sizes["lat"] * field.sizes["lon"]
     step = max(1, int(days * cells / CELLS))
@@ -179,7 +179,7 @@ def _gaussian(covariance: np.ndarray, weight: np.ndarray) -> tuple[float, float]
 
 
 UNKNOWN_NOISE = 0.2
-"""Standard deviation of an observation's error where the images do not tell it, in climatological ones."""
+"""Standard deviation of an observation's error where the images do not show it, in climatological ones."""
 
 
 MOST_IMAGES = 100

@@ -15,7 +15,7 @@ from sereno.cube import field_of
 PRIOR_STD = 1.0
 """Standard deviation, in the field's unit, of a sea of which nothing is known."""
 INDEPENDENT_DAYS = 5.0
-"""Days that tell as much as one that stands alone."""
+"""Days that count as one independent day."""
 PRIOR_DAYS = 1.0
 """The spread of the record is drawn towards `PRIOR_STD` as if this many such days had shown that."""
 CELLS = 2e7
@@ -24,7 +24,7 @@ CELLS = 2e7
 
 @dataclass(frozen=True)
 class Remote:
-    """The variance of (truth − climatology) where nothing was seen in reach.
+    """The variance of (truth − climatology) where nothing was observed in reach.
 
     Attributes
     ----------

@@ -121,12 +121,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class ObservedPixels:
-    """What an observation is worth at its own pixel, beside an analysis that has already seen it.
+    """Weight of an observation at its own pixel, relative to an analysis that already uses it.
 
     Attributes
     ----------
     noise_std
-        Standard deviation of the observations' noise; 0 where it could not be told.
+        Standard deviation of the observations' noise; 0 where it could not be estimated.
     gain
         Weight of the observation: the share of the variance of (observation − analysis) that is not noise.
     """

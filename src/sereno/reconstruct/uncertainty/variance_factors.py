@@ -35,7 +35,7 @@ RAREST, MOST_FREQUENT = 0.02, 10.0
 FOLDS = 6
 """Parts, one after the other in time, on each of which the factors of the others are tried."""
 LARGEST_INFLATION = 2.0
-"""Bound of the inflation, and of its inverse: a short record has few days to tell it."""
+"""Bound of the inflation, and of its inverse: a short record has few days to estimate it."""
 _ROUNDS = 10
 VOID, DENSITY, STATED = 1, 2, 3
 
@@ -59,7 +59,7 @@ class Withheld(NamedTuple):
     variance, square
         Stated variance and squared residual.
     noise
-        What the squared residual holds beside the variance of the error, on average.
+        Mean of the squared residual less the variance of the error.
     error
         Variance of the observations' errors.
     weight
@@ -88,7 +88,7 @@ class Withheld(NamedTuple):
 
     @classmethod
     def of(cls, found: Residuals, gaps: Gaps, typical: np.ndarray, error: ObservationError) -> Self:
-        """Sort withheld pixels into bins, weigh them as gaps are, and tell how much noise their residuals hold."""
+        """Sort withheld pixels into bins, weigh them as gaps are, and estimate the noise in their residuals."""
         gap = gaps.bridge > 0
         density, of_gaps = _density_bins(found.density, gaps.density[gap])
         weight = _as_in_gaps(
@@ -124,8 +124,9 @@ class Withheld(NamedTuple):
     def factors(self, exponents: tuple[float, ...], *, of: np.ndarray | slice = slice(None)) -> Factors:
         """Return the factors whose product is the mean relative square of the residuals in each bin of each kind.
 
-        They are found in turns. Each is drawn towards the common factor, and that towards 1, by how many days tell
-        it; and made such that the variance never falls with the distance to observations, nor with the stated one.
+        They are found in turns. Each is drawn towards the common factor, and that towards 1, by the number of days
+        for it; and made such that the variance never falls with the distance to observations, nor with the stated
+        one.
 
         Parameters
         ----------
@@ -195,7 +196,7 @@ class Withheld(NamedTuple):
     def inflation(self, exponents: tuple[float, ...]) -> float:
         """Return by how much the variance is too small on days that the factors were not learned from.
 
-        Factors fit the days that they were learned from; what they make of the other parts of the record tells what
+        Factors fit the days that they were learned from; their fit to the other parts of the record shows what
         they will make of the days to come.
         """
         above = below = 0.0
@@ -292,12 +293,12 @@ def bounded(factor: np.ndarray) -> np.ndarray:
 
 
 def trust(days: np.ndarray, prior: float) -> np.ndarray:
-    """Return how far a factor that this many days tell is believed beside those of the prior, 0 to 1."""
+    """Return the weight of a factor from this many days, relative to the prior, 0 to 1."""
     return np.asarray(days / (days + prior))
 
 
 def days_of(day: np.ndarray, weight: np.ndarray, place: np.ndarray, most: int) -> np.ndarray:
-    """Return how many days tell of each bin: the number of equal ones that would tell as much (Kish 1965)."""
+    """Return the effective number of days in each bin (Kish 1965)."""
     days = int(day.max()) + 1
     shares = np.bincount(place * days + day, weight, most * days).reshape(most, days)
     total, square = shares.sum(axis=1), (shares**2).sum(axis=1)

@@ -1,1 +1,1 @@
-"""A network that corrects a first guess: what it is told, what it is trained on, the method."""
+"""A network that corrects a first guess: its inputs, its training samples, the method."""

@@ -1,4 +1,4 @@
-"""What a training keeps beside its checkpoints, so that it goes straight on when it is resumed."""
+"""What a training keeps next to its checkpoints, so that it continues at once when it is resumed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Kept:
         valid: xr.Dataset | None,
         seed: int,
     ) -> Self:
-        """Return what is kept of a training on anomaly cubes, whose data are told by period, number and spread."""
+        """Return what is kept of a training on anomaly cubes, recognised by period, number and spread of the data."""
         if folder is None:
             return cls(None, resume, {})
         made_with = {f"model.{name}": value for name, value in lasting_settings(config).items()} | {"seed": seed}
@@ -114,7 +114,7 @@ class Kept:
 
 
 def _told(cube: xr.Dataset) -> dict[str, Any]:
-    """Tell a cube by what changes with its data."""
+    """Return what changes with the data of a cube."""
     archive = Archive.of(cube)
     spread, observations = archive.spread()
     days = f"{archive.days[0]}:{archive.days[-1]}"

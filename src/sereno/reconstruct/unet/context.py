@@ -1,4 +1,4 @@
-"""What a correcting network is told of a whole window."""
+"""The inputs of a correcting network that describe a whole window."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from sereno.reconstruct.oi_grid.covariance_terms import Term
 
 CELLS, DAYS = (2.0, 8.0, 24.0), (1.0, 4.0)
-"""Distances in cells, and lags, of which the correlation is told."""
+"""Distances in cells, and lags, at which the correlation is an input."""
 
 
 def told(terms: Sequence[Term], *, noise: float, side: float, day_of_year: float) -> np.ndarray:

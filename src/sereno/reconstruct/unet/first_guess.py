@@ -1,4 +1,4 @@
-"""The first guess of a window, and what a correcting network is told of it as a whole."""
+"""The first guess of a window, and the inputs of a correcting network that describe the window."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class FirstGuess:
         return np.asarray(found.numpy())
 
     def told(self, region: Region, day: np.datetime64) -> np.ndarray:
-        """Return what a network is told of a window of a region around a day."""
+        """Return the inputs that describe a window of a region around a day."""
         day_of_year = float((day - day.astype("datetime64[Y]")).astype("timedelta64[D]").astype(int)) + 1
         side = float(np.sqrt(region.height * region.widths.mean()))
         return told(self.terms, noise=self.noise / region.mean_scale, side=side, day_of_year=day_of_year)

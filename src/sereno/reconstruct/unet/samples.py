@@ -48,7 +48,7 @@ class Pool:
 
 
 def turned(sample: CorrectorSample[np.ndarray], rng: np.random.Generator) -> CorrectorSample[np.ndarray]:
-    """Return a sample turned, mirrored and of either sign: none of which a sea could tell.
+    """Return a sample turned, mirrored and of either sign: all of these are equally possible seas.
 
     Sides that differ are not exchanged.
     """
@@ -88,7 +88,7 @@ def shown_days(values: np.ndarray, config: UNet, *, past: bool) -> tuple[np.ndar
 
 
 def told_of(guess: FirstGuess, region: Region, centre: np.datetime64, config: UNet) -> np.ndarray:
-    """Return what the network is told of a window of a region around a day; no currents are followed."""
+    """Return the inputs that describe a window of a region around a day; no currents are followed."""
     about = guess.told(region, centre)
     return about if config.network == "central-day" else np.append(about, np.float32(0))
 
