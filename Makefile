@@ -74,7 +74,7 @@ bench: setup      ## Measure accuracy and speed on the benchmark cubes in $(DATA
 leaderboard: setup  ## Score every method on the benchmark cubes and twin seas, into docs/; MINUTES=N trains the networks
 	$(BIN)/python benchmarks/leaderboard.py $(DATA)/bench $(if $(MINUTES),--minutes $(MINUTES)) --document docs/leaderboard.md
 
-pretrain: $(if $(filter cpu,$(DEVICE)),setup)  ## Train the network of the package on simulated seas, in $(WORK), on DEVICE=cuda for MINUTES=15; goes on where it was
+pretrain: $(if $(filter cpu,$(DEVICE)),setup)  ## Train the network of unet on simulated seas, in $(WORK), on DEVICE=cuda for MINUTES=15; continues where it stopped
 	mkdir -p $(WORK)
 	$(if $(filter cpu,$(DEVICE)),test -f $(WORK)/clouds.npz || test ! -d $(DATA)/data || $(PRETRAIN) pretraining/real_clouds.py $(DATA)/data $(WORK)/clouds.npz)
 	$(PRETRAIN) pretraining/pretrain.py $(WORK)/training --device $(DEVICE) $(if $(MINUTES),--minutes $(MINUTES)) $$(test ! -f $(WORK)/clouds.npz || echo --clouds $(WORK)/clouds.npz)
@@ -89,16 +89,16 @@ bench-basin: setup  ## Time the methods on the whole Mediterranean at 1/24°
 stress: setup       ## Fill daily files into daily files by threads, 120 times, and compare every value: two hours
 	$(BIN)/python benchmarks/stress_daily.py
 
-bench-scaling: setup  ## Time and memory of every stage by days, pixels and workers, into docs/; goes on where it was
+bench-scaling: setup  ## Time and memory of every stage by days, pixels and workers, into docs/; continues where it stopped
 	$(BIN)/python benchmarks/scaling.py
 
-bench-year: setup   ## Fill a year of the whole Mediterranean at 1/24° by every method, into docs/: hours; goes on where it was
+bench-year: setup   ## Fill a year of the whole Mediterranean at 1/24° by every method, into docs/: hours; continues where it stopped
 	$(BIN)/python benchmarks/year.py --docs docs
 
 bench-convlstm: setup $(KERAS)/.ready  ## Time the ConvLSTM against Keras on TensorFlow
 	$(BIN)/python benchmarks/convlstm.py --keras $(KERAS)/bin/python
 
-reference: setup  ## Train and score the reference's five networks on a twin sea and on tasmania_l3.nc: hours
+reference: setup  ## Train and score the five networks of the thesis on a twin sea and on tasmania_l3.nc: hours
 	$(BIN)/python benchmarks/reference.py twin
 	$(BIN)/python benchmarks/reference.py tasmania --bench $(DATA)/bench
 
