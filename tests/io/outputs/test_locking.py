@@ -239,7 +239,8 @@ def test_what_a_run_killed_in_the_taking_left_is_cleared_and_that_of_a_living_on
 
 
 def test_what_a_process_prepared_that_was_killed_before_it_wrote_who_it_is_goes(tmp_path: Path) -> None:
-    work = "import os, sys; from pathlib import Path; from sereno.io.outputs import locking; write = Path.write_text\n"
+    work = "import os, sys; from pathlib import Path; from sereno.io.outputs import locking\n"
+    work += "write = Path.write_text\n"
     work += "Path.write_text = lambda *_, **__: os._exit(9)\n"
     work += "with locking.output_lock(Path(sys.argv[1])): pass"
     subprocess.run([sys.executable, "-c", work, str(tmp_path / "o.nc")], check=False)
