@@ -89,6 +89,7 @@ def _litter(case: Case, outcome: Outcome, root: Path, before: set[str]) -> list[
     new = tree(root) - before
     if outcome.code in (0, 3) and case.output:
         books = {f"{case.output}.filling.zarr"} if "--update" in case.arguments else set()  # for the next night
+        books |= {f"{case.output}.model"} if case.verb == "fill" else set()  # for another fill of them
         new = {name for name in new if Path(name).parts[0] not in {case.output, *books}}
     return [Failure("litter", ", ".join(sorted(new)[:5]))] if new else []
 

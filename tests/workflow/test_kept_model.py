@@ -179,6 +179,13 @@ def test_what_cannot_be_kept_does_not_stop_the_fill(
     assert [path.name for path in tmp_path.iterdir()] == ["out.nc"]
 
 
+def test_of_a_fill_that_is_refused_nothing_stays(small: xr.Dataset, tmp_path: Path) -> None:
+    cube = small.assign(sst=small["sst"] - 200)  # values that no sea has, which the guard refuses
+    with pytest.raises(InputError, match="values on water"):
+        fill_to(cube, CONFIG, tmp_path / "out.nc", days=DAYS)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_something_else_in_its_place_is_left_alone(
     small: xr.Dataset, made: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

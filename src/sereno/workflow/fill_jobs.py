@@ -71,6 +71,7 @@ def fill(plan: Plan, progress: Progress) -> None:
     except InputError:
         if ask.alone and store.unfinished and not store.count_done():
             discard_store(ask, store)
+            plan.fitted.forget()
         raise
 
 

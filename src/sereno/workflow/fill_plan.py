@@ -137,18 +137,27 @@ def _open_or_make(ask: Request, progress: Progress) -> tuple[FilledStore, Fitted
             keep=ask.alone,
             progress=progress,
         )
-        check_fits(fitted.model.description, ask.cube)
-        with TemporaryDirectory() as folder:
-            FilledStore.create(
-                path,
-                blank=blank_analysis(ask.cube, ask.wanted),
-                product=ask.product(fitted.model),
-                packed=ask.options.packed,
-                settings=settings,
-                model=save(fitted.model, Path(folder) / "model"),
-            )
+        try:
+            _make_store(ask, path, fitted.model, settings)
+        except (InputError, OSError):
+            fitted.forget()
+            raise
     store = FilledStore.open(path)
     return store, fitted or Fitted(model_of(store))
+
+
+def _make_store(ask: Request, path: Path, model: Model, settings: dict[str, str]) -> None:
+    """Make a store with its model, for days that are all to be filled."""
+    check_fits(model.description, ask.cube)
+    with TemporaryDirectory() as folder:
+        FilledStore.create(
+            path,
+            blank=blank_analysis(ask.cube, ask.wanted),
+            product=ask.product(model),
+            packed=ask.options.packed,
+            settings=settings,
+            model=save(model, Path(folder) / "model"),
+        )
 
 
 def _place(ask: Request) -> Path:

@@ -27,7 +27,7 @@ from sereno.io.inputs.static_maps import climatology_table
 from sereno.io.models.model_files import digest as digest_of_file
 from sereno.io.models.model_files import read_json
 from sereno.io.models.model_folder import fingerprint
-from sereno.io.outputs.atomic import atomic_path
+from sereno.io.outputs.atomic import atomic_path, discard
 from sereno.io.stores.checksums import Images, digest
 from sereno.methods import METHODS
 from sereno.progress import Progress
@@ -55,6 +55,11 @@ class Fitted:
     model: Model
     kept: Path | None = None
     reused: bool = False
+
+    def forget(self) -> None:
+        """Remove what this run kept, because nothing could be filled with it."""
+        if self.kept is not None and not self.reused and self.kept.exists():
+            discard(self.kept)
 
 
 def place_of(output: Path) -> Path:
