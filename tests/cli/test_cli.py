@@ -412,7 +412,7 @@ def test_weights_of_the_package_are_told_to_be_such(run: Run, tmp_path: Path, ve
 def test_who_fits_or_fills_is_cautioned_of_short_records_and_fine_cells(
     run: Run, sea: Path, model: Path, tmp_path: Path
 ) -> None:
-    short = "note: 40 days tell no seasonal cycle: the climatology is only their mean"
+    short = "note: 40 days show no seasonal cycle: the climatology is only their mean"
     told = well(run("fit", sea / "cube.zarr", "-m", "climatology", "-o", tmp_path / "model")).err
     assert told.count(short) == 1
     assert "cells of" not in told
@@ -862,7 +862,7 @@ def test_a_climatology_is_made_told_of_and_used_by_a_run(run: Run, sea: Path, tm
         run("climatology", sea / "cube.zarr", "-o", tmp_path / "clim.nc", "--period", "2019-01-01", "2019-01")
     )
     assert f"wrote {tmp_path / 'clim.nc'}: harmonics, base period 2019-01-01:2019-01-31" in result.out
-    assert "note: The base period is 31 days long; 30 years are customary. It tells no cycle" in result.err
+    assert "note: The base period is 31 days long; 30 years are customary. It has no annual cycle" in result.err
     made = read(tmp_path / "clim.nc")
     water = read(sea / "mask.nc")["mask"].values.squeeze() == 1
     np.testing.assert_array_equal(made["climatology"].notnull().all("dayofyear"), water)
