@@ -5,44 +5,22 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import dask.array as da
 import pytest
 import xarray as xr
+from tasks import Held, Place, die, fail, is_lazy, square, where, write_for_ever
 
 from sereno.compute import processes, stopping
 from sereno.compute.processes import compute, worker_pool, workers_for
 from sereno.compute.stopping import heeding_stops
 from sereno.errors import InputError
-from sereno.io.outputs.atomic import atomic_path
-
-
-def square(number: int) -> int:
-    return number**2
-
-
-def where(_number: int) -> tuple[int, int]:
-    return os.getpid(), threading.get_ident()
-
-
-def die(_number: int) -> None:
-    os._exit(9)
-
-
-@dataclass(frozen=True)
-class Held:
-    """A task that holds lazy arrays."""
-
-    cube: xr.Dataset
-
-
-def is_lazy(task: Held) -> bool:
-    return task.cube.chunks["time"] == (1, 1, 1)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+from tasks import blocked
+
 def test_lazy_arrays_of_a_task_stay_lazy(workers: int) -> None:
     cube = xr.Dataset({"sst": ("time", da.zeros(3, chunks=1))})
     with worker_pool(workers) as pool:
@@ -75,19 +53,6 @@ def test_workers_are_as_many_as_are_held_and_busy(monkeypatch: pytest.MonkeyPatc
     assert workers_for(10, cells=100 * 200) == 1
     assert workers_for(10_000, cells=large) == 2
     assert workers_for(10_000, cells=100 * large) == 1
-
-
-class FailedError(Exception):
-    """An error that pickle cannot rebuild."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-
-
-def fail(number: int) -> int:
-    if number == 0:
-        raise InputError("a.nc: damaged")
-    raise FailedError("b.nc", "torn")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -123,19 +88,6 @@ def test_a_task_may_hold_functions_that_pickle_refuses() -> None:
         assert compute(lambda task: task(3), [lambda number: number + 1], pool=pool) == [4]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a worker writes until it is told to end."""
-
-    folder: Path
-
-
-def write_for_ever(place: Place) -> None:
-    with atomic_path(place.folder / "out.nc") as file:
-        file.write_text("half")
-        threading.Event().wait(60)
-
-
 def test_workers_that_are_told_to_end_leave_nothing_half_written(tmp_path: Path) -> None:
     def interrupt() -> None:
         while not any(tmp_path.iterdir()):
@@ -149,8 +101,6 @@ def test_workers_that_are_told_to_end_leave_nothing_half_written(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def blocked(_number: int) -> list[int]:
-    return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 
 def test_signals_to_the_whole_group_are_left_to_the_parent() -> None:

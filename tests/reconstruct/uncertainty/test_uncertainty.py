@@ -195,7 +195,7 @@ def test_more_observations_make_a_record_surer() -> None:
 
 
 def test_draws_hide_runs_of_clouds_and_voids(long_sea: xr.Dataset) -> None:
-    ((shown, drawn), *_) = draw(long_sea, np.arange(500), 40, np.random.default_rng(0))
+    ((shown, drawn, _), *_) = draw(long_sea, np.arange(500), 40, np.random.default_rng(0))
     observed = shown["observed"].values
     assert len({one.target for one in drawn}) == len(drawn) == 40
     assert {one.half for one in drawn if one.donor is not None} == {1, 2, 4, 7, 15}
