@@ -10,7 +10,7 @@ from pathlib import Path
 import dask.array as da
 import pytest
 import xarray as xr
-from tasks import Held, Place, die, fail, is_lazy, square, where, write_for_ever
+from tasks import Held, Place, blocked, die, fail, is_lazy, square, where, write_for_ever
 
 from sereno.compute import processes, stopping
 from sereno.compute.processes import compute, worker_pool, workers_for
@@ -19,8 +19,6 @@ from sereno.errors import InputError
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-from tasks import blocked
-
 def test_lazy_arrays_of_a_task_stay_lazy(workers: int) -> None:
     cube = xr.Dataset({"sst": ("time", da.zeros(3, chunks=1))})
     with worker_pool(workers) as pool:
@@ -99,8 +97,6 @@ def test_workers_that_are_told_to_end_leave_nothing_half_written(tmp_path: Path)
         compute(write_for_ever, [Place(tmp_path)], pool=pool)
     assert stop.code == 143
     assert list(tmp_path.iterdir()) == []
-
-
 
 
 def test_signals_to_the_whole_group_are_left_to_the_parent() -> None:

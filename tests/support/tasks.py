@@ -2,27 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
-import dask.array as da
-import pytest
-import xarray as xr
-from tasks import Held, Place, die, fail, is_lazy, square, where, write_for_ever
-
-from sereno.compute import processes, stopping
-from sereno.compute.processes import compute, worker_pool, workers_for
-from sereno.compute.stopping import heeding_stops
-from sereno.errors import InputError
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-
-import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
