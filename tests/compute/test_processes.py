@@ -1,3 +1,4 @@
+import importlib
 import os
 import signal
 import subprocess
@@ -116,3 +117,15 @@ def test_processes_begin_with_signals_held_back() -> None:
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert told.strip() == str(sorted(map(int, stopping.SIGNALS)))
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+
+
+class Unreadable:
+    """A task that a worker cannot read: one of a package that it lacks, or of another version."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return importlib.import_module, ("sereno.no_such_module",)
+
+
+def test_a_task_that_a_worker_cannot_read_is_an_error_and_not_its_end() -> None:
+    with worker_pool(2) as pool, pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        compute(square, [Unreadable(), Unreadable()], pool=pool)  # type: ignore[list-item]

@@ -9,6 +9,7 @@ from sereno.cli.filling import workers_of
 from sereno.compute import dask_cluster
 from sereno.compute.dask_cluster import compute_at
 from sereno.errors import InputError
+from sereno.grids.regrid import parse_step
 from sereno.io.inputs.cube import open_cube
 from sereno.io.outputs.analysis import write_analysis
 from sereno.io.outputs.atomic import first_come
@@ -103,20 +104,20 @@ def test_the_workers_of_a_dask_cluster_write_the_bytes_of_one_process(
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         address = cluster.scheduler_address
         done = fill_to(cube, model, "out.zarr", workers=address)
-        with pytest.raises(InputError, match="no day of the input"):
-            compute_at(address, fail, lambda threads: [threads])
+        with pytest.raises(InputError, match="write the step in degrees"):
+            compute_at(address, parse_step, lambda threads: ["x"])
     assert done == Filled(Path("out.zarr"), DAYS, DAYS, "linear", finished=True)
     assert maps(tmp_path / "out.zarr") == maps(whole)
     with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
         monkeypatch.setattr(dask_cluster, "PATIENCE", 1)
         with pytest.raises(InputError, match="the scheduler has no worker"):
-            compute_at(empty.scheduler_address, fail, lambda threads: [threads])
+            compute_at(empty.scheduler_address, parse_step, lambda threads: ["1"])
 
 
 def test_without_its_extra_a_cluster_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_cluster, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r'`workers` tcp://a:1: .* pip install "sereno\[cluster\]"'):
-        compute_at("tcp://a:1", fail, lambda threads: [threads])
+        compute_at("tcp://a:1", parse_step, lambda threads: ["1"])
 
 
 def test_workers_are_a_number_or_an_address() -> None:
@@ -124,10 +125,6 @@ def test_workers_are_a_number_or_an_address() -> None:
     for text in ("0", "-1", "many", "1.5"):
         with pytest.raises(InputError, match=f"--workers {text}: give a number, or the address"):
             workers_of(text)
-
-
-def fail(_threads: int) -> None:
-    raise InputError("no day of the input")
 
 
 @pytest.mark.parametrize("name", ["a.nc", "a.zarr", "days"])

@@ -136,14 +136,21 @@ class _Call(Generic[Task, Result]):
         return self.function(self.task)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpacked, (cloudpickle.dumps((self.function, self.task)),)
+        return _Packed, (cloudpickle.dumps((self.function, self.task)),)
 
 
-def _unpacked(content: bytes) -> _Call[Any, Any]:
-    return _Call(*pickle.loads(content))
+@dataclass(frozen=True)
+class _Packed:
+    """A call as it arrives in a process, unpacked when it is made: an error before that would end the process."""
+
+    content: bytes
+
+    def __call__(self) -> Any:  # noqa: ANN401
+        function, task = pickle.loads(self.content)
+        return function(task)
 
 
-def _in_process(call: _Call[Task, Result]) -> Result:
+def _in_process(call: Callable[[], Result]) -> Result:
     """Make a call in a worker, and raise what can be sent to the parent: anything else would break the pool."""
     try:
         return call()
