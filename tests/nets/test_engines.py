@@ -110,7 +110,7 @@ def test_what_cannot_be_exported_is_refused(sea: xr.Dataset, tmp_path: Path, mon
     network = BareNetwork(parse_config({"model": {"method": "convlstm"}}), deep(), "tiles")
     wrong = {
         "n.txt": r"n\.txt: onnx files end in \.onnx",
-        "n.xml": "rename it, or give --format openvino",
+        "n.xml": "rename it, or give `kind` openvino",
         "nowhere/n.onnx": "there is no folder .*nowhere; make it first",
     }
     for name, message in wrong.items():
