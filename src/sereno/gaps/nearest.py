@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -23,17 +24,44 @@ def nearest(values: np.ndarray, half: int, *, side: Literal["before", "after"]) 
         The observation, 0 where there is none, and its distance in days, infinite where there is none; float32
         (n, lat, lon).
     """
-    count = len(values) - 2 * half
-    value = np.zeros((count, *values.shape[1:]), np.float32)
+    value = np.zeros((len(values) - 2 * half, *values.shape[1:]), np.float32)
     lag = np.full(value.shape, np.inf, np.float32)
-    direction, first = (-1, 0) if side == "before" else (1, 1)
-    for distance in range(half, first - 1, -1):  # the nearest is written last
-        start = half + direction * distance
-        there = values[start : start + count]
+    for distance, there in _approaching(values, half, side=side, closest=int(side == "after")):
         seen = np.isfinite(there)
         np.copyto(value, there, where=seen)
         np.copyto(lag, np.float32(distance), where=seen)
     return value, lag
+
+
+def days_to(observed: np.ndarray, half: int, *, side: Literal["before", "after"], closest: int) -> np.ndarray:
+    """Return the distance in days of the nearest observation on one side of each target day.
+
+    Parameters
+    ----------
+    observed
+        bool (n + 2 half, lat, lon).
+    closest
+        The least distance that counts: 0 for the day itself, too.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (n, lat, lon), infinite where there is none.
+    """
+    lag = np.full((len(observed) - 2 * half, *observed.shape[1:]), np.inf, np.float32)
+    for distance, there in _approaching(observed, half, side=side, closest=closest):
+        np.copyto(lag, np.float32(distance), where=there)
+    return lag
+
+
+def _approaching(
+    days: np.ndarray, half: int, *, side: Literal["before", "after"], closest: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each distance, the furthest first, with the days so far from the target days: the nearest comes last."""
+    count, direction = len(days) - 2 * half, -1 if side == "before" else 1
+    for distance in range(half, closest - 1, -1):
+        start = half + direction * distance
+        yield distance, days[start : start + count]
 
 
 def days_to_observation(values: np.ndarray, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,9 +82,5 @@ def days_to_observation(values: np.ndarray, days: np.ndarray) -> tuple[np.ndarra
     """
     observed = np.isfinite(values)
     half = (len(observed) - len(days)) // 2
-    since = np.full((len(days), *observed.shape[1:]), np.inf, np.float32)
-    until = since.copy()
-    for lag in range(half, 0, -1):  # the nearest is written last
-        np.copyto(since, np.float32(lag), where=observed[half - lag : len(observed) - half - lag])
-        np.copyto(until, np.float32(lag), where=observed[half + lag : len(observed) - half + lag])
-    return since, np.minimum(since, until)
+    since = days_to(observed, half, side="before", closest=1)
+    return since, np.minimum(since, days_to(observed, half, side="after", closest=1))

@@ -16,6 +16,7 @@ from dask.delayed import delayed
 from sereno.compute.cores import cores
 from sereno.cube import BEYOND_SUPPORT, DIMS, FILLED, OBSERVED, days_per_block, field_of
 from sereno.errors import InputError
+from sereno.gaps.nearest import days_to
 
 ReconstructBlock = Callable[..., tuple[np.ndarray, np.ndarray]]
 """Takes the values of a block with its context, float32 (n + window − 1 + 2 margin, lat, lon), NaN where missing, and
@@ -166,16 +167,11 @@ def _source_and_age(observed: np.ndarray, half: int, *, ahead: bool) -> tuple[np
 
     `observed` is bool (n + 2 half, lat, lon).
     """
-    n = len(observed) - 2 * half
-    age = np.full((n, *observed.shape[1:]), np.nan, np.float32)
-    for lag in range(half, -1, -1):  # the nearest is written last
-        np.copyto(age, np.float32(lag), where=observed[half - lag : half - lag + n])
-    supported = np.isfinite(age)
-    for lag in range(1, half + 1 if ahead else 1):
-        supported |= observed[half + lag : half + lag + n]
-    source = np.where(supported, np.int8(FILLED), np.int8(BEYOND_SUPPORT))
-    source[age == 0] = OBSERVED
-    return source, age
+    since = days_to(observed, half, side="before", closest=0)
+    until = days_to(observed, half, side="after", closest=1) if ahead else np.float32(np.inf)
+    source = np.where(np.isfinite(np.minimum(since, until)), np.int8(FILLED), np.int8(BEYOND_SUPPORT))
+    source[since == 0] = OBSERVED
+    return source, np.where(np.isfinite(since), since, np.float32(np.nan))
 
 
 def _positions(cube: xr.Dataset, days: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from sereno.errors import InputError
 from sereno.io.inputs.rejections import Tally, tally_of
 from sereno.io.outputs.analysis import write_days
 from sereno.io.outputs.daily import DailyFolder, checksum_of
-from sereno.io.outputs.level4 import Product
+from sereno.io.outputs.product import Product
 from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore
 from sereno.progress import Progress

@@ -131,8 +131,8 @@ def _program() -> str:
     found = hashlib.sha256()
     root = Path(str(files("sereno")))
     for path in sorted(path for kind in ("*.py", "*.safetensors", "*.npz") for path in root.rglob(kind)):
-        told = path.stat()
-        found.update(f"{path.relative_to(root)} {told.st_size} {told.st_mtime_ns}\n".encode())
+        status = path.stat()
+        found.update(f"{path.relative_to(root)} {status.st_size} {status.st_mtime_ns}\n".encode())
     return found.hexdigest()[:12]
 
 

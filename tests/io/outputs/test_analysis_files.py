@@ -19,7 +19,7 @@ from sereno.errors import InputError
 from sereno.io.outputs.analysis import write_analysis
 from sereno.io.outputs.atomic import atomic_path, atomic_text, write_dataset
 from sereno.io.outputs.guard import require_whole
-from sereno.io.outputs.level4 import Product
+from sereno.io.outputs.product import Product
 
 WATER = np.ones((4, 6), dtype=bool)
 WATER[:2, :2] = False

@@ -9,7 +9,8 @@ import xarray as xr
 
 from sereno.errors import InputError
 from sereno.io.outputs.atomic import atomic_files, refuse_folder, require_place, write_dataset
-from sereno.io.outputs.level4 import PARTS, Product, identifier, level4
+from sereno.io.outputs.level4 import PARTS, identifier, level4
+from sereno.io.outputs.product import Product
 from sereno.progress import Progress, reporter, silent
 
 

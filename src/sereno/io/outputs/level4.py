@@ -6,12 +6,9 @@ and ACDD-1.3 conventions, and the recorded model and configuration that made it.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -21,21 +18,11 @@ import xarray as xr
 from sereno.cube import BEYOND_SUPPORT, DESCRIPTION, DIMS, FILLED, OBSERVED
 from sereno.errors import InputError
 from sereno.io.outputs.guard import guarded
+from sereno.io.outputs.product import SST_TYPES, Product
 
 Variables = dict[str, xr.DataArray]
 Encoding = dict[str, dict[str, Any]]
-SstType = Literal["skin", "subskin", "foundation", "depth", "unknown"]
 
-SST_TYPES: dict[SstType, tuple[str, str]] = {
-    "skin": ("sea_surface_skin_temperature", "SSTskin"),
-    "subskin": ("sea_surface_subskin_temperature", "SSTsubskin"),
-    "foundation": ("sea_surface_foundation_temperature", "SSTfnd"),
-    "depth": ("sea_surface_temperature", "SSTdepth"),
-    "unknown": ("sea_surface_temperature", "SST"),
-}
-"""CF standard name of each kind of temperature, and its code in GHRSST file names."""
-_MODEL, _CONFIG, _INPUT = "sereno_model", "sereno_config", "sereno_input"
-"""Attributes that record what made an analysis."""
 PARTS = ("mean", "std", "source", "data_age", "water")
 """Variables of an analysis that its files are made of."""
 _ZERO_CELSIUS = 273.15
@@ -49,58 +36,6 @@ _LAST_TIME = np.datetime64("1981-01-01", "ns") + np.timedelta64(2**31 - 1, "s")
 _AGE_ENCODING = {"dtype": "int16", "_FillValue": np.int16(-1)}
 _STANDARD_NAME_TABLE = "CF Standard Name Table v93"
 ISO = "%Y-%m-%dT%H:%M:%SZ"
-
-
-@dataclass(frozen=True)
-class Product:
-    """What a file says about itself besides its numbers.
-
-    Attributes
-    ----------
-    sst_type
-        The kind of sea surface temperature, as the input states it; it chooses the CF standard name.
-    model
-        The model, as JSON can hold it; ``method`` enters file names and the history.
-    config
-        The resolved run configuration, as TOML.
-    attributes
-        Global attributes applied to the defaults: ``title``, ``creator_name``, ``creator_email``, ``license`` and so
-        on. A ``history`` is put before the line added here. What is known from the data (extent, coverage) and
-        the record of the run cannot be overridden.
-    input
-        What the analysis was made from: ``period``, and where known ``variable`` and ``water_from``.
-    """
-
-    sst_type: SstType = "unknown"
-    model: Mapping[str, Any] = field(default_factory=dict)
-    config: str = ""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    input: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, analysis: xr.Dataset) -> Self:
-        """Return what an analysis that `sereno.fill` made says about itself; nothing, where another made it."""
-        attrs = analysis.attrs
-        try:
-            model, made_from = (dict(json.loads(attrs.get(name, "{}"))) for name in (_MODEL, _INPUT))
-        except (ValueError, TypeError):
-            raise InputError(
-                f"the analysis: its attribute {_MODEL} or {_INPUT} is not as fill wrote it; remove both, or give a "
-                "`product`"
-            ) from None
-        own = {name: attrs[name] for name in ("institution",) if name in attrs}
-        return cls(attrs.get("sst_type", "unknown"), model, attrs.get(_CONFIG, ""), own, made_from)
-
-    def as_attributes(self) -> dict[str, str]:
-        """Return the attributes of an analysis from which `of` makes the same product again."""
-        model, made_from = (json.dumps(dict(part)) for part in (self.model, self.input))
-        record = {"sst_type": self.sst_type, _MODEL: model, _CONFIG: self.config, _INPUT: made_from}
-        return {**record, **self.attributes}
-
-    @property
-    def method(self) -> str:
-        """Name of the method, or ``analysis``."""
-        return str(self.model.get("method", "analysis"))
 
 
 def level4(analysis: xr.Dataset, product: Product, packed: bool, *, output: Path) -> tuple[xr.Dataset, Encoding]:
@@ -309,9 +244,7 @@ def _global_attributes(analysis: xr.Dataset, product: Product) -> dict[str, Any]
         "date_created": now,
         "history": history.strip(),
         "sereno_version": sereno,
-        _MODEL: json.dumps(dict(product.model)),
-        _CONFIG: product.config,
-        **({_INPUT: json.dumps(dict(product.input))} if product.input else {}),
+        **product.record,
     }
     return {**defaults, **product.attributes, **record}
 

@@ -24,7 +24,8 @@ from sereno.cube import DIMS, days_per_block, description, field_name
 from sereno.errors import file_edge
 from sereno.io.inputs.opening import UNFINISHED
 from sereno.io.outputs.atomic import CHUNK_SIDE, first_come
-from sereno.io.outputs.level4 import Product, level4
+from sereno.io.outputs.level4 import level4
+from sereno.io.outputs.product import Product
 from sereno.io.stores.base import LONG, GrowingStore, books, new_array
 
 NOT_YET = -1
