@@ -1,7 +1,7 @@
 """Draw the same day of a twin sea for each method: observation, analysis, truth, error standard deviation.
 
 Usage: ``python benchmarks/method_figures.py [METHOD …] [--minutes 5]``. The sea has seed 12. Each method is fitted on
-its observations with the default settings, `convlstm` for the number of minutes given. The RMSE of the drawn day under clouds,
+its observations with the default settings, `convlstm` for the minutes given. The RMSE of the drawn day under clouds,
 against the truth, is printed; no method sees the truth. The figures go into ``docs/figures/methods``.
 """
 
