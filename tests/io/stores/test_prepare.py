@@ -378,12 +378,20 @@ def test_a_store_interrupted_while_it_grows_goes_on_to_the_same_store(tmp_path: 
     assert content(store) == content(tmp_path / "whole.zarr")
 
 
+def days_done(store: Path) -> int:
+    """How many days a store that is being written says are done; none while that cannot be read."""
+    try:
+        return int((zarr.open_array(store / "prepared", mode="r")[:] == DONE).sum())
+    except (OSError, RuntimeError, ValueError):
+        return 0
+
+
 def test_a_kill_at_any_moment_leaves_a_store_to_go_on_with(tmp_path: Path) -> None:
     days = pd.date_range("2020-01-01", periods=30)
     files, store = write_days(tmp_path / "l3s", days, masked=True), tmp_path / "cube.zarr"
     words = [sys.executable, "-m", "sereno.cli", "prepare", str(files), "-o", str(store), "--grid", "1/24"]
     with subprocess.Popen([*words, "--workers", "2"], stderr=subprocess.DEVNULL) as process:
-        while len(list(store.glob("sst/*.0.0"))) < 3 and process.poll() is None:
+        while days_done(store) < 3 and process.poll() is None:
             time.sleep(0.01)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.send_signal(signal.SIGKILL)
@@ -395,7 +403,7 @@ def test_a_kill_at_any_moment_leaves_a_store_to_go_on_with(tmp_path: Path) -> No
         time.sleep(0.1)
     assert not any(Path(f"/proc/{child}/exe").exists() for child in children)
     done = prepare(files, store, grid="1/24")
-    assert 0 < done.written < 30
+    assert 0 < done.written <= 27
     prepare(files, tmp_path / "whole.zarr", grid="1/24")
     assert content(store) == content(tmp_path / "whole.zarr")
 
