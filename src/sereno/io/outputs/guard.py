@@ -113,7 +113,7 @@ def require_values(values: np.ndarray, limits: Limits, water: np.ndarray, days: 
     >>> day, water = np.array(["2024-05-01"], "datetime64[D]"), np.array([[True, True]])
     >>> require_values(np.array([[[1.0, np.nan]]]), Limits(0, 2), water, day, "out.nc: mean")
     Traceback (most recent call last):
-    sereno.errors.InputError: out.nc: mean: 2024-05-01: 1 of 2 values on water are not finite (nan); check the units ...
+    sereno.errors.InputError: out.nc: mean: 2024-05-01: 1 of 2 values on water are not finite (nan); ...
     """
     faults = limits.faults(values, water)
     if not faults.any():
