@@ -66,15 +66,15 @@ def prepare(
     grid: Annotated[str | None, typer.Option(metavar="STEP", help="Coarser grid, e.g. 1/24 or 0.05 degrees.")] = None,
     resample: Annotated[
         str | None,
-        typer.Option(help="mean of the observations of a cell, or the one nearest to its centre.  [default: mean]"),
+        typer.Option(
+            help="mean of the observations in a cell, or nearest: the one nearest to its centre.  [default: mean]"
+        ),
     ] = None,
     min_observations: Annotated[
-        int | None, typer.Option(min=1, help="Leave a cell missing that has fewer.  [default: 1]")
+        int | None, typer.Option(min=1, help="Fewer observations than this leave a cell missing.  [default: 1]")
     ] = None,
     climatology: Annotated[Path | None, typer.Option(help="Climatology file: store the anomalies too.")] = None,
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="Read files again that were re-issued with other values.")
-    ] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Read re-issued files with other values again.")] = False,
     skip_bad: SkipBad = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Number of processes.  [default: one a CPU, within 2 GiB]")
@@ -196,7 +196,9 @@ def tiles(
     ] = 0.5,
     coverage: Annotated[float, typer.Option(min=0, max=1, help="Smallest share observed on the central day.")] = 0.1,
     window: Annotated[int, typer.Option(min=3, help="Days in a sequence, an odd number.")] = 15,
-    most: Annotated[int | None, typer.Option(min=2, help="Tiles at most, drawn with the seed.")] = None,
+    most: Annotated[
+        int | None, typer.Option(min=2, help="Largest number of tiles, drawn at random by --seed.")
+    ] = None,
     climatology: Annotated[
         str | None, typer.Option(help="Climatology file for the anomalies; fitted if not given.")
     ] = None,

@@ -184,7 +184,7 @@ def import_keras(
     scale: Annotated[
         str | None,
         typer.Option(
-            "--max-std-seq", help="Number by which its training divided: a number, max_std_seq.npz or its folder."
+            "--max-std-seq", help="Divisor of the anomalies in its training: a number, max_std_seq.npz or its folder."
         ),
     ] = None,
     climatology: Annotated[

@@ -211,7 +211,7 @@ def cautions(cube: xr.Dataset, config: RunConfig) -> list[str]:
             told = " × ".join(f"{step:.4g}°" for step in steps)
             found.append(
                 f"cells of {told}: the pre-trained network was trained on cells of 1/24° to 1/4°; compare it with "
-                "oi-grid by sereno evaluate"
+                "oi-grid by `evaluate`"
             )
     return found
 
