@@ -16,7 +16,7 @@ import xarray as xr
 import sereno
 from basin import mediterranean
 from sereno.config import configure_at_once
-from sereno.grids.tiles import plan
+from sereno.grids.tiles import blended_tiles
 from sereno.reconstruct.interpolation import corrections
 from sereno.reconstruct.oi_grid import regions
 from sereno.workflow.models import Model
@@ -37,7 +37,7 @@ def analysis(cube: xr.Dataset, model: Model, *, whole: bool) -> xr.Dataset:
 def seams(shape: tuple[int, int]) -> np.ndarray:
     """Return where parts are blended, bool (lat, lon)."""
     blended = np.zeros(shape, bool)
-    for tile in plan(shape, tile=(regions.TILE, regions.TILE), halo=regions.HALO):
+    for tile in blended_tiles(shape, tile=(regions.TILE, regions.TILE), halo=regions.HALO):
         blended[tile.outer] |= tile.weight < 1
     return blended
 

@@ -1,4 +1,10 @@
-"""The plan of tiles and windows: every cell exactly once, with a halo of context, blended smoothly."""
+"""Where tiles and windows lie: every cell is one tile's own, and each tile sees a halo of context.
+
+There are two ways to cut a map, because there are two kinds of result. That of a network or of a set of equations
+depends on the tile it is computed in, so the maps of `blended_tiles` overlap and are blended. That of a smoothing
+depends on the cells within its reach alone, so the map of `exact_tiles` is put together from the tiles' own cells.
+Exact tiles end at multiples of the blocks of cells that are smoothed; blended ones are of as even a size as can be.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +22,40 @@ class Tile:
     Attributes
     ----------
     core
-        Slices (lat, lon) of the cells that are this tile's own; the cores of a plan partition the grid.
+        Slices (lat, lon) of the cells that are this tile's own; the cores of all tiles partition the grid.
     outer
         The core and its halo, cut off at the edge of the grid.
-    weight
-        Weight of the tile in the blend, float64 of the outer shape, above 0; over all tiles of a plan the
-        weights of a cell sum to 1.
     """
 
     core: tuple[slice, slice]
     outer: tuple[slice, slice]
+
+    @property
+    def inner(self) -> tuple[slice, slice]:
+        """Slices (lat, lon) of the core in a map of the outer cells."""
+        rows, columns = (
+            slice(core.start - outer.start, core.stop - outer.start)
+            for core, outer in zip(self.core, self.outer, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True, eq=False)
+class BlendedTile(Tile):
+    """A tile whose map is blended with those of its neighbours.
+
+    Attributes
+    ----------
+    weight
+        Weight of the tile in the blend, float64 of the outer shape, above 0; over all tiles the weights of a cell sum
+        to 1.
+    """
+
     weight: np.ndarray
 
 
-def plan(shape: tuple[int, int], *, tile: tuple[int, int], halo: int) -> list[Tile]:
-    """Cut a grid into tiles of nearly equal size.
+def blended_tiles(shape: tuple[int, int], *, tile: tuple[int, int], halo: int) -> list[BlendedTile]:
+    """Cut a grid into tiles of nearly equal size, for results that depend on the tile, to be joined by `blend`.
 
     Parameters
     ----------
@@ -43,14 +68,20 @@ def plan(shape: tuple[int, int], *, tile: tuple[int, int], halo: int) -> list[Ti
     """
     rows, columns = (_cut(size, longest=longest, halo=halo) for size, longest in zip(shape, tile, strict=True))
     return [
-        Tile(
+        BlendedTile(
             core=(row.core, column.core), outer=(row.outer, column.outer), weight=np.outer(row.weight, column.weight)
         )
         for row, column in product(rows, columns)
     ]
 
 
-def blend(tiles: list[Tile], pieces: Iterable[np.ndarray]) -> np.ndarray:
+def sides(shape: tuple[int, int], *, tile: tuple[int, int], halo: int) -> tuple[int, int]:
+    """Return the size of the tiles of a grid; an axis no longer than a tile with its halo is not cut."""
+    rows, columns = (size if size <= side + 2 * halo else side for size, side in zip(shape, tile, strict=True))
+    return rows, columns
+
+
+def blend(tiles: list[BlendedTile], pieces: Iterable[np.ndarray]) -> np.ndarray:
     """Lay the maps of all tiles together, each (lat, lon) of its tile's outer shape.
 
     The weighted mean is taken as a running one: where the tiles agree, their value comes out to the last bit.
@@ -66,6 +97,39 @@ def blend(tiles: list[Tile], pieces: Iterable[np.ndarray]) -> np.ndarray:
         total[tile.outer] += tile.weight
         blended[tile.outer] += (piece - blended[tile.outer]) * (tile.weight / total[tile.outer])
     return blended
+
+
+def exact_tiles(
+    shape: tuple[int, int], *, tile: int, halo: tuple[int, int], align: tuple[int, int] = (1, 1)
+) -> list[Tile]:
+    """Cut a grid into tiles whose own cells get the value that the whole grid would give them, so nothing is blended.
+
+    Parameters
+    ----------
+    shape
+        Cells (lat, lon) of the grid. An axis no longer than a tile with its halo is not cut.
+    tile
+        Cells along a side of a core, about.
+    halo
+        Cells (lat, lon) that influence a cell, on either side.
+    align
+        Cells (lat, lon) of a block. Cores and outer cells end at multiples of it, or with the grid: blocks are the
+        same in all tiles.
+    """
+    rows, columns = (
+        _aligned(size, tile=tile, halo=reach, align=block)
+        for size, reach, block in zip(shape, halo, align, strict=True)
+    )
+    return [
+        Tile((row, column), (seen_row, seen_column))
+        for (row, seen_row), (column, seen_column) in product(rows, columns)
+    ]
+
+
+def even_parts(size: int, *, longest: int) -> list[slice]:
+    """Cut an axis into parts of `longest` cells at most, as even as can be."""
+    edges = np.linspace(0, size, -(-size // longest) + 1).round().astype(int).tolist()
+    return [slice(*ends) for ends in pairwise(edges)]
 
 
 def starts(cells: int, *, tile: int, overlap: float) -> list[int]:
@@ -117,22 +181,34 @@ class _Piece:
 
 def _cut(size: int, *, longest: int, halo: int) -> list[_Piece]:
     """Cut one axis of `size` cells into cores of `longest` cells at most."""
-    count = -(-size // longest)
-    edges = np.linspace(0, size, count + 1).round().astype(int).tolist()
+    cores = even_parts(size, longest=longest)
     cells = np.arange(size)
-    raw = np.ones((count, size))
-    for weight, (start, stop) in zip(raw, pairwise(edges), strict=True):
-        if start > 0:
-            weight *= _ramp(cells - start, halo)
-        if stop < size:
-            weight *= _ramp(stop - 1 - cells, halo)
+    raw = np.ones((len(cores), size))
+    for weight, core in zip(raw, cores, strict=True):
+        if core.start > 0:
+            weight *= _ramp(cells - core.start, halo)
+        if core.stop < size:
+            weight *= _ramp(core.stop - 1 - cells, halo)
     # Where the halo is longer than half a core more than two ramps meet, hence the division.
     weights = raw / raw.sum(axis=0)
     pieces = []
-    for weight, (start, stop) in zip(weights, pairwise(edges), strict=True):
-        outer = slice(max(start - halo, 0), min(stop + halo, size))
-        pieces.append(_Piece(slice(start, stop), outer, weight[outer]))
+    for core, weight in zip(cores, weights, strict=True):
+        outer = slice(max(core.start - halo, 0), min(core.stop + halo, size))
+        pieces.append(_Piece(core, outer, weight[outer]))
     return pieces
+
+
+def _aligned(size: int, *, tile: int, halo: int, align: int) -> list[tuple[slice, slice]]:
+    """Cut one axis at multiples of `align`: each tile's own cells, and those that it sees."""
+    step = -(-size // max(1, round(size / tile)) // align) * align
+    step = size if size <= step + 2 * halo else step
+    return [
+        (
+            slice(start, stop),
+            slice(max(0, start - halo) // align * align, min(size, -(-(stop + halo) // align) * align)),
+        )
+        for start, stop in pairwise([*range(0, size, step), size])
+    ]
 
 
 def _ramp(inside: np.ndarray, halo: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor
 from sereno.compute.memory import kept_memory
 from sereno.config import ConvLSTM
 from sereno.errors import InputError
-from sereno.grids.tiles import Tile, blend, plan
+from sereno.grids.tiles import BlendedTile, blend, blended_tiles, sides
 from sereno.methods import State
 from sereno.nets.portable import Input, Portable
 from sereno.nets.precision import device, filling_precision
@@ -160,7 +160,8 @@ class ConvLSTMReconstructor:
         """
         window, water = self.config.window, cube["water"].values
         climatology_std = cube["climatology_std"].values.astype(np.float32)
-        tiles = plan(water.shape, tile=self._tile(water.shape), halo=self.config.halo)
+        halo = self.config.halo
+        tiles = blended_tiles(water.shape, tile=sides(water.shape, tile=self.config.tile, halo=halo), halo=halo)
 
         def reconstruct_block(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             # Each day by itself: a batch would change the last bits with the days that happen to share it.
@@ -197,15 +198,7 @@ class ConvLSTMReconstructor:
         about = {"channels": str(CHANNELS), "scale": str(learned.scale), "mask": config.mask}
         return Portable(_network(config, learned.weights).cpu(), (maps,), ("anomaly",), about)
 
-    def _tile(self, grid: tuple[int, int]) -> tuple[int, int]:
-        """Return the size of the tiles; an axis no longer than a tile with its halo is not cut."""
-        reach = 2 * self.config.halo
-        rows, columns = (
-            size if size <= tile + reach else tile for size, tile in zip(grid, self.config.tile, strict=True)
-        )
-        return rows, columns
-
-    def _map(self, window: np.ndarray, water: np.ndarray, tiles: list[Tile]) -> np.ndarray:
+    def _map(self, window: np.ndarray, water: np.ndarray, tiles: list[BlendedTile]) -> np.ndarray:
         """Reconstruct the central day of one window, (window, lat, lon); returns float32 (lat, lon)."""
         pieces = (
             _predict(self.network, window[:, *tile.outer], water[tile.outer], self.config, self.scale)

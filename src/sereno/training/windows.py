@@ -244,7 +244,7 @@ def _hidden(
 
 
 def cut_window(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Return the days at `positions` of a record, as `tiling.window_positions` gives them.
+    """Return the days at `positions` of a record, as `tiles.window_positions` gives them.
 
     Parameters
     ----------

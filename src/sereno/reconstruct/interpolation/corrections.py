@@ -12,15 +12,15 @@ are those of the whole sea; narrower ones reach a few widths, and are computed i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
 
 import numpy as np
 
 from sereno.cube import days_per_block
 from sereno.gaps.nearest import nearest
 from sereno.grids.coarsen import block_mean
+from sereno.grids.tiles import exact_tiles
 from sereno.reconstruct.interpolation.smoothing import Blocks, block_of, in_cache, reach_of, smooth, smooth_blocks
 
 REACH = 200.0
@@ -77,30 +77,6 @@ def stages_reach(window: int) -> int:
     return (len(STAGES) + 1) * (window // 2)
 
 
-def tiles(
-    shape: tuple[int, ...], *, halo: tuple[int, int] = (0, 0), align: tuple[int, int] = (1, 1)
-) -> Iterator[tuple[Part, Part]]:
-    """Yield the parts of a map: which cells are a tile's own, and which it sees.
-
-    Edges lie at multiples of `align` cells, so that blocks of cells are the same in all tiles. A map that is not
-    larger than a tile with its halo is left whole.
-    """
-    rows, columns = (_cut(*axis) for axis in zip(shape, halo, align, strict=True))
-    for (row, seen_row), (column, seen_column) in product(rows, columns):
-        yield (row, column), (seen_row, seen_column)
-
-
-def _cut(size: int, halo: int, align: int) -> list[tuple[slice, slice]]:
-    """Cut one axis: each tile's own cells, and those that it sees."""
-    step = -(-size // max(1, round(size / TILE)) // align) * align
-    step = size if size <= step + 2 * halo else step
-    edges = [*range(0, size, step), size]
-    return [
-        (slice(*own), slice(max(0, own[0] - halo) // align * align, min(size, -(-(own[1] + halo) // align) * align)))
-        for own in pairwise(edges)
-    ]
-
-
 @dataclass(frozen=True)
 class _Filling:
     """How a map is filled: half a window, the scales, the size of a cell, and the water."""
@@ -113,19 +89,19 @@ class _Filling:
 
     def fill(self, values: np.ndarray) -> np.ndarray:
         """Fill the target days, tile by tile; see `fill_gaps`."""
+        rows, columns = self.water.shape
         first, second = self._stages()
         wide = [widening for widening in first if min(self._block(widening)) >= WIDE_BLOCK]
-        known = self._corrections(values, wide, (slice(0, self.water.shape[0]), slice(0, self.water.shape[1])))
+        known = self._corrections(values, wide, (slice(0, rows), slice(0, columns)))
         narrow = first[len(wide) :]
         reaches = [reach_of(self.space_scale * widening, self.cell) for widening in (*narrow, *second, 1.0)]
         blocks = [self._block(widening) for widening in (*narrow, *second)]
-        halo = (sum(rows for rows, _ in reaches), sum(columns for _, columns in reaches))
-        align = (math.lcm(*(rows for rows, _ in blocks)), math.lcm(*(columns for _, columns in blocks)))
+        halo = (sum(north for north, _ in reaches), sum(east for _, east in reaches))
+        align = (math.lcm(*(north for north, _ in blocks)), math.lcm(*(east for _, east in blocks)))
         filled = np.zeros((len(values) - 2 * (len(STAGES) + 1) * self.half, *self.water.shape), np.float32)
-        for own, seen in tiles(self.water.shape, halo=halo, align=align):
-            if self.water[own].any():
-                inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, seen, strict=True)]
-                filled[:, *own] = self._part(values, known, narrow, second, seen)[:, *inner]
+        for tile in exact_tiles((rows, columns), tile=TILE, halo=halo, align=align):
+            if self.water[tile.core].any():
+                filled[:, *tile.core] = self._part(values, known, narrow, second, tile.outer)[:, *tile.inner]
         return filled
 
     def _stages(self) -> list[list[float]]:

@@ -12,10 +12,12 @@ import xarray as xr
 from sereno.config import Interpolation as InterpolationConfig
 from sereno.gaps.samples import Sample, samples
 from sereno.grids.cells import cell_size
+from sereno.grids.tiles import exact_tiles
 from sereno.methods import State
 from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
-from sereno.reconstruct.interpolation.corrections import fill_gaps, stages_reach, tiles
+from sereno.reconstruct.interpolation import corrections
+from sereno.reconstruct.interpolation.corrections import fill_gaps, stages_reach
 from sereno.reconstruct.uncertainty.by_lag import images_noise, of_withheld
 from sereno.reconstruct.uncertainty.spread import (
     SUPPORT_REACH,
@@ -84,10 +86,10 @@ class Interpolation:
             mean = fill_gaps(values, window, **scales, cell=cell, water=water)
             values = _inner(values, window)
             std = np.empty_like(mean)
-            for own, seen in tiles(water.shape, halo=(SUPPORT_REACH, SUPPORT_REACH)):
-                inner = [slice(a.start - b.start, a.stop - b.start) for a, b in zip(own, seen, strict=True)]
-                supported = support(values[:, *seen], window, water=water[seen])[:, *inner]
-                std[:, *own] = np.where(supported > 0, self.spread.std(supported, scale[own]), scale[own])
+            for tile in exact_tiles(water.shape, tile=corrections.TILE, halo=(SUPPORT_REACH, SUPPORT_REACH)):
+                supported = support(values[:, *tile.outer], window, water=water[tile.outer])[:, *tile.inner]
+                own = scale[tile.core]
+                std[:, *tile.core] = np.where(supported > 0, self.spread.std(supported, own), own)
             return self.observed.weigh(mean, std, values[window // 2 : window // 2 + len(block)])
 
         margin = self.reach - window // 2

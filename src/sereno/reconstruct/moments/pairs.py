@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import product
 
 import numpy as np
 import scipy.fft
+
+from sereno.grids.tiles import even_parts
 
 LAGS = (0, 1, 2, 3, 4, 5, 7, 10, 14)
 """Days between the two images of a pair."""
@@ -218,7 +220,7 @@ def record_moments(read: Read, shape: tuple[int, int, int], height: float, width
         Kilometres of a cell northward, and eastward in each row.
     """
     days, *grid = shape
-    tiles = [(rows, columns) for rows in _cut(grid[0]) for columns in _cut(grid[1])]
+    tiles = list(product(even_parts(grid[0], longest=TILE), even_parts(grid[1], longest=TILE)))
     total = PairMoments.none()
     for rows, columns, start, stop, first_days in _units(days, grid, tiles):
         values = read(slice(start, stop), rows, columns)
@@ -226,12 +228,6 @@ def record_moments(read: Read, shape: tuple[int, int, int], height: float, width
         pairs = record_pairs(values, spacing, first_days=first_days)
         total = total + pair_moments(pairs, (values.shape[1], values.shape[2]), spacing)
     return total
-
-
-def _cut(size: int) -> list[slice]:
-    """Part an axis into pieces of `TILE` cells at most, about as long as each other."""
-    edges = np.linspace(0, size, -(-size // TILE) + 1).round().astype(int).tolist()
-    return [slice(*ends) for ends in pairwise(edges)]
 
 
 def _units(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sereno.grids.cells import cell_size, cell_widths
 from sereno.grids.coarsen import known_everywhere
-from sereno.grids.tiles import blend, plan
+from sereno.grids.tiles import blend, blended_tiles
 from sereno.reconstruct.oi_grid.covariance import day_blocks
 from sereno.reconstruct.oi_grid.solver import Grid, Solver, Term
 
@@ -147,7 +147,7 @@ class Parts:
         shape = region.water.shape
         whole = region.water.size <= WHOLE_CELLS
         self._region, self._lock, self._made = region, Lock(), list[Solver]()
-        self._tiles = plan(shape, tile=shape if whole else (TILE, TILE), halo=0 if whole else HALO)
+        self._tiles = blended_tiles(shape, tile=shape if whole else (TILE, TILE), halo=0 if whole else HALO)
 
     def analyse(
         self,

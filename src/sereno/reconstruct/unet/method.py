@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation, UNet
-from sereno.grids.tiles import blend, plan
+from sereno.grids.tiles import blend, blended_tiles, sides
 from sereno.methods import State
 from sereno.nets.alldays import TOLD as TOLD_OF_ALL_DAYS
 from sereno.nets.alldays import AllDays
@@ -177,7 +177,8 @@ class UNetReconstructor:
         if not np.isfinite(values).any():
             return found
         told, spread = told_of(self.guess, region, centre, self.config), spread_of(region)
-        tiles = plan(region.water.shape, tile=_tile(region.water.shape), halo=HALO)
+        grid = region.water.shape
+        tiles = blended_tiles(grid, tile=sides(grid, tile=(TILE, TILE), halo=HALO), halo=HALO)
         pieces = []
         for tile in tiles:
             crop = tile.outer
@@ -227,12 +228,6 @@ class UNetReconstructor:
         """Rebuild the method from its state."""
         guess = FirstGuess.from_values(state.values["guess"])
         return cls(config, guess, tuple(_networks(config, state)), state.values["history"])
-
-
-def _tile(grid: tuple[int, int]) -> tuple[int, int]:
-    """Return the size of the tiles; an axis no longer than a tile with its halo is not cut."""
-    rows, columns = (size if size <= TILE + 2 * HALO else TILE for size in grid)
-    return rows, columns
 
 
 def _inputs(config: UNet) -> tuple[Input, ...]:
