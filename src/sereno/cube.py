@@ -133,13 +133,22 @@ def violations(cube: xr.Dataset) -> list[str]:
         found.append(f"{name}: dimensions are {cube[name].dims}, they must be {DIMS}")
     if not np.issubdtype(cube[name].dtype, np.floating):
         found.append(f"{name}: type is {cube[name].dtype}, it must be a float with NaN where missing")
+    found += _water_violations(cube) + _grid_violations(cube)
+    if "time" in cube.coords:
+        found += _time_violations(cube["time"].values)
+    return found
+
+
+def _water_violations(cube: xr.Dataset) -> list[str]:
     if "water" not in cube:
-        found.append("no mask 'water' of dims (lat, lon)")
-    elif cube["water"].dims != ("lat", "lon") or cube["water"].dtype != bool:
-        found.append(f"water: must be bool of dims (lat, lon), not {cube['water'].dtype} {cube['water'].dims}")
-    elif not bool(cube["water"].any()):
-        found.append("water: not one water pixel")
-    found += [
+        return ["no mask 'water' of dims (lat, lon)"]
+    if cube["water"].dims != ("lat", "lon") or cube["water"].dtype != bool:
+        return [f"water: must be bool of dims (lat, lon), not {cube['water'].dtype} {cube['water'].dims}"]
+    return [] if bool(cube["water"].any()) else ["water: not one water pixel"]
+
+
+def _grid_violations(cube: xr.Dataset) -> list[str]:
+    found = [
         f"{dim}: must ascend"
         for dim in ("lat", "lon")
         if dim in cube.coords and cube[dim].size > 1 and not bool((cube[dim].diff(dim) > 0).all())
@@ -150,8 +159,6 @@ def violations(cube: xr.Dataset) -> list[str]:
         found.append("lon: outside -180 to 540 degrees")
     if "lon" in cube.coords and cube["lon"].size and float(np.ptp(cube["lon"].values)) > 360:
         found.append("lon: spans more than the whole circle")
-    if "time" in cube.coords:
-        found += _time_violations(cube["time"].values)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,8 +24,7 @@ def submit(
     status: Annotated[bool, typer.Option("--status", help="Print the states of the submitted jobs.")] = False,
 ) -> None:
     """Run the jobs of a run file on a SLURM cluster, one after the other; a training continues across time limits."""
-    from sereno.config import parse_config, read_config
-    from sereno.methods import method_named
+    from sereno.config import read_config
     from sereno.slurm.script import Place, scripts
     from sereno.slurm.settings import parse_slurm
     from sereno.workflow import submit
@@ -44,11 +43,7 @@ def submit(
     slurm = parse_slurm(values, origin=str(run), told=told)
     for place, job in enumerate(slurm.jobs, 1):
         _require_options(job.words, slurm.of(job).shards, origin=f"{run}: slurm.jobs {place}")
-    trains = False
-    if any(job.verb == "fit" for job in slurm.jobs):
-        if "model" not in values:
-            raise InputError(f"{run}: fit has its method and settings from a table [model]; add one with method = …")
-        trains = method_named(parse_config(values, origin=str(run)).model.method).is_network
+    trains = any(job.verb == "fit" for job in slurm.jobs) and _fits_network(values, origin=str(run))
     made = scripts(slurm, Place(run.resolve(), Path.cwd(), folder), trains=trains)
     if dry_run:
         for name, text in made:
@@ -57,6 +52,16 @@ def submit(
     for name, number, _ in submit.submit(made, folder):
         typer.echo(f"submitted {name} as job {number}")
     typer.echo(f"scripts and logs are in {folder}; sereno submit {run} --status prints their states")
+
+
+def _fits_network(values: dict[str, Any], *, origin: str) -> bool:
+    """Return whether the method that a run file fits is a network."""
+    from sereno.config import parse_config
+    from sereno.methods import method_named
+
+    if "model" not in values:
+        raise InputError(f"{origin}: fit has its method and settings from a table [model]; add one with method = …")
+    return method_named(parse_config(values, origin=origin).model.method).is_network
 
 
 def _require_options(words: list[str], shards: int, *, origin: str) -> None:

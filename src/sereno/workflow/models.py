@@ -129,40 +129,51 @@ def load(folder: str | Path, method: type[Reconstructor[Any]] | None = None) -> 
     >>> sereno.load(folder)
     <sereno.Model climatology: sst in kelvin, 24 × 32 cells, fitted on 2019-01-01:2019-02-09>
     """
-    own = None if method is None else own_method(method)
-
-    def row_of(description: ModelDescription) -> Method:
-        if own is None or description.method in METHODS:
-            try:
-                return method_named(description.method)
-            except InputError as error:
-                remedy = "of a method of your own give the class to load, or install the package that registers it"
-                raise InputError(f"{folder}: {error}; {remedy}") from None
-        if own.name != description.method:
-            raise InputError(f"{folder}: is of the method {description.method!r}, not of {own.name!r}")
-        return own
-
-    def configuration(description: ModelDescription) -> RunConfig:
-        model = description.config["model"]
-        if description.method == "unet" and "network" not in model:  # of a version that had no other
-            model = model | {"network": "central-day"}
-        origin = f"{folder}: configuration of the model"
-        settings = row_of(description).own_settings
-        return parse_config(description.config | {"model": model}, origin=origin, settings=settings)
-
-    def weights(description: ModelDescription) -> dict[str, tuple[int, ...]] | None:
-        model, row = configuration(description).model, row_of(description)
-        if model.method != description.method:
-            raise InputError(f"{folder}: damaged, it is of {description.method}, its configuration of {model.method}")
-        if row.own_settings is not None:
-            return None
-        return dict(row.network().weights(model)) if row.is_network else {}
-
-    state, description = load_model(folder, weights=weights)
-    config, row = configuration(description), row_of(description)
+    saved = _Saved(folder, None if method is None else own_method(method))
+    state, description = load_model(folder, weights=saved.weights)
+    config, row = saved.configuration(description), saved.row(description)
     with file_edge(folder, "it is damaged, or lacks something this version needs; fit it again"):
         if _BARE in state.values:
             trained = replace(state, values=state.values[_BARE])
             row.network().portable(config.model, trained)  # refused now, if it must be
             return BareNetwork(config, trained, description.weights_from, description.weights_period)
         return Model(AnomalyReconstructor.from_state(config, state, method=row.load()), description)
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What the description in a model's folder means; `own` is a method of one's own that no package registered."""
+
+    folder: str | Path
+    own: Method | None
+
+    def row(self, description: ModelDescription) -> Method:
+        """Return what the model's method can do."""
+        if self.own is None or description.method in METHODS:
+            try:
+                return method_named(description.method)
+            except InputError as error:
+                remedy = "of a method of your own give the class to load, or install the package that registers it"
+                raise InputError(f"{self.folder}: {error}; {remedy}") from None
+        if self.own.name != description.method:
+            raise InputError(f"{self.folder}: is of the method {description.method!r}, not of {self.own.name!r}")
+        return self.own
+
+    def configuration(self, description: ModelDescription) -> RunConfig:
+        """Return the configuration that the model was fitted with."""
+        model = description.config["model"]
+        if description.method == "unet" and "network" not in model:  # of a version that had no other
+            model = model | {"network": "central-day"}
+        origin = f"{self.folder}: configuration of the model"
+        settings = self.row(description).own_settings
+        return parse_config(description.config | {"model": model}, origin=origin, settings=settings)
+
+    def weights(self, description: ModelDescription) -> dict[str, tuple[int, ...]] | None:
+        """Return the shapes of the weights that the model must have; None where its method says nothing of them."""
+        model, row = self.configuration(description).model, self.row(description)
+        if model.method != description.method:
+            told = f"it is of {description.method}, its configuration of {model.method}"
+            raise InputError(f"{self.folder}: damaged, {told}")
+        if row.own_settings is not None:
+            return None
+        return dict(row.network().weights(model)) if row.is_network else {}

@@ -102,6 +102,16 @@ def tampered_arrays(arrays: dict[str, np.ndarray], chance: random.Random) -> Ite
         yield f"{name}: {what}", changed
 
 
+def dataset_of(arrays: dict[str, np.ndarray], fields: xr.Dataset, tampered: str) -> xr.Dataset:
+    """Return arrays in the dims of the fields; the tampered one has dims of its own where it has another length."""
+    dims = {n: fields[n].dims if n in fields.variables else ("a", "b", "c")[: a.ndim] for n, a in arrays.items()}
+    try:
+        return xr.Dataset({n: (dims[n], a) for n, a in arrays.items()})
+    except ValueError:  # of two lengths of one dim
+        dims[tampered] = ("x", "y", "z")[: len(dims[tampered])]
+        return xr.Dataset({n: (dims[n], a) for n, a in arrays.items()})
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.name)
 def test_a_tampered_model_is_an_input_error_or_makes_maps_that_can_be(
@@ -131,13 +141,7 @@ def test_a_tampered_model_is_an_input_error_or_makes_maps_that_can_be(
             check(what)
     fields = xr.load_dataset(path / "fields.nc")
     for what, arrays in tampered_arrays({str(n): v.values for n, v in fields.variables.items()}, chance):
-        dims = {n: fields[n].dims if n in fields.variables else ("a", "b", "c")[: a.ndim] for n, a in arrays.items()}
-        try:
-            changed = xr.Dataset({n: (dims[n], a) for n, a in arrays.items()})
-        except ValueError:  # of two lengths of one dim
-            dims[what.partition(":")[0]] = ("x", "y", "z")[: len(dims[what.partition(":")[0]])]
-            changed = xr.Dataset({n: (dims[n], a) for n, a in arrays.items()})
-        changed.to_netcdf(copy / "fields.nc")
+        dataset_of(arrays, fields, what.partition(":")[0]).to_netcdf(copy / "fields.nc")
         check(f"fields, {what}")
     for name in ("model.json", "weights.safetensors", "fields.nc"):
         if (path / name).exists():

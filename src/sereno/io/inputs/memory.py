@@ -98,22 +98,28 @@ def _dataset_of(
 ) -> tuple[xr.Dataset, str | None]:
     """Return the data as a dataset, and the name of its variable where it is known."""
     given = [name for name, values in coordinates.items() if values is not None]
-    if isinstance(data, xr.Dataset | xr.DataArray):
-        if given:
-            raise InputError(f"`{given[0]}`: is for plain arrays; the data have coordinates of their own")
-        if isinstance(data, xr.Dataset):
-            if units is not None:
-                raise InputError("`units`: is for one variable; set the attribute units of the dataset's variable")
-            return data, variable
-        if units is not None and data.attrs.get("units", units) != units:
-            raise InputError(f"`units`: the variable has its own, {data.attrs['units']!r}; give them in one place")
-        field = data.assign_attrs(units=units) if units is not None else data
-        own_name = variable or str(data.name or "sst")
-        return field.to_dataset(name=own_name), own_name
-    if len(given) < len(coordinates):
-        lacking = ", ".join(f"`{name}`" for name in coordinates if name not in given)
-        raise InputError(f"{lacking}: a plain array needs time, lat and lon; or give an xarray.Dataset or DataArray")
-    name = variable or "sst"
+    if not isinstance(data, xr.Dataset | xr.DataArray):
+        if len(given) < len(coordinates):
+            lacking = ", ".join(f"`{name}`" for name in coordinates if name not in given)
+            raise InputError(
+                f"{lacking}: a plain array needs time, lat and lon; or give an xarray.Dataset or DataArray"
+            )
+        return _dataset_of_array(data, coordinates, units, variable or "sst"), variable or "sst"
+    if given:
+        raise InputError(f"`{given[0]}`: is for plain arrays; the data have coordinates of their own")
+    if isinstance(data, xr.Dataset):
+        if units is not None:
+            raise InputError("`units`: is for one variable; set the attribute units of the dataset's variable")
+        return data, variable
+    if units is not None and data.attrs.get("units", units) != units:
+        raise InputError(f"`units`: the variable has its own, {data.attrs['units']!r}; give them in one place")
+    field = data.assign_attrs(units=units) if units is not None else data
+    own_name = variable or str(data.name or "sst")
+    return field.to_dataset(name=own_name), own_name
+
+
+def _dataset_of_array(data: object, coordinates: dict[str, Any], units: str | None, name: str) -> xr.Dataset:
+    """Return a plain array (time, lat, lon) with its coordinates."""
     values: Any = data if isinstance(data, da.Array) else np.ma.asanyarray(data)
     if values.ndim != len(coordinates) or values.dtype.kind not in "biuf":
         raise InputError(f"`data`: must be numbers (time, lat, lon); it is {values.dtype} of shape {values.shape}")
@@ -125,7 +131,7 @@ def _dataset_of(
         if axes[axis].shape != (size,):
             raise InputError(f"`{axis}`: has shape {axes[axis].shape}, but the data {size} along it")
     attrs = {} if units is None else {"units": units}
-    return xr.Dataset({name: (tuple(axes), values, attrs)}, coords=axes), name
+    return xr.Dataset({name: (tuple(axes), values, attrs)}, coords=axes)
 
 
 def _mask_of(water: object, part: Part) -> np.ndarray:
