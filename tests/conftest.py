@@ -1,6 +1,7 @@
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch come in: tests run side by side, one a core
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each command that a test starts compiles everything anew
@@ -10,6 +11,7 @@ import torch
 import xarray as xr
 from hypothesis import settings
 
+from sereno import cli
 from sereno.reconstruct.interpolation import method
 from sereno.reconstruct.uncertainty import collecting
 from sereno.synthetic import TwinSeaConfig, twin_sea
@@ -34,6 +36,19 @@ def heed_interrupts() -> None:
     """A job in the background is started to ignore Ctrl-C, and so would be the commands that tests interrupt."""
     # Not Python's own handler itself, in whose place the command line leaves that of the system at its end.
     signal.signal(signal.SIGINT, lambda number, frame: signal.default_int_handler(number, frame))
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """The command line in this process: exit status and standard error of `sereno` with the words of a call."""
+
+    def run(*words: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["sereno", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return int(caught.value.code or 0), capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture(scope="session")

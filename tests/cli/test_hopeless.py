@@ -15,24 +15,12 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from sereno import cli
 from sereno.cube import make_cube
 from sereno.io.outputs.withheld import write_withheld
 from sereno.io.stores.prepared import write_cube
 
 Run = Callable[..., tuple[int, str]]
 AS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["sereno", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return int(caught.value.code or 0), capsys.readouterr().err
-
-    return run
 
 
 def gone(path: Path) -> None:

@@ -165,16 +165,19 @@ def fit(
         note(LEAKS)
     row = method_named(run.model.method)
     if row.is_network and checkpoints.exists():
-        from sereno.report.figures import losses_figure
-        from sereno.report.figures import save as save_figure
-
-        for losses in checkpoints.rglob("metrics.csv"):
-            figure = losses_figure(losses, likelihood=row.learns_likelihood)
-            save_figure(figure, losses.with_name("losses.png"))
+        draw_losses(checkpoints, likelihood=row.learns_likelihood)
         typer.echo(
             f"checkpoints, metrics.csv and losses.png are in {checkpoints}; remove the folder if you will not resume"
         )
     leave_with([] if cube is None else cube.attrs["skipped"])
+
+
+def draw_losses(checkpoints: Path, *, likelihood: bool) -> None:
+    """Draw the losses of each network that was trained, next to their table."""
+    from sereno.report.figures import losses_figure, save
+
+    for losses in checkpoints.rglob("metrics.csv"):
+        save(losses_figure(losses, likelihood=likelihood), losses.with_name("losses.png"))
 
 
 @app.command(name="import-keras", epilog="Example: `sereno import-keras deep.keras -o deep --max-std-seq tiles/`")

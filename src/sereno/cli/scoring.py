@@ -73,7 +73,6 @@ def evaluate(
     seed: Seed = None,
 ) -> None:
     """Score methods and the climatology on the same withheld pixels: tables, figures and a report."""
-    from sereno.config import RunConfig, configure_at_once
     from sereno.evaluation.evaluate import evaluate as score
     from sereno.evaluation.score_tables import yardstick_of
     from sereno.gaps.withholding import require_protocol
@@ -85,16 +84,7 @@ def evaluate(
     require_protocol(protocol)
     require_other_place(inputs, output, water, *methods)
     refuse_folder(output)
-    chosen: dict[str, Model | BareNetwork | RunConfig] = {}
-    for text in methods:
-        named = model_or_name(text)
-        named = configure_at_once(named, train=train) if isinstance(named, str) else named
-        label = Path(text).name.removesuffix(".toml")
-        if label in chosen:
-            raise InputError(f"-m {text}: {label!r} is given twice; rename one of the model folders")
-        if isinstance(named, RunConfig) and train is not None:
-            named = replace(named, train=train)
-        chosen[label] = named
+    chosen = _methods_of(methods, train=train)
     if relative_to is not None:
         yardstick_of(relative_to, list(chosen), {})
     index = None if withheld is None else read_withheld(withheld)
@@ -129,6 +119,23 @@ def evaluate(
     for path in paths:
         typer.echo(f"wrote {output / path.name}")
     leave_with(cube.attrs["skipped"])
+
+
+def _methods_of(texts: list[str], *, train: str | None) -> dict[str, Model | BareNetwork | RunConfig]:
+    """Read every ``-m``; each method is labelled by its name, or that of its folder or run file."""
+    from sereno.config import RunConfig, configure_at_once
+
+    chosen: dict[str, Model | BareNetwork | RunConfig] = {}
+    for text in texts:
+        named = model_or_name(text)
+        named = configure_at_once(named, train=train) if isinstance(named, str) else named
+        label = Path(text).name.removesuffix(".toml")
+        if label in chosen:
+            raise InputError(f"-m {text}: {label!r} is given twice; rename one of the model folders")
+        if isinstance(named, RunConfig) and train is not None:
+            named = replace(named, train=train)
+        chosen[label] = named
+    return chosen
 
 
 @app.command(epilog="Example: `sereno demo -o demo`")

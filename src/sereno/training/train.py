@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -41,16 +41,18 @@ from sereno.training.samples import Samples
 from sereno.training.windows import Encoded, windows_for
 
 
+class Course(TypedDict, total=False):
+    """How a training goes, whatever is trained: see `train_on`."""
+
+    seed: int
+    folder: Path | None
+    resume: bool
+    max_minutes: float | None
+    progress: Progress
+
+
 def train(
-    cube: xr.Dataset,
-    config: ConvLSTM,
-    *,
-    valid: xr.Dataset | None = None,
-    seed: int = 0,
-    folder: Path | None = None,
-    resume: bool = False,
-    max_minutes: float | None = None,
-    progress: Progress = silent,
+    cube: xr.Dataset, config: ConvLSTM, *, valid: xr.Dataset | None = None, **course: Unpack[Course]
 ) -> TrainedNetwork:
     """Train a network on an anomaly cube.
 
@@ -61,8 +63,8 @@ def train(
     valid
         Anomaly cube of a separate period to select the best weights on; the last 15 % of the training days, less a
         window's distance, where not given.
-    folder, resume, max_minutes
-        See `train_on`.
+    **course
+        See `train_on`; the seed is that of the windows, too.
 
     Raises
     ------
@@ -74,19 +76,10 @@ def train(
     if observations == 0:
         days = archives[0].days
         raise InputError(f"the training days {days[0]} to {days[-1]} hold not one observation")
-    training, validation = windows_for(*archives, config, seed=seed)
+    training, validation = windows_for(*archives, config, seed=course.get("seed", 0))
     scale = spread or 1.0
-    trained = train_on(
-        Encoded(training, config, scale),
-        Encoded(validation, config, scale),
-        config,
-        scale=scale,
-        seed=seed,
-        folder=folder,
-        resume=resume,
-        max_minutes=max_minutes,
-        progress=progress,
-    )
+    samples = [Encoded(windows, config, scale) for windows in (training, validation)]
+    trained = train_on(samples[0], samples[1], config, scale=scale, **course)
     return trained._replace(validation=validation)
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from sereno.errors import InputError
 from sereno.io.outputs import locking
-from sereno.io.outputs.locking import Holder, output_lock
+from sereno.io.outputs.lock_holder import PATIENCE, Holder
+from sereno.io.outputs.locking import output_lock
 
 HOLD = """
 import sys, time
@@ -177,7 +178,7 @@ def test_another_process_of_the_same_number_is_not_the_run(tmp_path: Path) -> No
     left_by(replace(here, started=str(int(here.started) - 1)), tmp_path / "o.nc")
     with output_lock(tmp_path / "o.nc"):
         pass
-    left_by(here, tmp_path / "p.nc", silent=10 * locking.PATIENCE)  # suspended, but there
+    left_by(here, tmp_path / "p.nc", silent=10 * PATIENCE)  # suspended, but there
     with pytest.raises(InputError, match=f"process {os.getpid()}"), output_lock(tmp_path / "p.nc"):
         pass
 
@@ -192,7 +193,7 @@ def test_a_run_on_another_host_is_believed_as_long_as_it_gives_signs_of_life(
         file.write_text("")  # after a power cut
     with pytest.raises(InputError, match=r"host node7, process 1" if holder else "at work"), output_lock(output):
         pass
-    os.utime(file, (time.time() - locking.PATIENCE - 60,) * 2)
+    os.utime(file, (time.time() - PATIENCE - 60,) * 2)
     with output_lock(output):
         pass
     assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,6 @@
 import errno
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sereno import cli
 from sereno.cli import demo
 from sereno.compute import stopping
 from sereno.compute.stopping import heeding_stops, undisturbed
@@ -24,17 +22,6 @@ from sereno.io.stores.prepared import write_cube
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["sereno", *map(str, words)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        return int(caught.value.code or 0), capsys.readouterr().err
-
-    return run
 
 
 @pytest.fixture(scope="module")

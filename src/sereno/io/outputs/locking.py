@@ -7,99 +7,38 @@ comes in; and because the file of a holder is never replaced by that of another,
 holder removes that one and no other. Nothing here needs hard links or the locks of the operating system, which many
 file servers lack.
 
-A holder that is dead is recognised: on the same host by its process and the time that the process started, on another
-one by the file's time, which a living holder sets to now every `BEAT` seconds, when it is older than `PATIENCE`.
+A holder that is dead is recognised (`lock_holder`): on the same host by its process and the time that the process
+started, on another one by the file's time, which a living holder sets to now every `BEAT` seconds, when it is older
+than `PATIENCE`.
 """
 
 from __future__ import annotations
 
 import errno
-import getpass
 import glob
 import json
 import os
 import re
 import shutil
 import socket
-import sys
 import threading
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 from sereno.compute import stopping
 from sereno.errors import InputError, file_edge, reason_of
+from sereno.io.outputs.lock_holder import PATIENCE, Holder, machine_of_this, start_of
 
 BEAT = 60.0
 """Seconds between two signs of life of a holder."""
-PATIENCE = 900.0
-"""Seconds without a sign of life after which a holder on another host counts as dead."""
 _EXCLUSIVE = "exclusive"
 _ATTEMPTS, _PAUSE = 200, 0.01
 """How often and how long, in seconds, to wait for holders that are just coming or going."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a lock.
-
-    Attributes
-    ----------
-    host, user, command
-        Names for the reader of a message.
-    machine
-        The boot of the machine and the set of process numbers: where equal, and the host too, processes can be seen.
-    process
-        Its number.
-    started
-        When the process started, as the system counts it; empty where that is not known.
-    since
-        When it took the lock, UTC.
-    job, start
-        SLURM's number of the job, and how often it was started before. The queue starts a job again only when it has
-        ended, so an earlier start is dead wherever it was.
-    """
-
-    host: str = "unknown"
-    machine: str = ""
-    process: int = 0
-    started: str = ""
-    user: str = "unknown"
-    command: str = "a program"
-    since: str = "an unknown time"
-    job: str = ""
-    start: int = 0
-
-    @classmethod
-    def this(cls) -> Holder:
-        """Return what is to be said of this process."""
-        return cls(
-            host=socket.gethostname(),
-            machine=_machine(),
-            process=os.getpid(),
-            started=_started(os.getpid()) or "",
-            user=_user(),
-            command=_command(),
-            since=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
-            job=os.environ.get("SLURM_JOB_ID", ""),
-            start=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
-        )
-
-    def is_alive(self, silent: float) -> bool:
-        """Return whether the holder is at work, given the seconds since its last sign of life."""
-        this = Holder.this()
-        if self.job and self.job == this.job and self.start < this.start:
-            return False
-        here = (self.host, self.machine) == (this.host, this.machine)
-        if not here:
-            return silent <= PATIENCE
-        started = _started(self.process)
-        return started is not None and (started == self.started if started else silent <= PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -272,13 +211,13 @@ def _clear_prepared(lock: OutputLock, now: float) -> None:
 
 def _here() -> str:
     """Return what represents this host and its set of process numbers in the name of a folder."""
-    return f"{zlib.crc32(f'{socket.gethostname()} {_machine()}'.encode()):08x}"
+    return f"{zlib.crc32(f'{socket.gethostname()} {machine_of_this()}'.encode()):08x}"
 
 
 def _is_of_dead(name: str) -> bool:
     """Return whether the process that a prepared folder is named after ran here and has ended."""
     told = re.search(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part$", name)
-    return told is not None and told[1] == _here() and _started(int(told[2])) is None
+    return told is not None and told[1] == _here() and start_of(int(told[2])) is None
 
 
 def _living(file: Path, now: float) -> Holder | None:
@@ -323,40 +262,3 @@ def _give_signs(lock: OutputLock, ended: threading.Event) -> None:
             return  # `OutputLock.require` tells
         except OSError:
             continue  # the file server may come back
-
-
-def _machine() -> str:
-    """Return what tells one boot of a machine, and one set of process numbers in it, from another."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return sys.platform
-
-
-def _started(process: int) -> str | None:
-    """Return when a process of this host started, empty where that is not known; None if there is none."""
-    if Path("/proc/self/stat").exists():
-        try:
-            state, *rest = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if state in "ZX" else rest[18]  # the 22nd of all: clock ticks since the boot
-    try:
-        os.kill(process, 0)
-    except OSError as error:
-        return None if isinstance(error, ProcessLookupError) else ""  # of another user
-    return ""
-
-
-def _user() -> str:
-    with suppress(KeyError, OSError):  # a container may have no list of users
-        return getpass.getuser()
-    return str(os.getuid())
-
-
-def _command() -> str:
-    """Return the verb of the command line, or the program that called sereno."""
-    program = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-    is_ours = program in ("sereno", "__main__.py") and len(sys.argv) > 1 and sys.argv[1].isidentifier()
-    return f"sereno {sys.argv[1]}" if is_ours else program
