@@ -7,9 +7,12 @@ instructions of the newer ones. On a processor that lacks some of these itself, 
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,8 @@ from sereno.climatology import fit_climatology
 from sereno.config import ConvLSTM, ConvLSTMUNet, UNet, as_mapping, parse_config
 from sereno.io.models.model_folder import ModelDescription
 from sereno.nets.corrector import corrector
-from sereno.nets.precision import filling_precision, training_precision
+from sereno.nets.engines import with_torch
+from sereno.nets.precision import computing, filling_precision, training_precision
 from sereno.nets.thesis import ThesisNetwork
 from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.convlstm import ConvLSTMReconstructor
@@ -151,10 +155,68 @@ def test_only_training_looks_at_what_the_hardware_has(
             assert filling_precision(config_of) == training_precision(config_of) == getattr(torch, chosen)
 
 
-def test_graphics_cards_compute_float32_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of itself torch computes convolutions in TF32 there."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+def as_module(function: Callable[..., Any]) -> torch.nn.Module:
+    module = torch.nn.Module()
+    module.forward = function
+    return module
+
+
+def in_short() -> tuple[bool, str]:
+    """Whether convolutions may have TF32 on graphics cards, which is the default, and how products are computed."""
+    return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+
+@pytest.fixture
+def short() -> Iterator[tuple[bool, str]]:
+    """A program that computes in short, which sereno is a guest of."""
+    before = in_short()
+    torch.backends.cudnn.allow_tf32 = True
     torch.set_float32_matmul_precision("medium")
-    filling_precision(UNet())
-    assert not torch.backends.cudnn.allow_tf32
-    assert torch.get_float32_matmul_precision() == "highest"
+    yield (True, "medium")
+    torch.backends.cudnn.allow_tf32 = before[0]
+    torch.set_float32_matmul_precision(before[1])
+
+
+def test_a_network_is_computed_in_full_in_a_program_that_computes_in_short(short: tuple[bool, str]) -> None:
+    seen = []
+
+    def network(*inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(in_short())
+        return inputs[0], inputs[0]
+
+    engine = with_torch(as_module(network), filling_precision(UNet()))
+    engine(np.zeros((3, 4), np.float32))
+    assert seen == [(False, "highest")]
+    assert in_short() == short
+
+
+def test_threads_compute_in_full_until_the_last_has_ended(short: tuple[bool, str]) -> None:
+    begun, ended = Event(), Event()
+
+    def work() -> tuple[bool, str]:
+        with computing(torch.float32):
+            begun.set()
+            ended.wait(60)
+            return in_short()
+
+    with ThreadPoolExecutor(1) as pool:
+        longer = pool.submit(work)
+        assert begun.wait(60)
+        with pytest.raises(ValueError, match="damaged"), computing(torch.float32):
+            raise ValueError("damaged")
+        ended.set()
+        assert longer.result() == (False, "highest")
+    assert in_short() == short
+
+
+def test_a_program_may_set_the_precision_of_each_operation() -> None:
+    work = """
+import torch
+if hasattr(torch.backends.cudnn, "conv"):
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    torch.backends.cudnn.rnn.fp32_precision = "ieee"
+    from sereno.nets.precision import computing
+    with computing(torch.float32):
+        assert not torch.backends.cudnn.allow_tf32
+"""
+    subprocess.run([sys.executable, "-c", work], check=True)

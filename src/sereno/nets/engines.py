@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sereno.compute.cores import cores
 from sereno.config import ConvLSTMUNet, UNet
 from sereno.errors import InputError
-from sereno.nets.precision import device
+from sereno.nets.precision import computing, device
 
 Engine = Callable[..., tuple[np.ndarray, np.ndarray]]
 """Takes the inputs of a network and returns its two outputs, all without the axis of the batch."""
@@ -51,7 +51,7 @@ def with_torch(network: nn.Module, dtype: torch.dtype) -> Engine:
 
     def run(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         tensors = [torch.from_numpy(np.ascontiguousarray(part))[None].to(place) for part in inputs]
-        with torch.inference_mode(), torch.autocast(place, dtype, enabled=dtype != torch.float32):
+        with computing(dtype):
             mean, std = network(*tensors)
         return mean[0].cpu().numpy(), std[0].cpu().numpy()
 

@@ -7,11 +7,16 @@ a model, which gives the same maps everywhere.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from threading import Lock
+from typing import Any, Literal, TypeVar
 
 import torch
 
 from sereno.config import ConvLSTM, UNet
+
+Setting = TypeVar("Setting")
 
 
 def device() -> Literal["cuda", "cpu"]:
@@ -20,16 +25,60 @@ def device() -> Literal["cuda", "cpu"]:
 
 
 def filling_precision(config: ConvLSTM | UNet) -> torch.dtype:
-    """Return the type in which a trained network is computed, to be given to `torch.autocast`.
+    """Return the type in which a trained network is computed, to be given to `computing`."""
+    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
 
-    Where it is float32, torch is set to compute float32 in full in this process: on graphics cards convolutions
-    would have TF32 otherwise, with a mantissa of ten bits.
+
+@contextmanager
+def computing(dtype: torch.dtype) -> Iterator[None]:
+    """Compute a trained network within the block, without gradients, in the type that `filling_precision` returned.
+
+    float32 is computed in full there: on graphics cards convolutions would have TF32 otherwise, with a mantissa of
+    ten bits. torch has this setting for the whole process only, so it is made when the first of several threads
+    enters and taken back when the last one leaves.
     """
-    if config.precision == "bfloat16":
-        return torch.bfloat16
-    torch.backends.cudnn.allow_tf32 = False
-    torch.set_float32_matmul_precision("highest")
-    return torch.float32
+    place, short = device(), dtype != torch.float32
+    with torch.inference_mode(), torch.autocast(place, dtype, enabled=short), nullcontext() if short else _FULL:
+        yield
+
+
+class _FullFloat32:
+    """Keeps torch from computing float32 with fewer bits while any thread is within a block."""
+
+    def __init__(self) -> None:
+        self._lock, self._within = Lock(), 0
+        self._convolutions: bool | None = None
+        self._products: str | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._within += 1
+            if self._within == 1:
+                # None where a program set them one operation at a time: torch cannot say then, nor set them back.
+                self._convolutions = _known(lambda: torch.backends.cudnn.allow_tf32)
+                self._products = _known(torch.get_float32_matmul_precision)
+                torch.backends.cudnn.allow_tf32 = False
+                torch.set_float32_matmul_precision("highest")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if self._within == 0:
+                if self._convolutions is not None:
+                    torch.backends.cudnn.allow_tf32 = self._convolutions
+                if self._products is not None:
+                    torch.set_float32_matmul_precision(self._products)
+
+
+_FULL = _FullFloat32()
+
+
+def _known(setting: Callable[[], Setting]) -> Setting | None:
+    """Return a setting of torch, None where torch cannot say."""
+    try:
+        return setting()
+    except RuntimeError:
+        return None
 
 
 def training_precision(config: ConvLSTM | UNet) -> torch.dtype:

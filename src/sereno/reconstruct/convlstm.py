@@ -19,7 +19,7 @@ from sereno.errors import InputError
 from sereno.grids.tiles import BlendedTile, blend, blended_tiles, sides
 from sereno.methods import State
 from sereno.nets.portable import Input, Portable
-from sereno.nets.precision import device, filling_precision
+from sereno.nets.precision import computing, device, filling_precision
 from sereno.nets.thesis import CHANNELS, ThesisNetwork
 from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.progress import Progress, silent
@@ -233,9 +233,8 @@ def _predict(
     if not np.isfinite(window).any():
         return np.zeros(window.shape[1:], dtype=np.float32)
     inputs, mean = encode(window, scale=scale, water=land_channel(config, water))
-    place, dtype = device(), filling_precision(config)
-    with torch.inference_mode(), torch.autocast(place, dtype, enabled=dtype != torch.float32):
-        output = network(torch.from_numpy(inputs)[None].to(place))[0, 0].cpu().numpy()
+    with computing(filling_precision(config)):
+        output = network(torch.from_numpy(inputs)[None].to(device()))[0, 0].cpu().numpy()
     return denormalise(output, mean=mean, scale=scale)
 
 

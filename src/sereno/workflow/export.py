@@ -68,7 +68,7 @@ def export_network(
         "config": to_toml(config),
     }
     portable = row.network().portable(config.model, state)
-    with atomic_files(output.parent) as folder:
+    with atomic_files(output.parent, output=output.name) as folder:
         difference: float = portable.write(folder / output.name, kind, about)
     return difference
 

@@ -1,4 +1,4 @@
-"""What evaluate and demo write is all there or not there at all, and is written by one run at a time."""
+"""What evaluate, export and demo write is all there or not there at all, and is written by one run at a time."""
 
 import errno
 import os
@@ -19,6 +19,7 @@ from sereno.errors import InputError
 from sereno.io.outputs.atomic import atomic_files, atomic_path
 from sereno.io.outputs.locking import output_lock
 from sereno.io.stores.prepared import write_cube
+from sereno.nets.portable import Portable
 
 pytestmark = pytest.mark.usefixtures("few_samples")
 Run = Callable[..., tuple[int, str]]
@@ -218,3 +219,25 @@ def test_a_folder_is_gone_though_a_thread_puts_something_there_once_more(
     stopping.remove(folder)
     assert late
     assert not folder.exists()
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(network: Portable, path: Path, *_: object) -> float:
+        path.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    def written(network: Portable, path: Path, *_: object) -> float:
+        path.write_bytes(b"all of it")
+        return 0.0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Portable, "write", killed)
+        patch.setattr(stopping, "remove", lambda path: None)  # as a process that is killed has no time for it
+        patch.setattr(stopping, "UNFINISHED", set())
+        assert run("export", "-o", tmp_path / "net.onnx")[0] == 130
+    assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
+    monkeypatch.setattr(Portable, "write", written)
+    assert run("export", "-o", tmp_path / "net.onnx") == (0, "")
+    assert contents(tmp_path) == {"net.onnx": b"all of it"}

@@ -89,7 +89,7 @@ def first_come(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_files(folder: str | Path) -> Iterator[Path]:
+def atomic_files(folder: str | Path, *, output: str | None = None) -> Iterator[Path]:
     """Lend a temporary folder; the files written there move into `folder` when the block ends well.
 
     Files of the same names are replaced, and what else the folder holds is left alone.
@@ -98,6 +98,9 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
     ----------
     folder
         The target; made where it is not there yet. Its parent must exist.
+    output
+        Name of the one file in the folder that a user asked for, where it is not the folder itself: what a killed run
+        leaves is named after it, and found by `clear_litter`.
 
     Yields
     ------
@@ -112,7 +115,8 @@ def atomic_files(folder: str | Path) -> Iterator[Path]:
     target = Path(folder).resolve()
     refuse_folder(target)
     # Within a folder that is there, which may be a file system of its own.
-    with _unfinished(target, target if target.is_dir() else target.parent) as temporary:
+    named = target if output is None else target / output
+    with _unfinished(named, target if target.is_dir() else target.parent) as temporary:
         temporary.mkdir()
         yield temporary
         made = sorted(temporary.iterdir())
