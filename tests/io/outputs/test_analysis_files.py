@@ -1,71 +1,21 @@
+"""What stands in the files of an analysis."""
+
 import json
-import os
 import subprocess
 import sys
-import threading
-import time
-import tracemalloc
 from pathlib import Path
 
-import dask
 import dask.array as da
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
+from analyses import WATER, an_analysis, chlorophyll, read
 
 from sereno.errors import InputError
 from sereno.io.outputs.analysis import write_analysis
-from sereno.io.outputs.atomic import atomic_path, atomic_text, write_dataset
 from sereno.io.outputs.guard import require_whole
 from sereno.io.outputs.product import Product
-
-WATER = np.ones((4, 6), dtype=bool)
-WATER[:2, :2] = False
-
-
-def an_analysis(*, days: int = 10, block: int = 3, mean: float = 290.0) -> xr.Dataset:
-    rng = np.random.default_rng(0)
-    shape = (days, *WATER.shape)
-
-    def lazy(values: np.ndarray) -> tuple[tuple[str, str, str], da.Array]:
-        return ("time", "lat", "lon"), da.from_array(values, chunks=(block, -1, -1))
-
-    dry = np.broadcast_to(~WATER, shape)
-    return xr.Dataset(
-        {
-            "mean": lazy(np.where(dry, np.nan, rng.normal(mean, 1, shape)).astype("float32")),
-            "std": lazy(np.where(dry, np.nan, rng.uniform(0.1, 1, shape)).astype("float32")),
-            "source": lazy(np.where(dry, 0, rng.integers(1, 4, shape)).astype("int8")),
-            "data_age": lazy(np.where(dry, np.nan, rng.integers(0, 16, shape)).astype("float32")),
-            "climatology": lazy(np.zeros(shape)),
-            "water": (("lat", "lon"), WATER),
-        },
-        coords={
-            "time": pd.date_range("2017-05-01", periods=days),
-            "lat": np.linspace(36, 36.3, 4),
-            "lon": np.linspace(-5, -4.5, 6),
-        },
-        attrs={"field": "sst"},
-    )
-
-
-def chlorophyll() -> xr.Dataset:
-    analysis = an_analysis(mean=0.5).assign_attrs(field="chlorophyll")
-    analysis["mean"].attrs = {
-        "units": "mg m-3",
-        "standard_name": "mass_concentration_of_chlorophyll_a_in_sea_water",
-        "long_name": "chlorophyll a",
-    }
-    return analysis
-
-
-def read(path: Path, **options: object) -> xr.Dataset:
-    if path.suffix == ".zarr":
-        return xr.open_zarr(path, **options).load()
-    with xr.open_dataset(path, **options) as dataset:
-        return dataset.load()
 
 
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
@@ -269,157 +219,6 @@ def test_the_ends_of_the_packing_are_packed(tmp_path: Path) -> None:
     np.testing.assert_allclose(read(tmp_path / "out.nc")["analysed_sst"][:2, 3, 3], [318.15, 270.15])
 
 
-def test_unusable_targets_are_refused_before_work_begins(tmp_path: Path) -> None:
-    analysis = an_analysis()
-    (tmp_path / "photos.zarr").mkdir()
-    (tmp_path / "photos.zarr" / "cat.jpg").write_text("")
-    (tmp_path / "file").write_text("")
-    for name, message in [
-        ("missing/out.nc", "no folder"),
-        ("missing/out.zarr", "no folder"),
-        ("missing/days", "no folder"),
-        ("file", "a file of that name"),
-        ("out.tif", r"\.nc or \.zarr, or to a folder"),
-        ("photos.zarr", "other content"),
-    ]:
-        with pytest.raises(InputError, match=message):
-            write_analysis(analysis, tmp_path / name)
-    assert (tmp_path / "photos.zarr" / "cat.jpg").is_file()
-    with pytest.raises(InputError, match="no std, water"):
-        write_analysis(analysis.drop_vars(["std", "water"]), tmp_path / "out.nc")
-
-
-@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_a_failure_leaves_the_old_target_and_no_fragment(
-    tmp_path: Path, name: str, error: type[BaseException]
-) -> None:
-    old = an_analysis(mean=280.0)
-    write_analysis(old, tmp_path / name, packed=False)
-
-    def progress(_stage: str, done: float) -> None:
-        if done > 0.3:
-            raise error
-
-    with pytest.raises(error):
-        write_analysis(an_analysis(days=60), tmp_path / name, progress=progress)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    np.testing.assert_array_equal(read(tmp_path / name)["analysed_sst"], old["mean"])
-
-
-@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize("name", ["out.nc", "out.zarr"])
-def test_ctrl_c_in_the_middle_of_a_block_leaves_nothing(tmp_path: Path, name: str) -> None:
-    started = threading.Event()
-
-    def slow(block: np.ndarray) -> np.ndarray:
-        if block.size:
-            started.set()
-            time.sleep(0.2)
-        return block
-
-    analysis = an_analysis(days=300, block=1)
-    analysis["mean"] = analysis["mean"].copy(data=analysis["mean"].data.map_blocks(slow, dtype="float32"))
-
-    def interrupt() -> None:
-        started.wait(30)
-        time.sleep(0.5)
-        os.kill(os.getpid(), 2)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        write_analysis(analysis, tmp_path / name)
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
-def test_memory_is_bounded_by_a_few_blocks(tmp_path: Path, name: str) -> None:
-    days, side, block = 20, 256, 1
-    make = da.random.default_rng(0).normal(290, 1, (days, side, side), chunks=(block, -1, -1)).astype("float32")
-    analysis = xr.Dataset(
-        {
-            "mean": (("time", "lat", "lon"), make),
-            "std": (("time", "lat", "lon"), make * 0 + 0.5),
-            "source": (("time", "lat", "lon"), (make > 0).astype("int8")),
-            "data_age": (("time", "lat", "lon"), make),
-            "water": (("lat", "lon"), np.ones((side, side), dtype=bool)),
-        },
-        coords={
-            "time": pd.date_range("2017-01-01", periods=days),
-            "lat": np.arange(side) / 10,
-            "lon": np.arange(side),
-        },
-    )
-    float_block = 4 * block * side**2  # bytes; the whole makes 20 blocks of some 20 bytes a cell
-    tracemalloc.start()
-    try:
-        with dask.config.set(num_workers=2):
-            write_analysis(analysis, tmp_path / name)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 40 * float_block
-    if name != "days":
-        assert read(tmp_path / name)["analysed_sst"].sizes["time"] == days
-
-
-def test_progress_runs_from_nothing_to_all(tmp_path: Path) -> None:
-    told: list[float] = []
-    write_analysis(an_analysis(days=40), tmp_path / "out.nc", progress=lambda _, done: told.append(done))
-    assert told[0] == 0
-    assert told[-1] == 1
-    assert told == sorted(told)
-    assert len(told) > 10
-
-
-@pytest.mark.parametrize("name", ["plain.nc", "plain.zarr"])
-def test_a_plain_dataset_keeps_its_values_and_types(tmp_path: Path, name: str) -> None:
-    dataset = xr.Dataset(
-        {
-            "sst": (("time", "lat", "lon"), da.random.default_rng(0).normal(size=(7, 4, 6), chunks=(3, 2, 4))),
-            "uneven": (("time", "lat"), da.from_array(np.arange(28.0).reshape(7, 4), chunks=((2, 4, 1), 4))),
-            "water": (("lat", "lon"), WATER),
-            "count": ("lat", np.arange(4)),
-            "name": ("lat", np.array(["a", "b", "c", "d"])),
-        },
-        coords={"time": pd.date_range("2017-05-01", periods=7), "lat": np.linspace(36.0, 36.3, 4)},
-        attrs={"field": "sst"},
-    ).load()
-    dataset["sst"].encoding = {"dtype": "int16", "scale_factor": 0.01}  # of the file it came from: not inherited
-    write_dataset(dataset.chunk(time=3), tmp_path / name)
-    xr.testing.assert_identical(read(tmp_path / name), dataset)
-    packing = {"sst": {"dtype": "int16", "scale_factor": 0.001, "_FillValue": -32768}}
-    write_dataset(dataset, tmp_path / name, encoding=packing)
-    np.testing.assert_allclose(read(tmp_path / name)["sst"], dataset["sst"], atol=0.00051)
-    with pytest.raises(InputError, match="must end in"):
-        write_dataset(dataset, tmp_path / "plain.csv")
-
-
-def test_a_store_may_be_rewritten_from_itself(tmp_path: Path) -> None:
-    write_dataset(xr.Dataset({"a": (("x", "y"), np.ones((4, 3)))}), tmp_path / "cube.zarr")
-    write_dataset(xr.open_zarr(tmp_path / "cube.zarr") + 1, tmp_path / "cube.zarr")
-    assert (read(tmp_path / "cube.zarr")["a"] == 2).all()
-
-
-def test_atomic_path_and_text(tmp_path: Path) -> None:
-    path = atomic_text(tmp_path / "scores.json", "{}")
-    assert atomic_text(path, "[é]").read_text(encoding="utf-8") == "[é]"
-
-    def interrupted() -> None:
-        with atomic_path(path) as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert path.read_text(encoding="utf-8") == "[é]"
-    link = tmp_path / "latest.json"
-    link.symlink_to(path)
-    atomic_text(link, "through")
-    assert path.read_text(encoding="utf-8") == "through"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["latest.json", "scores.json"]
-
-
 @pytest.mark.parametrize("kind", ["packed", "unpacked", "day", "chlorophyll"])
 def test_the_compliance_checker_is_content(tmp_path: Path, kind: str) -> None:
     # In a process of its own: the checker's libraries warn, and here warnings are errors.
@@ -442,15 +241,3 @@ def test_the_compliance_checker_is_content(tmp_path: Path, kind: str) -> None:
     # ends with the last day, as GDS 2.1 has it, not with the time that stands for that day.
     allowed = {"Global Attributes", "geospatial_vertical_extents_match", "time_coverage_extents_match"}
     assert {fault["name"] for fault in found["acdd:1.3"]["medium_priorities"] if fault["msgs"]} <= allowed
-
-
-@pytest.mark.parametrize("name", [".", "..", "sub/.."])
-def test_a_folder_without_a_name_of_its_own_is_refused_before_anything_is_written(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    work = tmp_path / "work"
-    (work / "sub").mkdir(parents=True)
-    monkeypatch.chdir(work)
-    with pytest.raises(InputError, match="by its own name"):
-        write_analysis(an_analysis(), name)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["sub", "work"]
