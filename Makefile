@@ -12,11 +12,13 @@ DEVICE ?= cpu
 # A machine with a GPU needs no more than torch, numpy and scipy.
 PRETRAIN := PYTHONPATH=src:pretraining $(if $(filter cpu,$(DEVICE)),$(BIN)/python,$(PYTHON))
 
+TEST := $(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/cluster
+
 N ?= 1000
 SEED ?= 1
 FUZZ := PYTHONPATH=tests $(BIN)/python -m fuzz --seed $(SEED) --folder fuzz-failures
 
-.PHONY: help setup demo test test-slurm test-keras fuzz fuzz-kills check bench bench-basin stress bench-scaling bench-year leaderboard pretrain ablation bench-convlstm reference docs clean
+.PHONY: help setup demo test test-all test-long coverage test-slurm test-keras fuzz fuzz-kills check bench bench-basin stress bench-scaling bench-year leaderboard pretrain ablation bench-convlstm reference docs clean
 
 help:             ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
@@ -31,8 +33,17 @@ $(VENV)/.ready: pyproject.toml
 demo: setup       ## Run the whole job on a simulated sea; results in demo/
 	$(BIN)/sereno demo -o demo
 
-test: setup       ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore=tests/cluster
+test: setup       ## Run the tests; those that take long or another environment are left to test-all
+	$(TEST) -m "not statistical and not thorough"
+
+test-all: setup   ## Run every test: those of test, the long ones, on SLURM, against Keras
+test-all: test test-long test-slurm test-keras
+
+test-long: setup  ## Run the tests that make test leaves out for their length
+	$(TEST) -m "statistical or thorough"
+
+coverage: setup   ## Measure lines and branches of src/ that the tests run; the table lists what none does
+	$(TEST) --cov --cov-report=term:skip-covered --cov-report=html
 
 test-slurm: setup ## Run the tests on a real SLURM of one node; as root, with Debian's slurmctld, slurmd, munge
 	$(BIN)/python -m pytest tests/cluster

@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -57,11 +58,33 @@ def sea() -> xr.Dataset:
     return twin_sea(TwinSeaConfig(days=120, shape=(24, 32)))
 
 
-@pytest.fixture(scope="module")
+SAMPLES = {(collecting, "CELLS"): 0, (method, "TUNING_CELLS"): 0.1, (method, "SPREAD_CELLS"): 0.1}
+"""What most tests tune and calibrate on, over what users do: calibration on as few days as are allowed."""
+
+
+@pytest.fixture(scope="session", autouse=True)
 def few_samples() -> Iterator[None]:
     """Tune interpolation on a tenth of its samples, and calibrate on few days, where none asks how good it is."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collecting, "CELLS", 0)  # so few as are allowed
-        for name in ("TUNING_CELLS", "SPREAD_CELLS"):
-            patch.setattr(method, name, getattr(method, name) / 10)
+        for (module, name), share in SAMPLES.items():
+            patch.setattr(module, name, share * getattr(module, name))
         yield
+
+
+@pytest.fixture(scope="module")
+def all_samples() -> Iterator[None]:
+    """Tune and calibrate as users do: for modules that ask how good a method is."""
+    with pytest.MonkeyPatch.context() as patch:
+        for (module, name), number in WHOLE.items():
+            patch.setattr(module, name, number)
+        yield
+
+
+WHOLE = {(module, name): getattr(module, name) for module, name in SAMPLES}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much processor time the tests took, on all cores: that does not depend on what else a machine does."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    terminalreporter.write_line(f"processor time: {seconds:.0f} s")

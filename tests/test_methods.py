@@ -21,8 +21,6 @@ from sereno.methods import METHODS, State, own_method
 from sereno.reconstruct.day_blocks import by_block
 from sereno.workflow.models import Model
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 DAYS = "2019-03-10:2019-03-12"
 
 

@@ -28,8 +28,6 @@ from sereno.synthetic import TwinSeaConfig, write_l3s
 from sereno.workflow.fit import cautions, fit
 from sereno.workflow.models import save
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
 SCORES = {"rmse", "bias", "std", "mae", "r2", "crps", "coverage_1sigma", "seconds"}
 TINY = """
@@ -638,6 +636,7 @@ def test_evaluate_can_hide_whole_days(run: Run, sea: Path, tmp_path: Path) -> No
 # demo
 
 
+@pytest.mark.thorough
 def test_the_demo_does_the_whole_job(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "SEA", {"days": 75, "start": "2019-01-01", "shape": (24, 32)})
     monkeypatch.setattr(demo, "TRAIN", ":2019-02-10")
@@ -948,6 +947,7 @@ def test_ctrl_c_while_training_saves_no_model_and_can_be_resumed(
     assert (tmp_path / "model" / "model.json").exists()
 
 
+@pytest.mark.thorough
 def test_a_terminal_that_closes_while_preparing_is_no_end_of_it(
     run: Run, tmp_path: Path, sea: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,8 +22,6 @@ from sereno.io.inputs.static_maps import read_climatology
 from sereno.report.score_tables import show_scores
 from sereno.workflow.climatology import make_climatology
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 WINDOW = ClimatologyConfig(kind="window", recent_days=0)
 LEAP_YEAR = pd.date_range("2000-01-01", "2000-12-31")
 

@@ -26,8 +26,6 @@ from sereno.io.outputs.withheld import read_withheld
 from sereno.reconstruct.interpolation.method import Interpolation
 from sereno.workflow.models import Model
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 EARLY, LATER = ":2019-02-28", "2019-03-10:2019-04-12"
 """The days that models are fitted on, and those that they are scored on."""
 PROTOCOLS = pytest.mark.parametrize("protocol", ["clouds", "hidden-day"])

@@ -32,8 +32,6 @@ from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.reconstruct.climatology import ZeroAnomaly
 from sereno.workflow.models import Model
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 DAYS = {"clouds": "2019-03-10:2019-03-19", "hidden-day": "2019-03-20"}
 """Under hidden-day the scored days may see each other, so a single one is scored."""
 SHARE, SECRET = 0.5, 1000.0

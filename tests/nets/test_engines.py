@@ -70,6 +70,7 @@ def test_a_network_computes_where_its_inputs_are(more: dict[str, object]) -> Non
         assert output.device.type == "meta"
 
 
+@pytest.mark.thorough
 def test_onnx_runs_as_pytorch_does_at_any_size(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
     pytest.importorskip("onnxscript", reason="needs the extra onnx")

@@ -128,6 +128,7 @@ def expected(folder: Path) -> dict[str, np.ndarray]:
     return filled(folder, sorted(path.name for path in folder.iterdir() if path.is_dir()), {})
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", KINDS)
 def test_maps_agree_between_processors(folder: Path, expected: dict[str, np.ndarray], kind: str) -> None:
     names = {key.split()[0] for key in expected} - ({"openvino"} if kind != "AVX2" else set())

@@ -318,6 +318,7 @@ def test_coarse_seas_have_no_noise_of_the_size_of_cells() -> None:
     assert bands[-1] < 0.05 * bands[0]
 
 
+@pytest.mark.thorough
 def test_it_needs_torch_numpy_and_scipy_alone() -> None:
     barred = ("xarray", "pandas", "pydantic", "shapely", "netCDF4", "lightning", "matplotlib")
     script = (

@@ -58,6 +58,7 @@ def carried_seas(speed: float = 0.15) -> Seas:
     return Seas(anomaly / anomaly.std(), current, water=water, **steady, **about)
 
 
+@pytest.mark.thorough
 def test_windows_follow_from_their_seed(seas: Seas, windows: Windows) -> None:
     again = SAMPLER.windows(seas, 0, generator(5, 0))
     for part, same in zip(windows[slice(0, 3)].parts(), again.parts(), strict=True):
@@ -193,6 +194,7 @@ def test_each_window_is_used_as_often_as_asked_for(windows: Windows) -> None:
     assert (counts[:30] == 3).float().mean() > 0.9  # chance may leave one behind for long
 
 
+@pytest.mark.thorough
 def test_a_stream_gives_the_same_windows_from_any_block() -> None:
     def first(start: int) -> list[Windows]:
         stream = SeaStream(4, 1, days=20, side=32, run_days=40, start=start)
@@ -273,6 +275,7 @@ def test_a_training_goes_on_where_it_was(
     assert "validation" not in capsys.readouterr().err
 
 
+@pytest.mark.thorough
 def test_a_training_that_is_ended_keeps_what_it_has(
     small: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ def scores_of_tasmania() -> dict[str, Any]:
     return evaluate(select_period(cube, "2012-12:"), {"interpolation": fit(cube, config)}, days="2013:2016").scores
 
 
+@pytest.mark.thorough
 def test_interpolation_scores_on_the_withheld_pixels_of_tasmania_as_it_should(
     scores_of_tasmania: dict[str, Any],
 ) -> None:

@@ -45,6 +45,7 @@ def errors() -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.thorough
 def test_two_and_three_modes_tie_on_the_small_example_where_the_fortran_retained_three(errors: np.ndarray) -> None:
     best = errors.argmin(axis=1) + 1
     assert set(best) <= {2, 3}
@@ -59,6 +60,7 @@ def test_fewer_and_more_modes_serve_worse_on_the_small_example(errors: np.ndarra
     assert min(mean[3], mean[4]) > 1.03 * mean[2]
 
 
+@pytest.mark.thorough
 def test_dineof_scores_on_the_withheld_pixels_of_tasmania_as_it_should() -> None:
     cube = select_period(open_cube(BENCH / "tasmania_l3.nc"), "2008:2014")
     config = parse_config({"model": {"method": "dineof", "modes": 45}, "train": ":2009"})
@@ -70,6 +72,7 @@ def test_dineof_scores_on_the_withheld_pixels_of_tasmania_as_it_should() -> None
     assert abs(scored["bias"]) < 0.02
 
 
+@pytest.mark.thorough
 def test_dineof_scores_on_the_withheld_pixels_of_alboran_as_it_should() -> None:
     result = evaluate(open_cube(BENCH / "alboran_l3.nc"), {"dineof": "dineof"}).scores
     assert result["n_pixels"] == 42_348

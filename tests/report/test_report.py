@@ -26,8 +26,6 @@ from sereno.report.day_maps import error_maps, gallery
 from sereno.report.page import save_report
 from sereno.report.rasters import bar, frame, image
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 ODD = 'a<b>&"c" $x$'
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 IN_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")

@@ -22,8 +22,6 @@ from sereno.report.comparison_figures import daily_figure, ranking_figure
 from sereno.report.score_figures import save_score_figures, strata_figure, triptych_figure
 from sereno.report.styles import shown_name
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 
 @pytest.fixture(scope="module")
 def evaluation(sea: xr.Dataset) -> Evaluation:

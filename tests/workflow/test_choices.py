@@ -18,8 +18,6 @@ from sereno.workflow.bare_networks import BareNetwork
 from sereno.workflow.choices import by_label, choice_of, settings_of
 from sereno.workflow.models import Model
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 
 @pytest.fixture(scope="module")
 def model(sea: xr.Dataset) -> Model:

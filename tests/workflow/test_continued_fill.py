@@ -18,7 +18,6 @@ from sereno.workflow.fill_request import store_of
 from sereno.workflow.fill_to import Shard, fill_to
 from sereno.workflow.models import Model
 
-pytestmark = pytest.mark.usefixtures("few_samples")
 SHORT = "2019-01-10:2019-01-13"
 
 

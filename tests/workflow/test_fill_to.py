@@ -18,8 +18,6 @@ from sereno.workflow.fill import fill, product_of
 from sereno.workflow.fill_to import Filled, Shard, fill_to
 from sereno.workflow.models import Model
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 
 @pytest.mark.parametrize(("name", "packed"), [("out.nc", True), ("out.zarr", False), ("days", True)])
 def test_what_is_filled_by_a_store_is_what_the_analysis_says(

@@ -21,8 +21,6 @@ from sereno.workflow.fit import fit
 from sereno.workflow.kept_model import RECORD, fitted_or_kept, place_of
 from sereno.workflow.models import Model, load
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 Change = Callable[[Path, xr.Dataset], xr.Dataset]
 Ask = Callable[..., bool]
 CONFIG = configure("linear", model={"method": "linear", "window": 5})

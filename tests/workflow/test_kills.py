@@ -11,7 +11,6 @@ from stores import maps
 
 from sereno.workflow.models import Model, save
 
-pytestmark = pytest.mark.usefixtures("few_samples")
 SCRIPT = Path(__file__).with_name("killed.py")
 KILLS = 4
 

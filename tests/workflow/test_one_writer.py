@@ -13,8 +13,6 @@ from sereno.workflow.fill_request import store_of
 from sereno.workflow.fill_to import Shard, fill_to
 from sereno.workflow.models import Model
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
 def test_a_second_run_is_refused_and_harms_nothing(cube: xr.Dataset, model: Model, tmp_path: Path, name: str) -> None:

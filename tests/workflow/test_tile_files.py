@@ -15,8 +15,6 @@ from sereno.errors import InputError
 from sereno.workflow.bare_networks import BareNetwork, export_tiles, fit_tiles
 from sereno.workflow.tile_files import is_tile_folder, read_scale, read_tiles, split_tiles
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 SIZE = (12, 16)
 SMALL = {"method": "model1", "window": 5, "hidden": 2, "head": 3, "kernel": 3, "max_epochs": 2, "halo": 4}
 

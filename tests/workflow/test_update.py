@@ -13,8 +13,6 @@ from sereno.workflow.fill_request import store_of
 from sereno.workflow.fill_to import fill_to
 from sereno.workflow.models import Model
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 
 def until(cube: xr.Dataset, days: int) -> xr.Dataset:
     return cube.isel(time=slice(0, days))

@@ -20,8 +20,6 @@ from sereno.reconstruct.anomaly import AnomalyReconstructor
 from sereno.workflow.fill import product_of
 from sereno.workflow.models import Model
 
-pytestmark = pytest.mark.usefixtures("few_samples")
-
 EARLY, LATER = ":2019-02-28", "2019-03-10:"
 """The days that models are fitted on, and those that they are scored on."""
 SCORES = {

@@ -276,6 +276,7 @@ def test_who_comes_while_another_is_at_work_is_refused(files: Path, store: Path)
     assert "is at work there (host" in refused[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("refresh", [False, True], ids=["new", "refresh"])
 def test_after_a_kill_at_any_moment_the_same_bytes_are_made(
     files: Path, store: Path, tmp_path: Path, refresh: bool

@@ -21,7 +21,6 @@ from sereno.io.outputs.locking import output_lock
 from sereno.io.stores.prepared import write_cube
 from sereno.nets.portable import Portable
 
-pytestmark = pytest.mark.usefixtures("few_samples")
 Run = Callable[..., tuple[int, str]]
 
 

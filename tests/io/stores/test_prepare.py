@@ -332,7 +332,7 @@ def stop_after(days: int) -> Any:  # noqa: ANN401
     return report
 
 
-@pytest.mark.parametrize("days", [1, 3, 8])
+@pytest.mark.parametrize("days", [3, *(pytest.param(days, marks=pytest.mark.thorough) for days in (1, 8))])
 def test_an_interrupted_preparation_goes_on_to_the_same_store(
     tmp_path: Path, files: Path, climatology: Path, days: int
 ) -> None:
@@ -386,6 +386,7 @@ def days_done(store: Path) -> int:
         return 0
 
 
+@pytest.mark.thorough
 def test_a_kill_at_any_moment_leaves_a_store_to_go_on_with(tmp_path: Path) -> None:
     days = pd.date_range("2020-01-01", periods=30)
     files, store = write_days(tmp_path / "l3s", days, masked=True), tmp_path / "cube.zarr"
@@ -408,6 +409,7 @@ def test_a_kill_at_any_moment_leaves_a_store_to_go_on_with(tmp_path: Path) -> No
     assert content(store) == content(tmp_path / "whole.zarr")
 
 
+@pytest.mark.thorough
 def test_two_workers_write_the_bytes_of_one(tmp_path: Path, climatology: Path) -> None:
     files = write_days(tmp_path / "l3s")
     (files / "20200228.nc").unlink()

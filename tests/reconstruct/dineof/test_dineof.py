@@ -314,6 +314,7 @@ def test_a_given_number_of_modes_is_kept(sea: xr.Dataset) -> None:
     assert choose_modes([], DINEOF(first_modes=2), lambda stage, fraction: None) == 2
 
 
+@pytest.mark.statistical
 def test_it_beats_the_climatology_by_far_and_knows_its_error(sea: xr.Dataset) -> None:
     methods = {"dineof": "dineof", "climatology": "climatology"}
     result = sereno.evaluate(sea, methods, days=f"{sea['time'].values[30]!s:.10}:").scores["truth"]["methods"]
@@ -328,6 +329,7 @@ def test_a_record_of_a_few_days_and_one_without_clouds_are_filled(sea: xr.Datase
             np.testing.assert_array_equal(np.isfinite(analysis[name][0]), sea["water"])
 
 
+@pytest.mark.thorough
 def test_segments_join_without_a_step_that_shows(sea: xr.Dataset) -> None:
     whole, parted = (sereno.fit(sea, config_of(modes=5, segment=length, margin=15)) for length in (120, 60))
     one, two = (sereno.fill(sea, model)["mean"].compute() for model in (whole, parted))

@@ -33,6 +33,7 @@ def fitted(cube: xr.Dataset) -> Interpolation:
     return Interpolation.fit(cube.drop_vars("truth"), InterpolationConfig(window=WINDOW))
 
 
+@pytest.mark.statistical
 def test_a_moving_field_is_recovered_far_better_than_by_the_climatology_with_an_honest_spread(
     fitted: Interpolation, cube: xr.Dataset
 ) -> None:

@@ -224,7 +224,7 @@ def test_two_scales_keep_their_variance() -> None:
     assert {t.time for t in terms if t.signal} == {3.0, 20.0}
 
 
-@pytest.mark.parametrize("patience", [1, 10])
+@pytest.mark.parametrize("patience", [1, pytest.param(10, marks=pytest.mark.thorough)])
 def test_the_gradient_is_that_of_finite_differences(patience: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """After few steps as after many; their number must not change within the difference."""
     monkeypatch.setattr(solver, "TOLERANCE", 0.0)
@@ -268,6 +268,7 @@ def drawn_from(term: Term, noise: float, count: int) -> tuple[list[Sample], Regi
     return samples, region
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("width", [70.0, 75.0])  # where the noise of float32 in the gradient leads astray
 def test_tuning_finds_the_scales_of_a_sea(width: float) -> None:
     samples, region = drawn_from(Term(1.0, 25.0, 4.0), 0.2, 12)
@@ -278,6 +279,7 @@ def test_tuning_finds_the_scales_of_a_sea(width: float) -> None:
     assert found.noise == pytest.approx(0.2, rel=1e-5)
 
 
+@pytest.mark.statistical
 def test_of_several_descents_none_errs_less_than_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "DESCENT", 4)
     samples, region = drawn_from(Term(1.0, 25.0, 4.0), 0.2, 6)

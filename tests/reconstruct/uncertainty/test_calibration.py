@@ -93,6 +93,7 @@ def z_of(model: AnomalyReconstructor, cube: xr.Dataset, *, gaps: bool = True) ->
     return float(np.sqrt(np.mean(z[(analysis["source"].values == 1) != gaps] ** 2)))
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("std", [0.1, 2.0])
 @pytest.mark.parametrize(("white", "shared"), [(0.04, 0.0), (0.02, 0.06)])
 def test_a_std_that_is_wrong_by_a_factor_comes_out_right(std: float, white: float, shared: float) -> None:
