@@ -21,7 +21,7 @@ import torch
 
 from sereno.config import UNet
 from sereno.nets.engines import with_openvino, with_torch
-from sereno.nets.portable import examples
+from sereno.nets.onnx_openvino import examples
 from sereno.reconstruct.unet.method import UNetReconstructor
 from sereno.workflow.export import export_network
 

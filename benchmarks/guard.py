@@ -18,8 +18,8 @@ import xarray as xr
 
 from scaling import table
 from sereno.io.outputs.analysis import write_analysis
-from sereno.io.outputs.guard import limits_of, require_values, require_whole
-from sereno.io.outputs.product import Product
+from sereno.io.outputs.final_checks import limits_of, require_values, require_whole
+from sereno.io.outputs.provenance import Product
 from sereno.io.stores.filled import FilledStore, blank_analysis
 
 WATER = 0.45

@@ -37,11 +37,11 @@ from sereno.gaps.hiding import hide, visible_part
 from sereno.gaps.withholding import withhold
 from sereno.nets.alldays import AllDays
 from sereno.nets.carry import carried, paths
-from sereno.reconstruct.moments.pairs import LAGS, Image, Pair, pair_moments
-from sereno.reconstruct.moments.terms import FittedTerms, fit_terms
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of
+from sereno.reconstruct.variogram.covariance_terms import FittedTerms, fit_terms
+from sereno.reconstruct.variogram.pairs import LAGS, Image, Pair, pair_moments
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.synthetic.clouds import cloud_masks
 from sereno.synthetic.ocean import seasonal_background, simulate

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from sereno.nets.carry import carried, paths
-from sereno.reconstruct.moments.pairs import LAGS, Image, Pair, PairMoments, pair_moments
-from sereno.reconstruct.moments.terms import fit_terms
 from sereno.reconstruct.oi_grid.solver import Grid, Solver, Term
 from sereno.reconstruct.unet.context import told
+from sereno.reconstruct.variogram.covariance_terms import fit_terms
+from sereno.reconstruct.variogram.pairs import LAGS, Image, Pair, PairMoments, pair_moments
 
 EVERY = 6
 """Days from one to the next that are the earlier ones of pairs."""

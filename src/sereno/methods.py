@@ -122,7 +122,7 @@ class Network(Reconstructor[ConfigT], Protocol[ConfigT]):
 
     @staticmethod
     def portable(config: Any, state: State | None) -> Any:  # noqa: ANN401
-        """Return the network as `sereno.nets.portable.Portable`, for other programs."""
+        """Return the network as `sereno.nets.onnx_openvino.Portable`, for other programs."""
         ...
 
 

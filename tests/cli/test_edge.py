@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from sereno.cli import edge, progress, streams
-from sereno.compute import debugging, stopping
-from sereno.compute.stopping import heeding_stops
+from sereno.compute import debugging, signals
+from sereno.compute.signals import heeding_stops
 from sereno.errors import InputError, PausedError
 from sereno.io.outputs.atomic import atomic_files, atomic_path
 
@@ -252,7 +252,7 @@ def test_a_second_ctrl_c_ends_it_at_once_without_leaving_half_a_file(
                 signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)  # the same one, sent to the group as well
             assert file.exists()
-            monkeypatch.setattr(stopping, "PATIENCE", -1.0)
+            monkeypatch.setattr(signals, "PATIENCE", -1.0)
             with pytest.raises(SystemExit, match="130"):
                 signal.raise_signal(signal.SIGINT)
             assert stop.code == 130

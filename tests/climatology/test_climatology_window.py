@@ -19,7 +19,7 @@ from sereno.errors import InputError
 from sereno.gaps.hiding import hide
 from sereno.gaps.withholding import withhold
 from sereno.io.inputs.static_maps import read_climatology
-from sereno.report.score_tables import show_scores
+from sereno.report.printed_scores import show_scores
 from sereno.workflow.climatology import make_climatology
 
 WINDOW = ClimatologyConfig(kind="window", recent_days=0)

@@ -13,9 +13,9 @@ import pytest
 import xarray as xr
 from tasks import Held, Place, blocked, die, fail, is_lazy, square, where, write_for_ever
 
-from sereno.compute import processes, stopping
+from sereno.compute import processes, signals
 from sereno.compute.processes import compute, worker_pool, workers_for
-from sereno.compute.stopping import heeding_stops
+from sereno.compute.signals import heeding_stops
 from sereno.errors import InputError
 
 
@@ -113,9 +113,9 @@ def test_signals_to_the_whole_group_are_left_to_the_parent() -> None:
 def test_processes_begin_with_signals_held_back() -> None:
     code = "import signal; print(sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))))"
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with stopping.held_back_in_children():
+    with signals.held_back_in_children():
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert told.strip() == str(sorted(map(int, stopping.SIGNALS)))
+    assert told.strip() == str(sorted(map(int, signals.SIGNALS)))
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
 
 

@@ -15,10 +15,10 @@ from sereno.config import ClimatologyConfig, ConvLSTM, ConvLSTMUNet, UNet, parse
 from sereno.errors import InputError
 from sereno.methods import State
 from sereno.nets import engines
-from sereno.nets import portable as portables
+from sereno.nets import onnx_openvino as portables
 from sereno.nets.corrector import corrector
 from sereno.nets.engines import SMALLEST_MAP, engine_for
-from sereno.nets.portable import Portable, examples
+from sereno.nets.onnx_openvino import Portable, examples
 from sereno.nets.thesis import ThesisNetwork
 from sereno.reconstruct.convlstm import ConvLSTMReconstructor
 from sereno.reconstruct.oi_grid.solver import Term

@@ -8,7 +8,7 @@ from stores import StoppedError, maps, stop_after
 
 from sereno.errors import InputError
 from sereno.io.outputs.atomic import clear_litter
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 from sereno.workflow.fill_request import store_of
 from sereno.workflow.fill_to import Shard, fill_to
 from sereno.workflow.models import Model

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sereno.compute import stopping
+from sereno.compute import signals
 from sereno.config import RunConfig, parse_config
 from sereno.cube import select_period
 from sereno.errors import InputError
@@ -124,14 +124,14 @@ def _emptied(folder: Path) -> Iterator[None]:
     before = {path.name for path in folder.iterdir()} - OWN
     try:
         for name in OWN:
-            stopping.remove(folder / name)
+            signals.remove(folder / name)
         with naming_output(folder, folder):
             atomic_text(folder / MARK, "Made by sereno demo, which replaces it when it is run here again.\n")
             yield
     except BaseException:
         for path in [folder] if made_here else [*folder.iterdir()]:
             if path.name not in before:
-                stopping.remove(path)
+                signals.remove(path)
         raise
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from sereno.cli.streams import Stream, one_line, standard_streams
 from sereno.compute.debugging import VARIABLE, debugging, quiet_libraries
 from sereno.compute.memory import tune_memory
-from sereno.compute.stopping import Stop, heeding_stops
+from sereno.compute.signals import Stop, heeding_stops
 from sereno.errors import InputError, PausedError, reason_of, system_reason
 
 DEBUG = "--debug"

@@ -42,7 +42,7 @@ def check(
     """List all faults of the input at once, or a summary: grid, period, missing days, coverage."""
     from sereno.io.inputs.cube import open_cube
     from sereno.io.inputs.file import raise_all
-    from sereno.io.inputs.rejections import Tally
+    from sereno.io.inputs.rejected_values import Tally
     from sereno.report.input_tables import show_summary, summary_of
 
     bad: list[str] = []  # of images too, to be listed at once

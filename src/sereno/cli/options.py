@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sereno.config import RunConfig
-    from sereno.io.inputs.rejections import Tally
+    from sereno.io.inputs.rejected_values import Tally
     from sereno.workflow.bare_networks import BareNetwork
     from sereno.workflow.models import Model
 
@@ -112,7 +112,7 @@ def open_input(
 ) -> xr.Dataset:
     """Open the input as a cube, and print the assumptions."""
     from sereno.io.inputs.cube import open_cube
-    from sereno.io.inputs.rejections import tally_of
+    from sereno.io.inputs.rejected_values import tally_of
 
     level: dict[str, Any] = {} if quality is None else {"quality_level": quality}
     compute_here()

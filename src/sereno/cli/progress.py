@@ -32,7 +32,7 @@ def sole_writer(output: Path) -> Iterator[None]:
         If another run is at work there.
     """
     from sereno.io.outputs.atomic import clear_litter
-    from sereno.io.outputs.locking import output_lock
+    from sereno.io.outputs.writer_lock import output_lock
 
     if step.rank() > 0:
         yield

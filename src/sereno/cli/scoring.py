@@ -78,7 +78,7 @@ def evaluate(
     from sereno.gaps.withholding import require_protocol
     from sereno.io.outputs.atomic import atomic_files, refuse_folder
     from sereno.io.outputs.withheld import read_withheld
-    from sereno.report.score_tables import show_scores
+    from sereno.report.printed_scores import show_scores
 
     require_periods({"--days": days, "--train": train})
     require_protocol(protocol)
@@ -146,7 +146,7 @@ def demo(
     """Run the whole job on a small simulated sea: files, cube, fit, scores, L4 file, figures."""
     from sereno.cli.demo import run
     from sereno.io.outputs.atomic import refuse_folder
-    from sereno.report.score_tables import show_scores
+    from sereno.report.printed_scores import show_scores
 
     refuse_folder(output)
     with sole_writer(output), shown_progress() as progress:

@@ -22,7 +22,7 @@ from dask.callbacks import Callback
 from dask.system import CPU_COUNT
 from threadpoolctl import threadpool_limits
 
-from sereno.compute import stopping
+from sereno.compute import signals
 from sereno.compute.debugging import hush
 from sereno.compute.memory import tune_memory
 from sereno.errors import InputError
@@ -54,7 +54,7 @@ class _Process(SpawnProcess):
 
     def start(self) -> None:
         """Start it."""
-        with stopping.held_back_in_children():
+        with signals.held_back_in_children():
             super().start()
 
 
@@ -74,9 +74,9 @@ def worker_pool(workers: int) -> Iterator[Pool]:
     if workers == 1:
         yield None
         return
-    with stopping.held_back_in_children():
+    with signals.held_back_in_children():
         resource_tracker.ensure_running()  # a process too, which must outlive the others
-    with stopping.undisturbed():  # an end in here, or in the undoing, would leave semaphores to the system
+    with signals.undisturbed():  # an end in here, or in the undoing, would leave semaphores to the system
         pool = ProcessPoolExecutor(workers, mp_context=_Context(), initializer=_follow_parent)
     try:
         yield pool
@@ -89,7 +89,7 @@ def worker_pool(workers: int) -> Iterator[Pool]:
             "a worker process was killed, perhaps for lack of memory; run again with fewer of them (`workers`)"
         ) from None
     finally:
-        with stopping.undisturbed():
+        with signals.undisturbed():
             pool.shutdown(cancel_futures=True)
 
 
@@ -185,10 +185,10 @@ def _follow_parent() -> None:
     if "fork" in multiprocessing.get_all_start_methods():
         # Of locks that libraries make here (numcodecs), none has a name that outlives an end at once.
         multiprocessing.set_start_method("fork", force=True)
-    for number in stopping.SIGNALS:
+    for number in signals.SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _: stopping.end_at_once(128 + number))
-    stopping.let_through()
+    signal.signal(signal.SIGTERM, lambda number, _: signals.end_at_once(128 + number))
+    signals.let_through()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -196,7 +196,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        stopping.end_at_once(1)
+        signals.end_at_once(1)
 
 
 def telling(progress: Callable[[float], None]) -> Callback:

@@ -15,7 +15,7 @@ from sereno.config.model import (
     UNet,
     configurations,
 )
-from sereno.config.own import is_settings
+from sereno.config.own_method import is_settings
 from sereno.config.run import (
     ClimatologyConfig,
     RunConfig,

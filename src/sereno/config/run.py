@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import Field, TypeAdapter, ValidationError, WrapValidator
 from pydantic.dataclasses import dataclass
 
-from sereno.config import own
+from sereno.config import own_method
 from sereno.config.faults import clear_faults, cut, fault, listed, require_odd, shortened
 from sereno.config.model import (
     REFERENCE_NETWORKS,
@@ -65,7 +65,7 @@ class ClimatologyConfig:
 
 def _settings(value: object, validate: Callable[[object], Any]) -> Any:  # noqa: ANN401
     """Take settings of a method of one's own as they are, and validate all others."""
-    return value if own.is_settings(value) else validate(value)
+    return value if own_method.is_settings(value) else validate(value)
 
 
 @clear_faults
@@ -134,8 +134,8 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration", setti
         model = None
     try:
         if isinstance(model, dict) and isinstance(name := model.get("method"), str) and name not in configurations():
-            cls = settings or own.settings_class(name)
-            values = values if cls is None else values | {"model": own.settings_of(model, cls)}
+            cls = settings or own_method.settings_class(name)
+            values = values if cls is None else values | {"model": own_method.settings_of(model, cls)}
         return _ADAPTER.validate_python(values)
     except ValidationError as error:
         raise InputError(listed(origin, [_fault(dict(item), settings) for item in error.errors()])) from None
@@ -222,5 +222,5 @@ def _names() -> list[str]:
 def _table(location: list[str], settings: type | None) -> type:
     """Return the dataclass of the table that the last part of `location` was written in."""
     if location[0] == "model" and len(location) > 2:
-        return settings or own.settings_class(location[1]) or RunConfig
+        return settings or own_method.settings_class(location[1]) or RunConfig
     return ClimatologyConfig if location[0] == "climatology" and len(location) > 1 else RunConfig

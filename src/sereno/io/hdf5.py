@@ -21,7 +21,7 @@ from xarray.backends.common import ArrayWriter
 from xarray.backends.store import StoreBackendEntrypoint
 from xarray.core import indexing
 
-from sereno.compute.locks import HDF5
+from sereno.compute.netcdf_lock import HDF5
 from sereno.errors import InputError
 
 __all__ = ["HDF5", "ChangedError", "Signature", "load_netcdf", "open_netcdf", "reading", "write_netcdf"]

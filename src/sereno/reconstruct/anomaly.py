@@ -17,8 +17,8 @@ from sereno.methods import Reconstructor, State, method_class
 from sereno.progress import Progress, silent
 from sereno.reconstruct.uncertainty.calibration import REACH, Calibration
 from sereno.reconstruct.uncertainty.collecting import collect
+from sereno.reconstruct.uncertainty.far_from_data import Remote
 from sereno.reconstruct.uncertainty.observation_error import ObservationError
-from sereno.reconstruct.uncertainty.remote import Remote
 from sereno.saved import number
 
 _PREFIX = "climatology_"

@@ -18,7 +18,7 @@ from sereno.config import ConvLSTM
 from sereno.errors import InputError
 from sereno.grids.tiles import BlendedTile, blend, blended_tiles, sides
 from sereno.methods import State
-from sereno.nets.portable import Input, Portable
+from sereno.nets.onnx_openvino import Input, Portable
 from sereno.nets.precision import computing, device, filling_precision
 from sereno.nets.thesis import CHANNELS, ThesisNetwork
 from sereno.nets.weights import Shapes, checked, shapes_of

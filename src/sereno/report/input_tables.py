@@ -18,7 +18,7 @@ from rich.table import Table
 from sereno.cube import field_of, span
 from sereno.grids.cells import cell_size
 from sereno.io.inputs.file import some_of
-from sereno.io.inputs.rejections import tally_of
+from sereno.io.inputs.rejected_values import tally_of
 
 Row = tuple[str, str, str, Any, str]
 """Quantity, statistic, where on its axis, value, units."""

@@ -19,10 +19,10 @@ from sereno.progress import Progress, reporter
 from sereno.report.calibration_figures import reliability_figure, spectra_figure
 from sereno.report.comparison_figures import daily_figure, ranking_figure
 from sereno.report.day_maps import error_maps, gallery
+from sereno.report.printed_scores import cautions
 from sereno.report.rasters import data_uri
 from sereno.report.reading_notes import NOTES
 from sereno.report.score_figures import strata_figure
-from sereno.report.score_tables import cautions
 from sereno.report.text import facts, fitted, period, tables, verdict
 
 _DPI = 110

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from sereno.compute.locks import HDF5
+from sereno.compute.netcdf_lock import HDF5
 from sereno.progress import Progress, silent
 from sereno.synthetic.config import TwinSeaConfig
 from sereno.synthetic.satellite import SENSOR_BIAS, SENSOR_HOUR, SENSOR_NOISE, SENSORS

@@ -13,7 +13,7 @@ import numpy as np
 from sereno.errors import InputError
 from sereno.io.inputs.opening import open_dataset
 from sereno.io.outputs.daily import DailyFolder
-from sereno.io.outputs.product import Product
+from sereno.io.outputs.provenance import Product
 from sereno.io.stores.base import differences
 from sereno.io.stores.checksums import digest
 from sereno.workflow.fill_request import MOVING, Request, store_of

@@ -11,7 +11,7 @@ from sereno.config import to_toml
 from sereno.cube import OBSERVED, Period, field_name, select_period, span
 from sereno.gaps.hiding import visible_part
 from sereno.io.models.model_folder import check_fits
-from sereno.io.outputs.product import Product, SstType
+from sereno.io.outputs.provenance import Product, SstType
 from sereno.progress import Progress, reporter
 from sereno.workflow.choices import AnyMethod
 from sereno.workflow.fit import model_for

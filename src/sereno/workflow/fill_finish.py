@@ -9,7 +9,7 @@ from sereno.errors import InputError
 from sereno.io.outputs.analysis import write_analysis
 from sereno.io.outputs.atomic import discard, put_in_place
 from sereno.io.outputs.daily import DailyFolder
-from sereno.io.outputs.locking import OutputLock
+from sereno.io.outputs.writer_lock import OutputLock
 from sereno.io.stores.filled import blank_analysis
 from sereno.progress import Progress
 from sereno.workflow.existing_outputs import others_than, with_record

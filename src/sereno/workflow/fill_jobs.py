@@ -20,10 +20,10 @@ from sereno.compute.memory import return_memory, trim_memory
 from sereno.compute.processes import compute, worker_pool
 from sereno.cube import consecutive
 from sereno.errors import InputError
-from sereno.io.inputs.rejections import Tally, tally_of
+from sereno.io.inputs.rejected_values import Tally, tally_of
 from sereno.io.outputs.analysis import write_days
 from sereno.io.outputs.daily import DailyFolder, checksum_of
-from sereno.io.outputs.product import Product
+from sereno.io.outputs.provenance import Product
 from sereno.io.stores.checksums import Images
 from sereno.io.stores.filled import FilledStore
 from sereno.progress import Progress

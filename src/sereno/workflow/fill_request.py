@@ -14,7 +14,7 @@ from sereno.config import RunConfig, as_mapping
 from sereno.cube import DayRange, field_name, field_of, select_period, span
 from sereno.errors import InputError
 from sereno.io.models.model_folder import fingerprint
-from sereno.io.outputs.product import Product
+from sereno.io.outputs.provenance import Product
 from sereno.io.stores.checksums import Images
 from sereno.workflow.bare_networks import BareNetwork
 from sereno.workflow.choices import AnyMethod, settings_of

@@ -16,7 +16,7 @@ from sereno.cube import Period, period_text, validate
 from sereno.io.outputs.analysis import require_place_for_analysis
 from sereno.io.outputs.atomic import clear_litter
 from sereno.io.outputs.daily import DailyFolder
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 from sereno.io.stores.filled import FilledStore
 from sereno.progress import Progress, reporter
 from sereno.workflow.choices import AnyMethod
@@ -116,8 +116,8 @@ def fill_to(
     ------
     InputError
         If another run is at work on the output; if something else exists, or an analysis of other settings,
-        model or input; if a value that was filled cannot be (`sereno.io.outputs.guard`); if days are missing at a
-        merge; or if the options do not go together.
+        model or input; if a value that was filled cannot be (`sereno.io.outputs.final_checks`); if days are missing
+        at a merge; or if the options do not go together.
 
     Examples
     --------

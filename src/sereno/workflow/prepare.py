@@ -9,9 +9,9 @@ from sereno.errors import InputError
 from sereno.grids.regrid import parse_step
 from sereno.io.inputs.cube import open_cube
 from sereno.io.inputs.opening import Paths
-from sereno.io.inputs.rejections import tally_of
+from sereno.io.inputs.rejected_values import tally_of
 from sereno.io.outputs.atomic import clear_litter
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 from sereno.io.stores.ingest import How, Prepared, prepare_store
 from sereno.io.stores.prepared import write_cube
 from sereno.io.stores.recipe import Recipe

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sereno.errors import InputError, file_edge, reason_of
 from sereno.files import read_bounded
 from sereno.io.outputs.atomic import atomic_text
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 from sereno.slurm.script import Script
 
 JOBS = "jobs.json"

@@ -22,7 +22,7 @@ import sereno
 from sereno.cli import app
 from sereno.errors import InputError
 from sereno.io.hdf5 import HDF5
-from sereno.io.outputs.guard import guarded
+from sereno.io.outputs.final_checks import guarded
 from sereno.synthetic import TwinSeaConfig, twin_sea
 
 MODELS = sorted(path for path in (Path(__file__).parents[2] / "data" / "models").iterdir() if path.is_dir())

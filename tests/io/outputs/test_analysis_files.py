@@ -14,8 +14,8 @@ from analyses import WATER, an_analysis, chlorophyll, read
 
 from sereno.errors import InputError
 from sereno.io.outputs.analysis import write_analysis
-from sereno.io.outputs.guard import require_whole
-from sereno.io.outputs.product import Product
+from sereno.io.outputs.final_checks import require_whole
+from sereno.io.outputs.provenance import Product
 
 
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr"])

@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 
 from sereno.cli import demo
-from sereno.compute import stopping
-from sereno.compute.stopping import heeding_stops, undisturbed
+from sereno.compute import signals
+from sereno.compute.signals import heeding_stops, undisturbed
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.io.outputs.atomic import atomic_files, atomic_path
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 from sereno.io.stores.prepared import write_cube
-from sereno.nets.portable import Portable
+from sereno.nets.onnx_openvino import Portable
 
 Run = Callable[..., tuple[int, str]]
 
@@ -214,8 +214,8 @@ def test_a_folder_is_gone_though_a_thread_puts_something_there_once_more(
             folder.mkdir()
             (folder / ".zattrs").write_text("{}")
 
-    monkeypatch.setattr(stopping, "time", SimpleNamespace(sleep=put_back))
-    stopping.remove(folder)
+    monkeypatch.setattr(signals, "time", SimpleNamespace(sleep=put_back))
+    signals.remove(folder)
     assert late
     assert not folder.exists()
 
@@ -233,8 +233,8 @@ def test_what_a_killed_export_left_goes_with_the_next_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(Portable, "write", killed)
-        patch.setattr(stopping, "remove", lambda path: None)  # as a process that is killed has no time for it
-        patch.setattr(stopping, "UNFINISHED", set())
+        patch.setattr(signals, "remove", lambda path: None)  # as a process that is killed has no time for it
+        patch.setattr(signals, "UNFINISHED", set())
         assert run("export", "-o", tmp_path / "net.onnx")[0] == 130
     assert [path.suffix for path in tmp_path.iterdir()] == [".part"]
     monkeypatch.setattr(Portable, "write", written)

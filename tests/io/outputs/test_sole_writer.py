@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sereno import cli
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 from sereno.io.stores.prepared import write_cube
 from sereno.synthetic import TwinSeaConfig, twin_sea
 

@@ -12,13 +12,13 @@ from sereno.config import parse_config
 from sereno.cube import make_cube
 from sereno.errors import InputError
 from sereno.gaps.samples import Sample, samples
-from sereno.reconstruct.moments.pairs import PairMoments, pair_moments, record_pairs
 from sereno.reconstruct.oi.analysis import analyse_day, batches
 from sereno.reconstruct.oi.covariance import SCALES, Covariance, published, start
 from sereno.reconstruct.oi.equations import Points, analyse
 from sereno.reconstruct.oi.fitting import fit_family
 from sereno.reconstruct.oi.neighbours import Blocks, Geometry, Squares, visible
 from sereno.reconstruct.oi.super_observations import Lattice, build
+from sereno.reconstruct.variogram.pairs import PairMoments, pair_moments, record_pairs
 
 EXPONENTIAL = Covariance("exponential", (60.0, 5.0), amplitude=1.2, noise=0.2)
 

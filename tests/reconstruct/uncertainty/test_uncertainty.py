@@ -17,7 +17,7 @@ from sereno.cube import make_cube
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.uncertainty.calibration import Calibration
 from sereno.reconstruct.uncertainty.draws import draw
-from sereno.reconstruct.uncertainty.remote import PRIOR_STD
+from sereno.reconstruct.uncertainty.far_from_data import PRIOR_STD
 from sereno.workflow.fill import fill_days
 from sereno.workflow.models import Model
 

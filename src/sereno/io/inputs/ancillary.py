@@ -1,10 +1,9 @@
-"""Variables next to a field in its file: the error of each observation, a withheld set, a truth, the quality."""
+"""Variables next to a field in its file: the error of each observation, a withheld set, a truth."""
 
 from __future__ import annotations
 
 import xarray as xr
 
-from sereno.errors import InputError
 from sereno.io.inputs import lexicon
 
 
@@ -27,7 +26,7 @@ def side_variables(dataset: xr.Dataset, field: str, source: str) -> tuple[dict[s
     for target, name in wanted:
         if target in chosen or name == source:
             continue
-        fault = _unlike(dataset[name], dataset[source]) or _other_units(dataset[name], dataset[source])
+        fault = unlike(dataset[name], dataset[source]) or _other_units(dataset[name], dataset[source])
         if fault is None:
             chosen[target] = name
         else:
@@ -35,25 +34,7 @@ def side_variables(dataset: xr.Dataset, field: str, source: str) -> tuple[dict[s
     return chosen, notes
 
 
-def quality_of(dataset: xr.Dataset, source: str, level: int, *, origin: str) -> int | None:
-    """Return the lowest quality level that counts, None where the file has none.
-
-    Raises
-    ------
-    InputError
-        If the quality is in a variable that cannot be applied to the field, unless every level counts.
-    """
-    name = next((name for name in ("quality_level", "qual_sst") if name in dataset.variables), None)
-    fault = None if name is None else _unlike(dataset[name], dataset[source])
-    if fault is not None and level > 0:
-        raise InputError(
-            f"{origin}: {name} cannot be used: {fault}; mend it, or take every pixel whatever its quality with "
-            "`quality_level` 0"
-        )
-    return level if name is not None and fault is None else None
-
-
-def _unlike(side: xr.DataArray, field: xr.DataArray) -> str | None:
+def unlike(side: xr.DataArray, field: xr.DataArray) -> str | None:
     """Return why a variable cannot be applied to a field, cell by cell, or None where it can."""
     if side.dtype.kind not in "biuf":
         return f"its type is {side.dtype}, not a number"

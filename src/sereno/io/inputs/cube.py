@@ -19,7 +19,7 @@ from sereno.io.inputs.agreement import agreeing
 from sereno.io.inputs.file import Part, raise_all, read_part
 from sereno.io.inputs.masks import compare
 from sereno.io.inputs.opening import Paths, expand
-from sereno.io.inputs.rejections import Tally
+from sereno.io.inputs.rejected_values import Tally
 from sereno.io.inputs.water import read_water
 
 SEEN = "pixels ever observed"
@@ -55,7 +55,7 @@ def open_cube(
     tally
         Counts the values of images that are no observations and were made missing, when the images are read. Where
         its ``skipped`` is a list, an image that cannot be used becomes an empty one and a line there. Where not
-        given, the cube has one of its own (`sereno.io.inputs.rejections.tally_of`), that skips bad images as
+        given, the cube has one of its own (`sereno.io.inputs.rejected_values.tally_of`), that skips bad images as
         `skip_bad` says.
 
     Returns
@@ -65,7 +65,7 @@ def open_cube(
         ``attrs`` tell where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days``, ``notes``
         (what had to be assumed) and ``skipped`` (what is wrong with each file that was left out; the list grows when
         an image that is read later is bad). Values that are no observations are missing;
-        `sereno.io.inputs.rejections.tally_of` says how many were found so far, and why.
+        `sereno.io.inputs.rejected_values.tally_of` says how many were found so far, and why.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import xarray as xr
 
 from sereno.errors import InputError
 from sereno.io.hdf5 import INVALID
-from sereno.io.inputs.judging import STANDINS, Kind, Standard
+from sereno.io.inputs.value_checks import STANDINS, Kind, Standard
 
 _NARROWEST = 5.0
 """Kelvin from the lowest to the highest temperature that a range declares valid, at least."""

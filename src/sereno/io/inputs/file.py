@@ -12,15 +12,16 @@ import xarray as xr
 
 from sereno.errors import InputError, file_edge
 from sereno.io.inputs import lexicon
-from sereno.io.inputs.ancillary import quality_of, side_variables
+from sereno.io.inputs.ancillary import side_variables
 from sereno.io.inputs.axes import latitudes, longitudes, on_axes
 from sereno.io.inputs.dates import days_of, find_time
 from sereno.io.inputs.declared import standard_of
 from sereno.io.inputs.images import Images
-from sereno.io.inputs.judging import PIXEL, ZERO_CELSIUS, Kind, Standard
 from sereno.io.inputs.masks import find_water
 from sereno.io.inputs.opening import damaged, open_dataset, require_content, require_memory_for_map, spacing
-from sereno.io.inputs.rejections import Tally
+from sereno.io.inputs.quality import quality_of
+from sereno.io.inputs.rejected_values import Tally
+from sereno.io.inputs.value_checks import PIXEL, ZERO_CELSIUS, Kind, Standard
 
 _LISTED = 20
 

@@ -16,10 +16,10 @@ from dask.base import tokenize
 from sereno.cube import days_per_block
 from sereno.errors import InputError, out_of_resources
 from sereno.io.hdf5 import ChangedError
-from sereno.io.inputs import lexicon
-from sereno.io.inputs.judging import ZERO_CELSIUS, Standard, WrongImageError
+from sereno.io.inputs import quality
 from sereno.io.inputs.opening import damaged
-from sereno.io.inputs.rejections import Tally
+from sereno.io.inputs.rejected_values import Tally
+from sereno.io.inputs.value_checks import ZERO_CELSIUS, Standard, WrongImageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +73,8 @@ class Images:
     @cached_property
     def _variables(self) -> xr.Dataset:
         """The variables read for an image: the field and its quality, without coordinates."""
-        quality = [] if self.quality_level is None else [n for n in lexicon.QUALITY_NAMES if n in self.dataset]
-        return self.dataset[[self.name, *quality]].reset_coords(drop=True)
+        levels = [] if self.quality_level is None else [n for n in quality.NAMES if n in self.dataset]
+        return self.dataset[[self.name, *levels]].reset_coords(drop=True)
 
     def _whole(self, days: slice | np.ndarray, places: np.ndarray) -> np.ndarray:
         """Return whole images, judged, (day, lat, lon); empty ones in place of those that are to be skipped."""
@@ -106,7 +106,7 @@ class Images:
         try:
             part = part.load(scheduler="sync") if part.chunks else part
             data = part[self.name].load()
-            good = None if self.quality_level is None else lexicon.good_quality(part, self.quality_level)
+            good = None if self.quality_level is None else quality.good_quality(part, self.quality_level)
             data = data if good is None else data.where(good)
         except InputError:
             raise

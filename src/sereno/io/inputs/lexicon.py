@@ -34,7 +34,6 @@ TEMPERATURE_STANDARD_NAMES = {
     "surface_temperature": "unknown",
 }
 """CF standard names of SST and the kind of SST each means."""
-QUALITY_NAMES = ("quality_level", "qual_sst")
 ERROR_NAMES = ("sses_standard_deviation", "sst_error")
 _LISTED = 20
 _DEGREE = r"(?:°|º|˚|deg(?:ree)?s?)?"
@@ -168,15 +167,3 @@ def kelvin_offset(field: xr.DataArray, *, origin: str) -> float | None:
         return 0.0 if scale == "kelvin" else 273.15
     told = scale or f"{field.attrs['units']!r}"
     raise InputError(f"{origin}: {field.name} is in {told}; convert it to degree_Celsius or kelvin")
-
-
-def good_quality(dataset: xr.Dataset, level: int) -> xr.DataArray | None:
-    """Return where the retrieval is of GHRSST quality `level` or better, or None where the file does not say.
-
-    Ocean-colour L3m files count the other way (``qual_sst``, 0 best): 0 represents level 5, 1 for level 4.
-    """
-    if "quality_level" in dataset:
-        return dataset["quality_level"] >= level
-    if "qual_sst" in dataset:
-        return dataset["qual_sst"] <= 5 - level
-    return None

@@ -14,7 +14,7 @@ from sereno.errors import InputError, file_edge
 from sereno.io.inputs.agreement import agreeing
 from sereno.io.inputs.cube import cube_of_parts
 from sereno.io.inputs.file import Part, part_of
-from sereno.io.inputs.rejections import Tally
+from sereno.io.inputs.rejected_values import Tally
 
 ORIGIN = Path("the data")
 """What messages call data that come from no file."""

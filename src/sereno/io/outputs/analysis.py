@@ -10,7 +10,7 @@ import xarray as xr
 from sereno.errors import InputError
 from sereno.io.outputs.atomic import atomic_files, refuse_folder, require_place, write_dataset
 from sereno.io.outputs.level4 import PARTS, identifier, level4
-from sereno.io.outputs.product import Product
+from sereno.io.outputs.provenance import Product
 from sereno.progress import Progress, reporter, silent
 
 
@@ -50,7 +50,7 @@ def write_analysis(
     ------
     InputError
         If a variable is missing, the target cannot be written, or a value on water is not finite, none that the field
-        can have, or without a positive standard deviation (`sereno.io.outputs.guard.guarded`).
+        can have, or without a positive standard deviation (`sereno.io.outputs.final_checks.guarded`).
 
     Examples
     --------

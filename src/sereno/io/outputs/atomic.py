@@ -18,13 +18,13 @@ from uuid import uuid4
 
 import xarray as xr
 
-from sereno.compute import stopping
+from sereno.compute import signals
 from sereno.compute.cores import cores
 from sereno.compute.processes import telling
 from sereno.errors import InputError
 from sereno.io.hdf5 import write_netcdf
 from sereno.io.outputs.disk import naming_output
-from sereno.io.outputs.guard import require_whole
+from sereno.io.outputs.final_checks import require_whole
 from sereno.progress import Progress, silent
 
 CHUNK_SIDE = 1024
@@ -122,7 +122,7 @@ def atomic_files(folder: str | Path, *, output: str | None = None) -> Iterator[P
         made = sorted(temporary.iterdir())
         for path in made:
             _require_content(path, target / path.name)
-        with stopping.undisturbed():  # all or none of them
+        with signals.undisturbed():  # all or none of them
             target.mkdir(exist_ok=True)
             for path in made:
                 os.replace(path, target / path.name)
@@ -132,13 +132,13 @@ def atomic_files(folder: str | Path, *, output: str | None = None) -> Iterator[P
 def _unfinished(target: Path, folder: Path | None = None) -> Iterator[Path]:
     """Lend a temporary name, next to a target where no folder is given; nothing stays under it, whatever happens."""
     temporary = (folder or target.parent) / f".{target.name}.{uuid4().hex[:8]}.part"
-    stopping.UNFINISHED.add(temporary)
+    signals.UNFINISHED.add(temporary)
     try:
         with naming_output(target, temporary):
             yield temporary
     finally:  # after Ctrl-C too
-        stopping.remove(temporary)
-        stopping.UNFINISHED.discard(temporary)
+        signals.remove(temporary)
+        signals.UNFINISHED.discard(temporary)
 
 
 def _require_content(written: Path, target: Path) -> None:
@@ -159,10 +159,10 @@ def clear_litter(*targets: Path) -> None:
             if path.suffix == ".old" and not target.exists():
                 os.replace(path, target)
             else:
-                stopping.remove(path)
+                signals.remove(path)
         if target.is_dir():
             for path in _litter(target):
-                stopping.remove(path)
+                signals.remove(path)
 
 
 def _litter(folder: Path, name: str | None = None) -> list[Path]:
@@ -319,7 +319,7 @@ def discard(path: Path) -> None:
     """Remove a file or folder in one step, as others see it: what a kill leaves of it is litter, not half a store."""
     aside = path.resolve().with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     os.replace(path, aside)
-    stopping.remove(aside)
+    signals.remove(aside)
 
 
 def put_in_place(new: Path, target: Path) -> None:
@@ -334,4 +334,4 @@ def put_in_place(new: Path, target: Path) -> None:
     except BaseException:
         os.replace(old, target)
         raise
-    stopping.remove(old)
+    signals.remove(old)

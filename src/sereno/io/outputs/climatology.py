@@ -12,7 +12,7 @@ import xarray as xr
 from sereno.config import ClimatologyConfig
 from sereno.cube import field_name, field_of
 from sereno.io.outputs.level4 import ISO
-from sereno.io.outputs.product import SST_TYPES
+from sereno.io.outputs.provenance import SST_TYPES
 
 CUSTOMARY_YEARS = 30
 """Length of a base period that Hobday et al. (2016) ask for, and of the normals of the WMO."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sereno.compute import stopping
+from sereno.compute import signals
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class DailyFolder:
 
     def discard(self) -> None:
         """Remove the files that wait."""
-        stopping.remove(self.waiting)
+        signals.remove(self.waiting)
 
     def lacks(self, name: str, checksum: int | None) -> bool:
         """Return whether the file of a day neither waits nor is delivered, unchanged where that is asked."""

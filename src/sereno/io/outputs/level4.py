@@ -17,8 +17,8 @@ import xarray as xr
 
 from sereno.cube import BEYOND_SUPPORT, DESCRIPTION, DIMS, FILLED, OBSERVED
 from sereno.errors import InputError
-from sereno.io.outputs.guard import guarded
-from sereno.io.outputs.product import SST_TYPES, Product
+from sereno.io.outputs.final_checks import guarded
+from sereno.io.outputs.provenance import SST_TYPES, Product
 
 Variables = dict[str, xr.DataArray]
 Encoding = dict[str, dict[str, Any]]
@@ -30,7 +30,7 @@ _STEP = 0.01
 """Kelvin of one packed count."""
 _PACKING = {"dtype": "int16", "scale_factor": _STEP, "_FillValue": np.int16(-32768)}
 _SST_COUNTS, _ERROR_COUNTS = (-300, 4500), (0, 32767)
-"""Counts that readers take for valid, as `sereno.io.outputs.guard` does; what lies outside reads as missing."""
+"""Counts that readers take for valid, as `sereno.io.outputs.final_checks` does; others read as missing."""
 _TIME_ENCODING = {"dtype": "int32", "units": "seconds since 1981-01-01 00:00:00", "calendar": "standard"}
 _LAST_TIME = np.datetime64("1981-01-01", "ns") + np.timedelta64(2**31 - 1, "s")
 _AGE_ENCODING = {"dtype": "int16", "_FillValue": np.int16(-1)}
@@ -45,7 +45,7 @@ def level4(analysis: xr.Dataset, product: Product, packed: bool, *, output: Path
     ------
     InputError
         If a value on water is none that can be, at once or when it is computed: see
-        `sereno.io.outputs.guard.guarded`.
+        `sereno.io.outputs.final_checks.guarded`.
     """
     if analysis["time"].size and (last := analysis["time"].values.max()) > _LAST_TIME:
         raise InputError(

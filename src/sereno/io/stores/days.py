@@ -13,11 +13,11 @@ from sereno.cube import LAND, MISSING, OBSERVED
 from sereno.errors import InputError, file_edge, out_of_resources
 from sereno.io.hdf5 import Signature
 from sereno.io.inputs.file import Part
-from sereno.io.inputs.rejections import Tally
+from sereno.io.inputs.rejected_values import Tally
 from sereno.io.stores.prepared import Store
 from sereno.io.stores.recipe import Recipe
 from sereno.io.stores.scan import DAMAGED
-from sereno.io.stores.sources import checksum_of
+from sereno.io.stores.source_files import checksum_of
 
 
 class Days(NamedTuple):

@@ -25,7 +25,7 @@ from sereno.errors import file_edge
 from sereno.io.inputs.opening import UNFINISHED
 from sereno.io.outputs.atomic import CHUNK_SIDE, first_come
 from sereno.io.outputs.level4 import level4
-from sereno.io.outputs.product import Product
+from sereno.io.outputs.provenance import Product
 from sereno.io.stores.base import LONG, GrowingStore, books, new_array
 
 NOT_YET = -1

@@ -21,16 +21,16 @@ from sereno.io.inputs.cube import Looks, check_values, water_of
 from sereno.io.inputs.dates import LONGEST_GAP
 from sereno.io.inputs.file import Part, raise_all, some_of
 from sereno.io.inputs.opening import Paths, expand
-from sereno.io.inputs.rejections import Tally
+from sereno.io.inputs.rejected_values import Tally
 from sereno.io.inputs.static_maps import read_climatology
 from sereno.io.outputs.atomic import clear_litter
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 from sereno.io.stores.days import Done, read_images, write_days
-from sereno.io.stores.plan import Plan, plan_days
+from sereno.io.stores.days_to_write import Plan, plan_days
 from sereno.io.stores.prepared import DONE, NOT_YET, WITHOUT_FILE, Grid, Store, store_violations
 from sereno.io.stores.recipe import Recipe
 from sereno.io.stores.scan import Scanned, count_seen, counter, first_part, scan
-from sereno.io.stores.sources import Sources, name_of
+from sereno.io.stores.source_files import Sources, name_of
 from sereno.progress import Progress
 
 _BAND_BYTES = 1e8

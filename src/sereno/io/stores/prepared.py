@@ -2,8 +2,8 @@
 
 A prepared store holds ``time``, ``lat``, ``lon``, ``water(lat, lon)``, the field and its error, ``state`` and where
 asked for ``anomaly``, a chunk a day; and ``prepared(time)``: which days are done, and ``source_…(time)``: from which
-files (`sereno.io.stores.sources`). Where the grid was changed, the group ``input`` holds the grid and the water of
-the input; where there is an anomaly, ``climatology`` its maps.
+files (`sereno.io.stores.source_files`). Where the grid was changed, the group ``input`` holds the grid and the water
+of the input; where there is an anomaly, ``climatology`` its maps.
 
 All chunks of a day that is done are on disk, those without any value too, so that one that is lost is missed.
 """
@@ -28,7 +28,7 @@ from sereno.errors import InputError
 from sereno.io.inputs.file import Part
 from sereno.io.outputs.atomic import atomic_path, write_dataset
 from sereno.io.stores.base import GrowingStore, books, new_array
-from sereno.io.stores.sources import UNKNOWN, Sources, checksum_of, make_arrays
+from sereno.io.stores.source_files import UNKNOWN, Sources, checksum_of, make_arrays
 from sereno.progress import Progress, reporter
 
 NOT_YET, DONE, WITHOUT_FILE = 0, 1, 2

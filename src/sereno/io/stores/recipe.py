@@ -12,7 +12,7 @@ import numpy as np
 
 from sereno.grids.regrid import Regridding, regridding
 from sereno.io.inputs.file import Part, read_part
-from sereno.io.inputs.rejections import Tally
+from sereno.io.inputs.rejected_values import Tally
 from sereno.io.stores.prepared import Grid
 
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import torch
 
-from sereno.reconstruct.moments.nearest import nearest
-from sereno.reconstruct.moments.pairs import PairMoments
 from sereno.reconstruct.oi.covariance import Covariance
+from sereno.reconstruct.variogram.fitting import nearest
+from sereno.reconstruct.variogram.pairs import PairMoments
 
 FACTORS = ((1.0, 1.0), (0.5, 0.5), (0.5, 2.0), (2.0, 0.5), (0.25, 1.0))
 """What lengths and times are multiplied by at the beginning of each fit."""

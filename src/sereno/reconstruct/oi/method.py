@@ -17,7 +17,6 @@ from sereno.grids.coarsen import known_everywhere
 from sereno.methods import State
 from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
-from sereno.reconstruct.moments.record import cube_moments, unit_of
 from sereno.reconstruct.oi.analysis import Batch, analyse_day, batches
 from sereno.reconstruct.oi.covariance import Covariance, published, start
 from sereno.reconstruct.oi.fitting import fit_family
@@ -31,6 +30,7 @@ from sereno.reconstruct.uncertainty.observation_error import (
     white_noise,
 )
 from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, Spread, state_with
+from sereno.reconstruct.variogram.record import cube_moments, unit_of
 from sereno.saved import LARGEST, LEAST, optional
 
 CALIBRATION_TARGETS = 4000

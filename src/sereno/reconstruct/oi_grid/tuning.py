@@ -15,12 +15,12 @@ from sereno.config import GriddedInterpolation
 from sereno.cube import field_of
 from sereno.gaps.samples import Sample, samples
 from sereno.progress import Progress
-from sereno.reconstruct.moments.pairs import MOST_CELLS
-from sereno.reconstruct.moments.record import cube_moments, unit_of
-from sereno.reconstruct.moments.terms import fit_terms
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance, terms_of
 from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.uncertainty.observation_error import relative_variance, typical_error, white_noise
+from sereno.reconstruct.variogram.covariance_terms import fit_terms
+from sereno.reconstruct.variogram.pairs import MOST_CELLS
+from sereno.reconstruct.variogram.record import cube_moments, unit_of
 
 FEW_IMAGES = 300
 """A record of fewer images is tuned: withheld observations show more than the moments of so few."""

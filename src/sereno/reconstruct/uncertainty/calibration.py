@@ -19,9 +19,9 @@ import numpy as np
 import xarray as xr
 
 from sereno.reconstruct.day_blocks import by_block
+from sereno.reconstruct.uncertainty.far_from_data import Remote
 from sereno.reconstruct.uncertainty.observation_error import ObservationError
 from sereno.reconstruct.uncertainty.predictors import WINDOW, conditions, liveliness
-from sereno.reconstruct.uncertainty.remote import Remote
 from sereno.reconstruct.uncertainty.residuals import Found
 from sereno.reconstruct.uncertainty.variance_factors import (
     BRIDGE_EDGES,

@@ -20,7 +20,7 @@ from sereno.nets.alldays import TOLD as TOLD_OF_ALL_DAYS
 from sereno.nets.alldays import AllDays
 from sereno.nets.corrector import TOLD, Corrector, Mixture, corrector
 from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
-from sereno.nets.portable import Input, Portable, examples
+from sereno.nets.onnx_openvino import Input, Portable, examples
 from sereno.nets.precision import filling_precision
 from sereno.nets.weights import Shapes, checked, shapes_of
 from sereno.progress import Progress, silent

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy
 
-from sereno.reconstruct.moments.pairs import LAGS, PairMoments
+from sereno.reconstruct.variogram.pairs import LAGS, PairMoments
 
 NEAR_KM, NEAR_CELLS, NEAR_DAYS = 200.0, 8.0, 10.0
 """Distance, in km or in cells, whichever is more, and lag at which a difference counts for 1/e of one nearby."""

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from sereno.errors import InputError
-from sereno.io.outputs import locking
+from sereno.io.outputs import writer_lock
 from sereno.io.outputs.lock_holder import PATIENCE, Holder
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 
 HOLD = """
 import sys, time
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 with output_lock(sys.argv[1], shared=sys.argv[2] or None):
     print("in", flush=True)
     time.sleep(60)
@@ -28,7 +28,7 @@ with output_lock(sys.argv[1], shared=sys.argv[2] or None):
 RUSH = """
 import os, sys
 from sereno.errors import InputError
-from sereno.io.outputs.locking import output_lock
+from sereno.io.outputs.writer_lock import output_lock
 
 def one(number, start, answers, end):
     name = sys.argv[2].format(number) or None
@@ -214,7 +214,7 @@ def test_an_earlier_start_of_the_same_job_of_the_cluster_is_dead(
 def test_a_holder_gives_signs_of_life_and_notices_that_it_was_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locking, "BEAT", 0.01)
+    monkeypatch.setattr(writer_lock, "BEAT", 0.01)
     with output_lock(tmp_path / "o.nc") as lock:
         os.utime(lock.file, (0, 0))
         for _ in range(1000):
@@ -240,10 +240,10 @@ def test_what_a_run_killed_in_the_taking_left_is_cleared_and_that_of_a_living_on
 
 
 def test_what_a_process_prepared_that_was_killed_before_it_wrote_who_it_is_goes(tmp_path: Path) -> None:
-    work = "import os, sys; from pathlib import Path; from sereno.io.outputs import locking\n"
+    work = "import os, sys; from pathlib import Path; from sereno.io.outputs import writer_lock\n"
     work += "write = Path.write_text\n"
     work += "Path.write_text = lambda *_, **__: os._exit(9)\n"
-    work += "with locking.output_lock(Path(sys.argv[1])): pass"
+    work += "with writer_lock.output_lock(Path(sys.argv[1])): pass"
     subprocess.run([sys.executable, "-c", work, str(tmp_path / "o.nc")], check=False)
     assert list(tmp_path.glob(".o.nc.lock.*.part/exclusive"))
     with output_lock(tmp_path / "o.nc"):

@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from sereno.compute import stopping
+from sereno.compute import signals
 from sereno.errors import InputError, file_edge, reason_of
 from sereno.io.outputs.lock_holder import PATIENCE, Holder, machine_of_this, start_of
 
@@ -128,13 +128,13 @@ def output_lock(output: str | Path, *, shared: str | None = None) -> Iterator[Ou
     ours = lock.folder if shared is None else lock.folder / lock.entry
     try:
         _take(lock)
-        stopping.UNFINISHED.add(ours)
+        signals.UNFINISHED.add(ours)
         threading.Thread(target=_give_signs, args=(lock, ended), daemon=True).start()
         yield lock
     finally:
         ended.set()
         _drop(lock.file)
-        stopping.UNFINISHED.discard(ours)
+        signals.UNFINISHED.discard(ours)
 
 
 def _take(lock: OutputLock) -> None:

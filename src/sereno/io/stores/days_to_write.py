@@ -15,7 +15,7 @@ from sereno.io.stores.days import Days, compare_days, stored_checksums
 from sereno.io.stores.prepared import DONE, NOT_YET, Store
 from sereno.io.stores.recipe import Recipe
 from sereno.io.stores.scan import Scanned, counter, runs
-from sereno.io.stores.sources import UNKNOWN, Sources, name_of
+from sereno.io.stores.source_files import UNKNOWN, Sources, name_of
 from sereno.progress import Progress
 
 _NAMED = 7

@@ -12,8 +12,8 @@ from sereno.cli import app
 from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.io.inputs.cube import open_cube
-from sereno.io.inputs.judging import Standard
-from sereno.io.inputs.rejections import tally_of
+from sereno.io.inputs.rejected_values import tally_of
+from sereno.io.inputs.value_checks import Standard
 from sereno.workflow.prepare import prepare
 
 DAYS, LAT, LON = 3, np.linspace(40, 42, 16), np.linspace(5, 8, 20)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from sereno.cube import DIMS, field_of
 from sereno.grids.cells import cell_size, cell_widths
-from sereno.reconstruct.moments.pairs import PairMoments, record_moments
+from sereno.reconstruct.variogram.pairs import PairMoments, record_moments
 
 
 def cube_moments(cubes: Sequence[xr.Dataset], scale: np.ndarray) -> PairMoments:

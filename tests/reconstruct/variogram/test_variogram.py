@@ -9,14 +9,14 @@ import xarray as xr
 
 from sereno.config import GriddedInterpolation, OptimalInterpolation
 from sereno.progress import silent
-from sereno.reconstruct.moments import pairs
-from sereno.reconstruct.moments.pairs import BINS, LAGS, PairMoments, pair_moments, record_moments, record_pairs
-from sereno.reconstruct.moments.terms import fit_terms
 from sereno.reconstruct.oi.method import OptimalInterpolation as Interpolation
 from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.method import GriddedInterpolation as GriddedMethod
 from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.oi_grid.tuning import measure
+from sereno.reconstruct.variogram import pairs
+from sereno.reconstruct.variogram.covariance_terms import fit_terms
+from sereno.reconstruct.variogram.pairs import BINS, LAGS, PairMoments, pair_moments, record_moments, record_pairs
 
 SPACING = (5.0, 4.0)
 
@@ -198,7 +198,7 @@ def matern(scaled: np.ndarray) -> np.ndarray:
 def test_torch_is_not_needed() -> None:
     """Pre-training takes this module to machines that have little else than numpy and scipy."""
     code = (
-        "import sys, sereno.reconstruct.moments.terms\n"
+        "import sys, sereno.reconstruct.variogram.covariance_terms\n"
         "print([name for name in ('torch', 'xarray', 'pandas', 'pydantic', 'dask') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -109,7 +109,7 @@ def require_values(values: np.ndarray, limits: Limits, water: np.ndarray, days: 
     Examples
     --------
     >>> import numpy as np
-    >>> from sereno.io.outputs.guard import Limits, require_values
+    >>> from sereno.io.outputs.final_checks import Limits, require_values
     >>> day, water = np.array(["2024-05-01"], "datetime64[D]"), np.array([[True, True]])
     >>> require_values(np.array([[[1.0, np.nan]]]), Limits(0, 2), water, day, "out.nc: mean")
     Traceback (most recent call last):

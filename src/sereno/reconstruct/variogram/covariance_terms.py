@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sereno.reconstruct.moments.nearest import expected_terms, nearest, variogram_of_terms
-from sereno.reconstruct.moments.pairs import PairMoments
+from sereno.reconstruct.variogram.fitting import expected_terms, nearest, variogram_of_terms
+from sereno.reconstruct.variogram.pairs import PairMoments
 
 STARTS, APART, SEED = 6, 0.3, 0
 """Fits, of which the best is kept, and standard deviation of the logarithms of the scales that they begin with."""
@@ -60,7 +60,7 @@ def fit_terms(moments: PairMoments, count: int, *, cell: float, noise: float | N
     Examples
     --------
     >>> import numpy as np
-    >>> from sereno.reconstruct.moments.pairs import pair_moments, record_pairs
+    >>> from sereno.reconstruct.variogram.pairs import pair_moments, record_pairs
     >>> values = np.random.default_rng(0).normal(size=(400, 12, 12))
     >>> moments = pair_moments(record_pairs(values, (5.0, 5.0)), (12, 12), (5.0, 5.0))
     >>> round(fit_terms(moments, 2, cell=5.0).noise, 1)

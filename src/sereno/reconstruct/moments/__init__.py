@@ -1,1 +1,0 @@
-"""Covariances from the moments of all pairs of a record."""
