@@ -3,6 +3,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy and torch come in: tests run side by side, one a core
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each command that a test starts compiles everything anew
@@ -58,29 +59,33 @@ def sea() -> xr.Dataset:
     return twin_sea(TwinSeaConfig(days=120, shape=(24, 32)))
 
 
-SAMPLES = {(collecting, "CELLS"): 0, (method, "TUNING_CELLS"): 0.1, (method, "SPREAD_CELLS"): 0.1}
-"""What most tests tune and calibrate on, over what users do: calibration on as few days as are allowed."""
+FEW = {
+    (collecting, "CELLS"): 0,
+    (collecting, "FEWEST_DAYS"): 6,
+    (method, "TUNING_CELLS"): method.TUNING_CELLS // 10,
+    (method, "SPREAD_CELLS"): method.SPREAD_CELLS // 10,
+}
+"""What tests tune and calibrate on, but for those that ask how good a method is."""
+ALL = {(module, name): getattr(module, name) for module, name in FEW}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def few_samples() -> Iterator[None]:
-    """Tune interpolation on a tenth of its samples, and calibrate on few days, where none asks how good it is."""
+def samples(numbers: dict[tuple[ModuleType, str], float]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for (module, name), share in SAMPLES.items():
-            patch.setattr(module, name, share * getattr(module, name))
-        yield
-
-
-@pytest.fixture(scope="module")
-def all_samples() -> Iterator[None]:
-    """Tune and calibrate as users do: for modules that ask how good a method is."""
-    with pytest.MonkeyPatch.context() as patch:
-        for (module, name), number in WHOLE.items():
+        for (module, name), number in numbers.items():
             patch.setattr(module, name, number)
         yield
 
 
-WHOLE = {(module, name): getattr(module, name) for module, name in SAMPLES}
+@pytest.fixture(scope="session", autouse=True)
+def few_samples() -> Iterator[None]:
+    """Tune interpolation on a tenth of its samples, and calibrate on few days."""
+    yield from samples(FEW)
+
+
+@pytest.fixture(scope="module")
+def all_samples() -> Iterator[None]:
+    """Tune and calibrate as users do, from the first test on that asks how good a method is to the end of its module."""
+    yield from samples(ALL)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -375,6 +375,7 @@ def test_days_chooses_what_is_written_and_changes_no_value(run: Run, sea: Path, 
     np.testing.assert_array_equal(some["analysed_sst"], read(tmp_path / "all.nc")["analysed_sst"].sel(time="2019-02"))
 
 
+@pytest.mark.thorough
 def test_members_are_trained_and_kept(run: Run, sea: Path, tmp_path: Path) -> None:
     small = ["weights=fresh", "widths=[4,8]", "window=5", "tuning_steps=1", "windows_kept=8", "validation_windows=4"]
     small += ["batch_size=4", "steps_per_epoch=1", "max_epochs=1"]

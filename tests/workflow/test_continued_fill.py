@@ -212,7 +212,9 @@ def test_shards_replace_an_analysis_together(cube: xr.Dataset, model: Model, who
 
 
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
-@pytest.mark.parametrize("value", [np.nan, np.inf, 400.0])
+@pytest.mark.parametrize(
+    "value", [*(pytest.param(value, marks=pytest.mark.thorough) for value in (np.nan, np.inf)), 400.0]
+)
 def test_a_day_that_cannot_be_right_ends_a_fill_and_nothing_is_at_the_output(
     cube: xr.Dataset, model: Model, tmp_path: Path, name: str, value: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +253,7 @@ def test_what_a_rotten_model_leaves_does_not_stand_in_the_way_of_the_mended_one(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_a_file_that_changes_during_the_run_ends_it_and_the_run_can_be_continued(
     cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_a_method_by_its_name_is_fitted_once(cube: xr.Dataset, tmp_path: Path) -
     assert len(list((tmp_path / "days").iterdir())) == 4
 
 
+@pytest.mark.thorough
 def test_shards_and_workers_write_the_bytes_of_one_process(
     cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_shards_and_workers_write_the_bytes_of_one_process(
     assert maps(path) == maps(whole)
 
 
+@pytest.mark.thorough
 def test_the_workers_of_a_dask_cluster_write_the_bytes_of_one_process(
     cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

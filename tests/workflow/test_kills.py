@@ -37,6 +37,7 @@ def contents(output: Path) -> dict[str, bytes]:
     return values
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
 def test_runs_that_were_killed_are_continued_to_the_same_bytes_and_leave_nothing(
     given: Path, tmp_path: Path, name: str

@@ -222,6 +222,7 @@ def test_the_coast_goes_on_across_180() -> None:
     assert west < 179 < 185 < east <= 192
 
 
+@pytest.mark.thorough
 def test_a_sea_across_180_is_prepared_filled_and_drawn(tmp_path: Path) -> None:
     plain(wrapped(LON)).to_netcdf(tmp_path / "a.nc")
     store = prepare(tmp_path / "a.nc", tmp_path / "cube.zarr", grid="1/2").path

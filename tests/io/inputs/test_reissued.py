@@ -250,6 +250,7 @@ def prepare_in_a_process(files: Path, store: Path, *options: str) -> subprocess.
     return subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
+@pytest.mark.thorough
 def test_of_two_at_once_one_is_refused_and_the_store_is_whole(files: Path, store: Path) -> None:
     with prepare_in_a_process(files, store) as first, prepare_in_a_process(files, store) as second:
         told = [process.communicate()[1] for process in (first, second)]

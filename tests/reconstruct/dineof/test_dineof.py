@@ -315,6 +315,7 @@ def test_a_given_number_of_modes_is_kept(sea: xr.Dataset) -> None:
 
 
 @pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 def test_it_beats_the_climatology_by_far_and_knows_its_error(sea: xr.Dataset) -> None:
     methods = {"dineof": "dineof", "climatology": "climatology"}
     result = sereno.evaluate(sea, methods, days=f"{sea['time'].values[30]!s:.10}:").scores["truth"]["methods"]

@@ -34,6 +34,7 @@ def fitted(cube: xr.Dataset) -> Interpolation:
 
 
 @pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 def test_a_moving_field_is_recovered_far_better_than_by_the_climatology_with_an_honest_spread(
     fitted: Interpolation, cube: xr.Dataset
 ) -> None:

@@ -269,6 +269,7 @@ def drawn_from(term: Term, noise: float, count: int) -> tuple[list[Sample], Regi
 
 
 @pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 @pytest.mark.parametrize("width", [70.0, 75.0])  # where the noise of float32 in the gradient leads astray
 def test_tuning_finds_the_scales_of_a_sea(width: float) -> None:
     samples, region = drawn_from(Term(1.0, 25.0, 4.0), 0.2, 12)
@@ -280,6 +281,7 @@ def test_tuning_finds_the_scales_of_a_sea(width: float) -> None:
 
 
 @pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 def test_of_several_descents_none_errs_less_than_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "DESCENT", 4)
     samples, region = drawn_from(Term(1.0, 25.0, 4.0), 0.2, 6)

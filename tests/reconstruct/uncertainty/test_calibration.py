@@ -94,6 +94,7 @@ def z_of(model: AnomalyReconstructor, cube: xr.Dataset, *, gaps: bool = True) ->
 
 
 @pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 @pytest.mark.parametrize("std", [0.1, 2.0])
 @pytest.mark.parametrize(("white", "shared"), [(0.04, 0.0), (0.02, 0.06)])
 def test_a_std_that_is_wrong_by_a_factor_comes_out_right(std: float, white: float, shared: float) -> None:
@@ -104,6 +105,8 @@ def test_a_std_that_is_wrong_by_a_factor_comes_out_right(std: float, white: floa
     assert not 0.5 < z_of(replace(model, calibration=Calibration()), cube) < 1.5
 
 
+@pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 @pytest.mark.parametrize(("white", "shared"), [(0.04, 0.0), (0.02, 0.06)])
 def test_at_pixels_withheld_under_the_clouds_of_one_day_the_std_is_a_little_too_wide(
     white: float, shared: float

@@ -69,6 +69,8 @@ def model(request: pytest.FixtureRequest, long_sea: xr.Dataset) -> Model:
     return fitted(long_sea, request.param, days=80)
 
 
+@pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 @pytest.mark.parametrize("nrt", [False, True])
 def test_the_std_holds_in_all_gaps_in_the_mode_it_is_used_in(long_sea: xr.Dataset, model: Model, nrt: bool) -> None:
     days = long_sea["time"].values[30:-30:6]
@@ -148,6 +150,8 @@ def assert_grows_to_the_climatologys(cube: xr.Dataset, model: Model, *, every: i
         assert np.sqrt((errors**2).mean()) < 2
 
 
+@pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 @pytest.mark.parametrize(
     "method", ["climatology", "persistence", "linear", "interpolation", "oi-grid", "dineof", "oi", "unet"]
 )

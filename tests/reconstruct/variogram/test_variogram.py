@@ -139,6 +139,7 @@ GRIDDED = GriddedInterpolation(window=5, terms=3, steps=2)
 
 
 @pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 @pytest.mark.parametrize("days", [8, 320])
 def test_the_scales_are_the_same_whatever_the_seed(days: int) -> None:
     sea = anomalies(a_sea([10.0, 40.0], [3.0, 9.0], days=days, side=12))
