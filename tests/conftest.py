@@ -84,7 +84,7 @@ def few_samples() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def all_samples() -> Iterator[None]:
-    """Tune and calibrate as users do, from the first test on that asks how good a method is to the end of its module."""
+    """Tune and calibrate as users do, from the first test that asks how good a method is to the end of its module."""
     yield from samples(ALL)
 
 
