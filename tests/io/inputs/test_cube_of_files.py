@@ -1,4 +1,3 @@
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -700,12 +699,9 @@ def many_files(folder: Path, count: int) -> None:
 
 def test_opening_a_long_record_reads_the_field_of_a_few_days_only(tmp_path: Path, reads: Counter[str]) -> None:
     many_files(tmp_path, 200)
-    started = time.perf_counter()
     cube = open_cube(tmp_path)
-    took = time.perf_counter() - started
     assert 0 < len(reads) <= 10
     assert cube.sizes["time"] == 200
-    assert took < 20
     reads.clear()
     cube["sst"].load()
     assert len(reads) == 200
