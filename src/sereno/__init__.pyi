@@ -18,7 +18,7 @@ from .evaluation.evaluate import Evaluation, evaluate
 from .io.inputs.cube import open_cube
 from .io.inputs.memory import cube_from
 from .io.outputs.analysis import write_analysis
-from .io.outputs.product import Product
+from .io.outputs.provenance import Product
 from .io.stores.prepared import write_cube
 from .report.page import save_report
 from .workflow.bare_networks import BareNetwork
