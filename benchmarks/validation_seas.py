@@ -215,8 +215,8 @@ def answers(
     region, window = frame.region, frame.window(values, first, slot)
     guess = frame.guess.analyse(frame.guess.solver(region, 15), window, region)
     centre = day + np.timedelta64(7 - slot, "D")
-    about = np.append(frame.guess.told(region, centre), np.float32(frame.current is not None))
-    given = (window / region.scale, guess, region.water, spread_of(region), about)
+    scalars = np.append(frame.guess.scalars(region, centre), np.float32(frame.current is not None))
+    given = (window / region.scale, guess, region.water, spread_of(region), scalars)
     tensors = [torch.from_numpy(np.ascontiguousarray(part))[None] for part in given]
     mean = network(tensors[0].float(), *tensors[1:])[0][0, slot].numpy()
     return {"first guess": guess[slot] * region.scale, "network": mean * region.scale}

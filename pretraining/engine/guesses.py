@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sereno.nets.carry import carried, paths
 from sereno.reconstruct.oi_grid.solver import Grid, Solver, Term
-from sereno.reconstruct.unet.context import told
+from sereno.reconstruct.unet.context import window_scalars
 from sereno.reconstruct.variogram.covariance_terms import fit_terms
 from sereno.reconstruct.variogram.pairs import LAGS, Image, Pair, PairMoments, pair_moments
 
@@ -93,7 +93,7 @@ def _pairs(anomaly: Tensor, resting: Tensor, spacing: Tensor, current: Tensor | 
 def first_guess(
     values: Tensor, water: Tensor, spacing: Tensor, terms: list[Term], noise: Noise, spread: Tensor
 ) -> tuple[Tensor, np.ndarray]:
-    """Return the first guess of every day of windows of one sea, and what is told of them.
+    """Return the first guess of every day of windows of one sea, and the numbers that describe each window.
 
     Parameters
     ----------
@@ -115,5 +115,5 @@ def first_guess(
         solver = Solver(everything, grid, values.shape[1])
         precision = (torch.isfinite(values) & water[:, None]) * torch.exp(2 * spread[:, None]) / noise.white**2
         guess = solver.analyse(torch.nan_to_num(values), precision)
-    about = told(everything, noise=noise.white, side=math.sqrt(height * width), day_of_year=0)
-    return guess.clone(), about
+    scalars = window_scalars(everything, noise=noise.white, side=math.sqrt(height * width), day_of_year=0)
+    return guess.clone(), scalars

@@ -51,7 +51,7 @@ class Windows:
         bool (n, lat, lon).
     spread
         Logarithm of the climatological standard deviation over its mean, (n, lat, lon).
-    told
+    scalars
         float32 (n, numbers).
     flow
         True eastward and northward velocity, less that of the currents that are followed, cells a day, on cells
@@ -65,7 +65,7 @@ class Windows:
     truth: Tensor
     water: Tensor
     spread: Tensor
-    told: Tensor
+    scalars: Tensor
     flow: Tensor
     reference: Tensor
 
@@ -149,18 +149,18 @@ class Sampler:
         values, truth = values / std, truth / std
         wrong = torch.exp(MISJUDGED * torch.randn(2, generator=random, device=random.device)).tolist()
         known = Noise(wrong[0] * white / std, wrong[1] * shared / std, length / math.sqrt(2))
-        guess, about = first_guess(values, water, spacing, terms, known, spread)
+        guess, numbers = first_guess(values, water, spacing, terms, known, spread)
         angle = 2 * math.pi * torch.rand(len(values), generator=random, device=random.device)
-        told = torch.from_numpy(about).to(angle).repeat(len(values), 1)
-        told = torch.cat([told[:, :-2], angle.sin()[:, None], angle.cos()[:, None], 0 * told[:, :1]], 1)
-        told[:, -1] = float(current is not None)
+        scalars = torch.from_numpy(numbers).to(angle).repeat(len(values), 1)
+        scalars = torch.cat([scalars[:, :-2], angle.sin()[:, None], angle.cos()[:, None], 0 * scalars[:, :1]], 1)
+        scalars[:, -1] = float(current is not None)
         reference = torch.tensor(groups, device=angle.device).repeat_interleave(each)
         if current is None:
             reference = torch.full_like(reference, -1)
         if seas.kind[number] == "smooth":
             flow = torch.full_like(flow, torch.nan)
         values, guess, truth, spread, flow = (part.half() for part in (values, guess, truth, spread, flow))
-        return Windows(values, guess, truth, water, spread, told, flow, reference)
+        return Windows(values, guess, truth, water, spread, scalars, flow, reference)
 
     def _current(self, seas: Seas, number: int, random: torch.Generator) -> Tensor:
         """Return what is known of the currents of a sea, (days, 2, side, side)."""

@@ -68,7 +68,7 @@ def loss_of(network: AllDays, windows: Windows, *, central: bool = False) -> tup
     """Return the loss of windows, and what is logged: the loss, and the error over that of the first guess."""
     names = ("values", "guess", "truth", "spread", "flow")
     values, guess, truth, spread, flow = (getattr(windows, name).float() for name in names)
-    answer = network.answer(values, guess, windows.water, spread, windows.told)
+    answer = network.answer(values, guess, windows.water, spread, windows.scalars)
     weight = weights_of(windows)
     if central:
         weight[:, torch.arange(weight.shape[1]) != weight.shape[1] // 2] = 0
@@ -180,7 +180,7 @@ class Training:
             group["lr"] = self.rate()
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=torch.bfloat16):
-            loss, told = loss_of(self.network, windows, central=self.plan.central)
+            loss, logged = loss_of(self.network, windows, central=self.plan.central)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
@@ -191,7 +191,7 @@ class Training:
         with torch.no_grad():
             for mean, now in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
-        return told
+        return logged
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""

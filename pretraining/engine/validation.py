@@ -85,7 +85,7 @@ def _squares(network: AllDays, windows: Windows, day: int) -> Tensor:
         part = windows[slice(first, first + BATCH)]
         values, guess, truth, spread = (p.float() for p in (part.values, part.guess, part.truth, part.spread))
         with torch.autocast(values.device.type, dtype=torch.bfloat16):
-            mean = network(values, guess, part.water, spread, part.told)[0]
+            mean = network(values, guess, part.water, spread, part.scalars)[0]
         hidden = (~torch.isfinite(values) & part.water[:, None] & torch.isfinite(truth))[:, day]
         errors = [(field - truth)[:, day][hidden].double().square().sum() for field in (mean, guess)]
         total += torch.stack([*errors, hidden.sum().double()]).cpu()

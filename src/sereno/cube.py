@@ -110,8 +110,8 @@ def consecutive(days: np.ndarray) -> list[np.ndarray]:
 def list_of_days(days: np.ndarray) -> str:
     """Return ascending days as text: periods, the first few."""
     runs = consecutive(np.asarray(days).astype("datetime64[D]"))
-    told = [str(run[0]) if run.size == 1 else f"{run[0]}:{run[-1]}" for run in runs[:5]]
-    return ", ".join(told) + (", …" if len(runs) > 5 else "")
+    spans = [str(run[0]) if run.size == 1 else f"{run[0]}:{run[-1]}" for run in runs[:5]]
+    return ", ".join(spans) + (", …" if len(runs) > 5 else "")
 
 
 def state(cube: xr.Dataset) -> xr.DataArray:

@@ -59,8 +59,8 @@ def reason_of(error: BaseException) -> str:
     return _first_line(error) or type(error).__name__
 
 
-def _first_line(told: object) -> str:
-    return next((line.strip() for line in str(told).splitlines() if line.strip()), "")
+def _first_line(message: object) -> str:
+    return next((line.strip() for line in str(message).splitlines() if line.strip()), "")
 
 
 def system_reason(error: BaseException) -> str | None:

@@ -88,7 +88,7 @@ def known_beginning(path: Path) -> str | None:
         return "it is an archive; unpack it first (tar -xf)"
     if re.match(rb"\s*<(!doctype html|html)", beginning, re.IGNORECASE):
         return "it is a web page; the download did not succeed, perhaps for want of a login"
-    return next((told for magic, told in _MAGIC if beginning.startswith(magic)), None)
+    return next((kind for magic, kind in _MAGIC if beginning.startswith(magic)), None)
 
 
 def missing(path: Path, otherwise: str = "no such file") -> InputError:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sereno.nets.alldays import TOLD, TYPICAL_ERROR, AllDays, DayBlock, Design, over_days
+from sereno.nets.alldays import SCALARS, TYPICAL_ERROR, AllDays, DayBlock, Design, over_days
 
 SHARED = Design(window=5, kind="shared", widths=(8, 12), fold=2)
 CHANNELS = Design(window=5, kind="channels", widths=(8, 12, 16))
@@ -19,7 +19,7 @@ def inputs(lat: int = 20, lon: int = 28, *, batch: int = 2, seed: int = 0) -> tu
     values[torch.rand(values.shape, generator=random) < 0.6] = torch.nan
     guess = torch.randn(batch, 5, lat, lon, generator=random)
     water = torch.rand(batch, lat, lon, generator=random) < 0.9
-    return values, guess, water, torch.zeros(batch, lat, lon), torch.randn(batch, TOLD, generator=random)
+    return values, guess, water, torch.zeros(batch, lat, lon), torch.randn(batch, SCALARS, generator=random)
 
 
 def trained(design: Design) -> AllDays:
@@ -84,4 +84,4 @@ def test_days_are_convolved_as_by_torch() -> None:
 
 def test_a_fresh_block_is_its_shortcut() -> None:
     maps = torch.randn(10, 6, 8, 8)
-    assert torch.equal(DayBlock(6, TOLD)(maps, torch.randn(2, TOLD), 5), maps)
+    assert torch.equal(DayBlock(6, SCALARS)(maps, torch.randn(2, SCALARS), 5), maps)

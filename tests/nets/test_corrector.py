@@ -9,7 +9,7 @@ from torch import Tensor
 from sereno.config import ConvLSTMUNet, UNet
 from sereno.nets.alldays import COAST_CELLS, MEMORY, SMALLEST_STD
 from sereno.nets.bottleneck import LocalAttention, Recurrence
-from sereno.nets.corrector import LAGS, TOLD, channels, corrector, encode
+from sereno.nets.corrector import LAGS, SCALARS, channels, corrector, encode
 from sereno.training.losses import beta_nll
 
 WINDOW, SIDE = 7, 24
@@ -23,7 +23,7 @@ def inputs(seed: int = 0, lat: int = SIDE, lon: int = SIDE) -> Inputs:
     values[torch.rand(values.shape, generator=generator) < 0.6] = torch.nan
     guess = torch.randn(values.shape, generator=generator)
     water = torch.rand(2, lat, lon, generator=generator) < 0.9
-    return values, guess, water, torch.zeros(2, lat, lon), torch.randn(2, TOLD, generator=generator)
+    return values, guess, water, torch.zeros(2, lat, lon), torch.randn(2, SCALARS, generator=generator)
 
 
 CENTRAL = SMALL | {"network": "central-day"}
@@ -42,8 +42,8 @@ def test_channels_are_as_many_as_announced_and_hold_no_gap() -> None:
 
 
 def test_departures_are_zero_where_nothing_was_seen() -> None:
-    values, guess, water, spread, told = inputs()
-    maps = encode(values, guess, water, spread, told)
+    values, guess, water, spread, scalars = inputs()
+    maps = encode(values, guess, water, spread, scalars)
     seen = torch.isfinite(values) & water[:, None]
     assert torch.equal(maps[:, WINDOW : 2 * WINDOW], seen.float())
     assert (maps[:, :WINDOW][~seen] == 0).all()
@@ -53,7 +53,7 @@ def test_departures_are_zero_where_nothing_was_seen() -> None:
 def test_nearest_departure_and_its_lag_before_and_after() -> None:
     values, guess = torch.full((1, WINDOW, 1, 1), torch.nan), torch.zeros(1, WINDOW, 1, 1)
     values[0, 1], values[0, 5], values[0, 6] = 3.0, 5.0, 7.0
-    maps = encode(values, guess, torch.ones(1, 1, 1, dtype=torch.bool), torch.zeros(1, 1, 1), torch.zeros(1, TOLD))
+    maps = encode(values, guess, torch.ones(1, 1, 1, dtype=torch.bool), torch.zeros(1, 1, 1), torch.zeros(1, SCALARS))
     first = 2 * WINDOW + 1 + 2 * sum(lag <= WINDOW // 2 for lag in LAGS)
     before, before_weight, after, after_weight = maps[0, first : first + 4, 0, 0].tolist()
     assert (before, after) == (3.0, 5.0)
@@ -62,10 +62,10 @@ def test_nearest_departure_and_its_lag_before_and_after() -> None:
 
 
 def test_distance_from_the_coast_grows_to_one() -> None:
-    values, guess, _, spread, told = inputs(lon=40)
+    values, guess, _, spread, scalars = inputs(lon=40)
     water = torch.ones(2, SIDE, 40, dtype=torch.bool)
     water[:, :, 0] = False
-    offshore = encode(values, guess, water, spread, told)[0, -TOLD - 2, SIDE // 2]
+    offshore = encode(values, guess, water, spread, scalars)[0, -SCALARS - 2, SIDE // 2]
     expected = np.minimum(np.arange(40), COAST_CELLS) / COAST_CELLS
     assert np.allclose(offshore.numpy(), expected)
 

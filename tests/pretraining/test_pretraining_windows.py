@@ -76,7 +76,7 @@ def test_what_a_window_holds(windows: Windows) -> None:
     assert torch.isfinite(windows.truth).all()
     assert torch.isfinite(windows.guess).all()
     assert (windows.reference == -1).all()
-    assert (windows.told[:, -1] == 0).all()
+    assert (windows.scalars[:, -1] == 0).all()
 
 
 def test_a_first_guess_is_nearer_to_the_truth_than_none(windows: Windows) -> None:
@@ -90,7 +90,7 @@ def test_water_that_is_followed_stays_where_it_is() -> None:
     followed = sampler.windows(carried_seas(), 0, generator(1))
     still = replace(sampler, followed=0.0).windows(carried_seas(), 0, generator(1))
     assert (followed.reference == 7).all()
-    assert (followed.told[:, -1] == 1).all()
+    assert (followed.scalars[:, -1] == 1).all()
     torch.testing.assert_close(followed.truth[:, 7], still.truth[:, 7], atol=2e-3, rtol=0)
 
     def change(windows: Windows) -> float:
@@ -180,16 +180,16 @@ def test_a_turned_flow_carries_the_turned_sea() -> None:
 
 
 def test_each_window_is_used_as_often_as_asked_for(windows: Windows) -> None:
-    marked = replace(windows, told=torch.arange(6.0)[:, None].expand(6, 12).clone())
+    marked = replace(windows, scalars=torch.arange(6.0)[:, None].expand(6, 12).clone())
 
     def endless() -> object:
         number = 0
         while True:
-            yield replace(marked, told=marked.told + 6 * number), number
+            yield replace(marked, scalars=marked.scalars + 6 * number), number
             number += 1
 
     pool = Pool(endless(), Plan(batch=2, uses=3, kept=6), generator(1))
-    used = torch.cat([pool.batch().told[:, 0] for _ in range(60)]).long()
+    used = torch.cat([pool.batch().scalars[:, 0] for _ in range(60)]).long()
     counts = torch.bincount(used)
     assert counts.max() == 3
     assert (counts[:30] == 3).float().mean() > 0.9  # chance may leave one behind for long
@@ -231,8 +231,8 @@ def test_a_network_of_all_days_begins_as_the_packaged_one(windows: Windows, more
     network.load_state_dict(of_central_network(held, network))
     values, guess, spread = (part.float() for part in (windows.values, windows.guess, windows.spread))
     with torch.inference_mode():
-        answer = network.answer(values, guess, windows.water, spread, windows.told)
-        mean, log_std = central(values, guess, windows.water, spread, windows.told[:, :-1])
+        answer = network.answer(values, guess, windows.water, spread, windows.scalars)
+        mean, log_std = central(values, guess, windows.water, spread, windows.scalars[:, :-1])
     torch.testing.assert_close(answer.means[0, :, 7], mean, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(answer.log_std[:, 7], log_std, atol=1e-4, rtol=1e-4)
     others = [day for day in range(15) if day != 7]
@@ -265,9 +265,9 @@ def test_a_training_goes_on_where_it_was(
         steps.append(torch.load(folder / "checkpoint.pt", weights_only=True)["counts"][0])
     assert steps == [2, 9]
     assert (folder / "checkpoint.pt").stat().st_size < 60e6
-    told = (folder / "log.csv").read_text().splitlines()
-    assert told[0] == "step,minutes,made,loss,ratio"
-    assert [int(line.split(",")[0]) for line in told[1:]] == list(range(1, steps[1] + 1))
+    log = (folder / "log.csv").read_text().splitlines()
+    assert log[0] == "step,minutes,made,loss,ratio"
+    assert [int(line.split(",")[0]) for line in log[1:]] == list(range(1, steps[1] + 1))
     errors = (folder / "validation.csv").read_text()
     assert "delayed" in errors
     assert "with currents,nrt" in errors

@@ -139,7 +139,7 @@ def test_a_script_runs_exactly_what_is_meant(
     start = PLACE / place.replace("/", "").replace("\0", "")
     where = Place(start / "run.toml", start, start / "run.slurm")
     try:
-        made = scripts(parse_slurm({"slurm": table}, origin="run.toml", told={}), where, trains=True)
+        made = scripts(parse_slurm({"slurm": table}, origin="run.toml", overrides={}), where, trains=True)
     except InputError:
         return
     end = words.index("--") if "--" in words else len(words)
@@ -173,7 +173,7 @@ def test_a_script_runs_exactly_what_is_meant(
 def test_a_value_of_a_directive_stays_one_word(account: str, partition: str, option: str) -> None:
     table = {"jobs": [{"run": "fill a -o b"}], "account": account, "partition": partition, "options": [option]}
     try:
-        config = parse_slurm({"slurm": table}, origin="run.toml", told={})
+        config = parse_slurm({"slurm": table}, origin="run.toml", overrides={})
     except InputError:
         return
     ((_, script),) = scripts(config, Place(PLACE / "run.toml", PLACE, PLACE / "run.slurm"), trains=False)
@@ -208,7 +208,7 @@ def test_a_value_of_a_directive_stays_one_word(account: str, partition: str, opt
 )
 def test_what_no_script_may_hold_is_refused_by_name(table: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        parse_slurm({"slurm": {"jobs": [{"run": "fill a -o b"}]} | table}, origin="run.toml", told={})
+        parse_slurm({"slurm": {"jobs": [{"run": "fill a -o b"}]} | table}, origin="run.toml", overrides={})
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\tb", "back\\slash"])

@@ -47,8 +47,8 @@ exit "$status"
 """
 
 
-def parse(told: dict[str, object] | None = None, **table: object) -> SlurmConfig:
-    return parse_slurm({"slurm": table}, origin="run.toml", told=told or {})
+def parse(overrides: dict[str, object] | None = None, **table: object) -> SlurmConfig:
+    return parse_slurm({"slurm": table}, origin="run.toml", overrides=overrides or {})
 
 
 def test_the_script_of_a_training() -> None:
@@ -83,7 +83,7 @@ def test_what_is_tuned_needs_one_task_and_makes_no_way() -> None:
 
 def test_the_example_has_the_directives_of_the_reference() -> None:
     values = read_config(EXAMPLES / "slurm-reference.toml")
-    made = scripts(parse_slurm(values, origin="example", told={}), PLACE, trains=True)
+    made = scripts(parse_slurm(values, origin="example", overrides={}), PLACE, trains=True)
     assert [name for name, _ in made] == ["1-prepare", "2-fit", "3-evaluate"]
     for directive in ("--nodes=1", "--ntasks=1", "--partition=gpus", "--gres=gpu:4"):
         assert f"#SBATCH {directive}\n" in made[1].text
@@ -117,7 +117,7 @@ def test_faults_name_key_path_and_what_was_meant(table: dict[str, object], messa
 
 def test_a_run_without_the_table_is_told_what_it_lacks() -> None:
     with pytest.raises(InputError, match=r"a table \[slurm\] with at least one of \[\[slurm.jobs\]\]"):
-        parse_slurm({}, origin="run.toml", told={})
+        parse_slurm({}, origin="run.toml", overrides={})
 
 
 def test_options_override_the_table_and_its_jobs() -> None:

@@ -39,8 +39,8 @@ def submit(
             typer.echo(f"{name:<20} {number:<12} {state}")
         return
     values = read_config(run)
-    told = {"partition": partition, "gpus": gpus, "nodes": nodes, "time": time, "account": account}
-    slurm = parse_slurm(values, origin=str(run), told=told)
+    overrides = {"partition": partition, "gpus": gpus, "nodes": nodes, "time": time, "account": account}
+    slurm = parse_slurm(values, origin=str(run), overrides=overrides)
     for place, job in enumerate(slurm.jobs, 1):
         _require_options(job.words, slurm.of(job).shards, origin=f"{run}: slurm.jobs {place}")
     trains = any(job.verb == "fit" for job in slurm.jobs) and _fits_network(values, origin=str(run))

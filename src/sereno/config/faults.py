@@ -69,9 +69,9 @@ def fault(path: str, error: dict[str, Any], known: list[str]) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if kind == "tuple_type":
         message = "must be a list, such as [64, 64]"
-    told = f"{path}: {message}" if path else message
+    fault = f"{path}: {message}" if path else message
     # Of a fault of the whole, what was given is all of it: a table, or what a constructor was called with.
-    return told if isinstance(given, dict) or not path or kind == "missing" else f"{told} (got {shortened(given)})"
+    return fault if isinstance(given, dict) or not path or kind == "missing" else f"{fault} (got {shortened(given)})"
 
 
 def listed(origin: str, faults: list[str]) -> str:

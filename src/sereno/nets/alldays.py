@@ -19,23 +19,23 @@ from sereno.nets.bottleneck import Nothing
 from sereno.nets.carry import sampled
 from sereno.nets.unet import UNet
 
-TOLD = 12
+SCALARS = 12
 """Numbers that hold for a whole window."""
 TYPICAL_ERROR = 0.3
 """Error of a first guess, in climatological standard deviations: what a network's answers are measured in."""
 SMALLEST_STD = 0.02
 """Floor of the standard deviation, in climatological ones."""
 COAST_CELLS = 8
-"""The distance from the coast is told up to this many cells."""
+"""The distance from the coast is limited to this many cells."""
 MEMORY = 4.0
-"""The lag of the nearest observation is told as exp(−lag / MEMORY), days."""
+"""The lag of the nearest observation is given as exp(−lag / MEMORY), days."""
 DAILY, ONCE, STATIC = 3, 4, 3
 """Maps of each day: departure, mask, estimate; nearest departures before and after with their lags; and maps that
 hold for all days: water, distance from the coast, spread."""
 LAGS = (-2, -1, 1, 2)
 """Days later of those whose departures are carried by the flow."""
 COARSE = 8
-"""Cells along a side of those on which the flow is told."""
+"""Cells along a side of those on which the flow is given."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Design:
 
     @property
     def looked_at(self) -> tuple[int, int]:
-        """Days of which the nearest departures are told where days are channels: the central one and the last."""
+        """Days of which the nearest departures are inputs where days are channels: the central one and the last."""
         return self.window // 2, self.window - 1
 
     def values(self) -> dict[str, Any]:
@@ -79,10 +79,10 @@ class Design:
 class DayBlock(nn.Module):
     """Two convolutions on each day's map and one over the days between, next to a shortcut; it starts as that."""
 
-    def __init__(self, width: int, told: int, *, over_days: int = 3) -> None:
+    def __init__(self, width: int, scalars: int, *, over_days: int = 3) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.told = nn.Linear(told, width)
+        self.told = nn.Linear(scalars, width)
         self.days = nn.Conv1d(width, width, over_days, padding=over_days // 2)
         self.second = nn.Conv2d(width, width, 3, padding=1)
         for layer in (self.second, self.days):
@@ -90,10 +90,10 @@ class DayBlock(nn.Module):
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
 
-    def forward(self, maps: Tensor, told: Tensor, days: int) -> Tensor:
-        """Return maps (batch · days, width, lat, lon) of the same shape; `told` is (batch, n)."""
+    def forward(self, maps: Tensor, scalars: Tensor, days: int) -> Tensor:
+        """Return maps (batch · days, width, lat, lon) of the same shape; `scalars` is (batch, n)."""
         inner = self.first(functional.gelu(maps))
-        inner = inner + self.told(told).repeat_interleave(days, 0)[:, :, None, None]
+        inner = inner + self.told(scalars).repeat_interleave(days, 0)[:, :, None, None]
         inner = functional.gelu(inner)
         inner = inner + over_days(self.days, inner, days)
         return torch.as_tensor(maps + self.second(inner))
@@ -123,20 +123,20 @@ class SharedDays(nn.Module):
 
     def __init__(self, before: int, after: int, design: Design) -> None:
         super().__init__()
-        widths, told = design.widths, TOLD
+        widths, scalars = design.widths, SCALARS
         self.days, self.fold = design.window, design.fold
         self.enter = nn.Conv2d(before * design.fold**2, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(DayBlock(width, told) for width in widths)
+        self.down = nn.ModuleList(DayBlock(width, scalars) for width in widths)
         self.coarser = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
-        self.middle = DayBlock(widths[-1], told, over_days=5)
+        self.middle = DayBlock(widths[-1], scalars, over_days=5)
         self.finer = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(DayBlock(width, told) for width in widths[:-1])
+        self.up = nn.ModuleList(DayBlock(width, scalars) for width in widths[:-1])
         self.leave = nn.Conv2d(widths[0], after * design.fold**2, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, maps: Tensor, told: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, scalars: Tensor) -> Tensor:
         """Return (batch, days, after, lat, lon) from (batch, days, before, lat, lon)."""
         batch, days, _, lat, lon = maps.shape
         side = self.fold * 2 ** len(self.coarser)
@@ -145,33 +145,33 @@ class SharedDays(nn.Module):
         maps = self.enter(maps)
         kept = []
         for block, coarser in zip(self.down, self.coarser, strict=False):
-            maps = block(maps, told, days)
+            maps = block(maps, scalars, days)
             kept.append(maps)
             maps = coarser(maps)
-        maps = self.middle(self.down[-1](maps, told, days), told, days)
+        maps = self.middle(self.down[-1](maps, scalars, days), scalars, days)
         for block, finer in zip(reversed(self.up), reversed(self.finer), strict=True):
             maps = functional.interpolate(finer(maps), scale_factor=2, mode="nearest")
-            maps = block(maps + kept.pop(), told, days)
+            maps = block(maps + kept.pop(), scalars, days)
         out = functional.pixel_shuffle(self.leave(functional.gelu(maps)), self.fold)[..., :lat, :lon]
         return out.reshape(batch, days, -1, lat, lon)
 
 
 class ChannelDays(nn.Module):
-    """A U-Net with the days of the window as channels, told what holds for all of it in maps of one value."""
+    """A U-Net with the days of the window as channels; the inputs of the whole window are constant maps."""
 
     def __init__(self, before: int, after: int, design: Design) -> None:
         super().__init__()
         window, self.after, self.days = design.window, after, list(design.looked_at)
-        entering = (before - ONCE - STATIC) * window + len(self.days) * ONCE + STATIC + TOLD
+        entering = (before - ONCE - STATIC) * window + len(self.days) * ONCE + STATIC + SCALARS
         self.network = UNet(entering, after * window, design.widths, Nothing())
 
-    def forward(self, maps: Tensor, told: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, scalars: Tensor) -> Tensor:
         """Return (batch, days, after, lat, lon) from (batch, days, before, lat, lon)."""
         batch, days, before, lat, lon = maps.shape
         parts = torch.split(maps, [DAILY, ONCE, STATIC, before - DAILY - ONCE - STATIC], 2)
         daily, carried = (part.transpose(1, 2).flatten(1, 2) for part in (parts[0], parts[3]))
         once, static = parts[1][:, self.days].flatten(1, 2), parts[2][:, 0]
-        constant = told[:, :, None, None].expand(-1, -1, lat, lon)
+        constant = scalars[:, :, None, None].expand(-1, -1, lat, lon)
         entering = torch.cat([daily, once, static, constant, carried], 1)
         out = self.network(entering.contiguous(memory_format=torch.channels_last), entering[:, None, :0])
         return torch.as_tensor(out.reshape(batch, self.after, days, lat, lon).transpose(1, 2))
@@ -208,13 +208,13 @@ class AllDays(nn.Module):
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack it
 
     def forward(
-        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor
+        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, scalars: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return mean and logarithm of the standard deviation of every day, as of `answer`, of the last pass."""
-        answer = self.answer(values, guess, water, spread, told)
+        answer = self.answer(values, guess, water, spread, scalars)
         return answer.means[-1], answer.log_std
 
-    def answer(self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor) -> Answer:
+    def answer(self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, scalars: Tensor) -> Answer:
         """Return mean, standard deviation and flow of every day.
 
         Parameters
@@ -227,8 +227,8 @@ class AllDays(nn.Module):
             bool (batch, lat, lon).
         spread
             Logarithm of the climatological standard deviation over its mean, (batch, lat, lon).
-        told
-            (batch, `TOLD`).
+        scalars
+            (batch, `SCALARS`).
         """
         seen = torch.isfinite(values) & water[:, None]
         sea = water[:, None].float()
@@ -244,7 +244,7 @@ class AllDays(nn.Module):
             carried = _carried(departure, seen, flow) if self.design.flow else []
             daily = torch.stack([departure, seen.float(), mean, *before, *after], 2)
             maps = torch.cat([daily, static, *(part[:, :, None] for part in carried)], 2)
-            answer = self.network(maps, told).float()
+            answer = self.network(maps, scalars).float()
             mean = mean + TYPICAL_ERROR * answer[:, :, 0]
             log_std = answer[:, :, 1]
             means.append(mean)

@@ -14,18 +14,18 @@ from sereno.nets.alldays import MEMORY, SMALLEST_STD, TYPICAL_ERROR, AllDays, De
 from sereno.nets.bottleneck import LocalAttention, Nothing, Recurrence
 from sereno.nets.unet import UNet
 
-TOLD = 11
-"""Numbers that hold for a whole window: see `sereno.correction.told`."""
+SCALARS = 11
+"""Numbers that describe a whole window: see `sereno.reconstruct.unet.context.window_scalars`."""
 LAGS = (1, 2, 4, 6)
 """Days before and after the central one whose first guess is shown, as a departure from that of the central day."""
 
 
 def channels(window: int) -> int:
     """Return the number of channels that `encode` makes."""
-    return 2 * window + (1 + 2 * len([lag for lag in LAGS if lag <= window // 2])) + 4 + 3 + TOLD
+    return 2 * window + (1 + 2 * len([lag for lag in LAGS if lag <= window // 2])) + 4 + 3 + SCALARS
 
 
-def encode(values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor) -> Tensor:
+def encode(values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, scalars: Tensor) -> Tensor:
     """Return the channels of a network.
 
     Parameters
@@ -38,7 +38,7 @@ def encode(values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: T
         bool (batch, lat, lon).
     spread
         Logarithm of the climatological standard deviation over its mean, (batch, lat, lon).
-    told
+    scalars
         What holds for the whole window: scales, noise, season; (batch, n).
 
     Returns
@@ -46,7 +46,7 @@ def encode(values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: T
     Tensor
         (batch, `channels`, lat, lon): departures of the observations from the first guess, where there are any; the
         first guess of the central day, and how those of other days depart from it; the nearest departure before
-        and after with its lag; water, distance from the coast, spread; what is told.
+        and after with its lag; water, distance from the coast, spread; the numbers of the whole window.
     """
     half = values.shape[1] // 2
     seen = torch.isfinite(values) & water[:, None]
@@ -57,7 +57,7 @@ def encode(values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: T
     before = _nearest(departure[:, : half + 1].flip(1), seen[:, : half + 1].flip(1))
     after = _nearest(departure[:, half:], seen[:, half:])
     sea = water[:, None].float()
-    constant = told[:, :, None, None].expand(-1, -1, *water.shape[1:])
+    constant = scalars[:, :, None, None].expand(-1, -1, *water.shape[1:])
     return torch.cat(
         [departure, seen.float(), centre, *others, *before, *after, sea, offshore(sea), spread[:, None], constant], 1
     )
@@ -86,13 +86,13 @@ class Corrector(nn.Module):
         self.network, self.passes = network, passes
 
     def forward(
-        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor
+        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, scalars: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return mean and logarithm of the standard deviation, float32 (batch, lat, lon), in the unit of `values`."""
         half = values.shape[1] // 2
         seen = torch.isfinite(values) & water[:, None]
         for _ in range(self.passes):
-            maps = encode(values, guess, water, spread, told).contiguous(memory_format=torch.channels_last)
+            maps = encode(values, guess, water, spread, scalars).contiguous(memory_format=torch.channels_last)
             days = torch.stack(
                 [torch.where(seen, values - guess, 0.0), seen.float(), guess - guess[:, half : half + 1]], 2
             )
@@ -110,13 +110,13 @@ class Mixture(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(
-        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, told: Tensor
+        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, scalars: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation, float32, in the unit of `values`.
 
         (batch, lat, lon); (batch, days, lat, lon) where networks answer all days.
         """
-        answers = [member(values, guess, water, spread, told) for member in self.members]
+        answers = [member(values, guess, water, spread, scalars) for member in self.members]
         means = torch.stack([mean for mean, _ in answers])
         variance = torch.stack([torch.exp(2 * log_std) for _, log_std in answers]).mean(0)
         return means.mean(0), torch.sqrt(variance + means.var(0, correction=0))

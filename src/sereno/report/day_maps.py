@@ -65,7 +65,7 @@ def gallery(evaluation: Evaluation, *, progress: Progress = silent) -> dict[str,
                 "mean": image(example["mean"].isel(time=index), limits[index], colours),
                 "std": image(example["std"].isel(time=index), spread, colormaps["cmo.amp"]),
                 "error": image(errors[label].isel(time=index), (-widest, widest), colormaps["cmo.balance"]),
-                "told": _told(evaluation, label, example["time"].values[index]),
+                "caption": _caption(evaluation, label, example["time"].values[index]),
             }
             for index in range(example.sizes["time"])
         ]
@@ -157,7 +157,7 @@ def _error(example: xr.Dataset) -> xr.DataArray:
     return (example["mean"] - reference).where(example["water"])
 
 
-def _told(evaluation: Evaluation, label: str, day: np.datetime64) -> str:
+def _caption(evaluation: Evaluation, label: str, day: np.datetime64) -> str:
     """Return the scores of a method on a day, and what was observed on it, as text."""
     row = evaluation.daily.sel({"method": label}).sel(time=day)
     rmse, bias, pixels, seen = (float(row[name]) for name in ("rmse", "bias", "pixels", "coverage"))

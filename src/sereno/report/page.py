@@ -77,8 +77,8 @@ def _page(evaluation: Evaluation, command: str, progress: Progress) -> str:
     results = evaluation.results
     figures: dict[str, list[dict[str, Any]]] = {}
     progress("report", 0.0)
-    for done, (name, told, figure) in enumerate(_drawn(evaluation)):
-        figures.setdefault(name, []).append({"told": told, **_embedded(figure)})
+    for done, (name, caption, figure) in enumerate(_drawn(evaluation)):
+        figures.setdefault(name, []).append({"caption": caption, **_embedded(figure)})
         progress("report", 0.7 * (done + 1) / _FIGURES)
     shown = gallery(evaluation, progress=lambda _, done: progress("report", 0.7 + 0.3 * done))
     page = _template().render(

@@ -54,7 +54,7 @@ if (source) {
     const { ramps, units, bars } = gallery;
     find("date").textContent = day.date;
     find("day").setAttribute("aria-valuetext", day.date);
-    find("told").textContent = [day.date, method.name, made.told].filter(Boolean).join(" · ");
+    find("caption").textContent = [day.date, method.name, made.caption].filter(Boolean).join(" · ");
     find("mean-title").textContent = "Analysis: " + method.name;
     find("beside-title").textContent = titles[view];
     for (const name of ["observed", "withheld"]) put(name, day[name], ramps.value, day.bar, units.value);

@@ -92,7 +92,7 @@ def _require_writable(place: Place) -> None:
 def _head(own: SlurmConfig, name: str, place: Place, *, training: bool = False, array: bool = False) -> str:
     """Return the directives, and the environment that the command is run in."""
     tasks, nodes = (own.tasks or max(own.gpus, 1), own.nodes) if training else (1, 1)
-    told = {
+    options = {
         "job-name": f"sereno-{name}",
         "partition": own.partition,
         "account": own.account,
@@ -109,7 +109,7 @@ def _head(own: SlurmConfig, name: str, place: Place, *, training: bool = False, 
         "output": f"{str(place.logs / name).replace('%', '%%')}-{'%A_%a' if array else '%j'}.log",
         "open-mode": "append",
     }
-    lines = [f"--{key}={value}" for key, value in told.items() if value is not None]
+    lines = [f"--{key}={value}" for key, value in options.items() if value is not None]
     if training:
         lines += ["--requeue", f"--signal=USR1@{own.notice}"]
     lines += own.options

@@ -130,14 +130,14 @@ class SlurmConfig:
 _ADAPTER: TypeAdapter[SlurmConfig] = TypeAdapter(SlurmConfig)
 
 
-def parse_slurm(values: dict[str, Any], *, origin: str, told: dict[str, Any]) -> SlurmConfig:
+def parse_slurm(values: dict[str, Any], *, origin: str, overrides: dict[str, Any]) -> SlurmConfig:
     """Validate the table ``[slurm]`` of a run file.
 
     Parameters
     ----------
     values
         The whole run file.
-    told
+    overrides
         Settings of the command line, applied to those of the table and of every job.
 
     Raises
@@ -148,13 +148,13 @@ def parse_slurm(values: dict[str, Any], *, origin: str, told: dict[str, Any]) ->
     table = values.get("slurm")
     if not isinstance(table, dict):
         raise InputError(f"{origin}: slurm: a table [slurm] with at least one of [[slurm.jobs]] is needed")
-    told = {key: value for key, value in told.items() if value is not None}
+    overrides = {key: value for key, value in overrides.items() if value is not None}
     try:
-        config = _ADAPTER.validate_python(table | told)
+        config = _ADAPTER.validate_python(table | overrides)
     except ValidationError as error:
         faults = "\n".join(f"  {_fault(dict(item))}" for item in error.errors())
         raise InputError(f"{origin}:\n{faults}") from None
-    over = {key: value for key, value in told.items() if key in Job.__dataclass_fields__}
+    over = {key: value for key, value in overrides.items() if key in Job.__dataclass_fields__}
     config = dataclasses.replace(config, jobs=[dataclasses.replace(job, **over) for job in config.jobs])
     for number, job in enumerate(config.jobs, 1):
         own = config.of(job)

@@ -74,7 +74,7 @@ def _correction_loss(network: nn.Module, batch: CorrectorSample[Tensor], done: f
     β-NLL teaches; it is no measure of how good the network is, so that validation takes the likelihood itself.
     """
     truth, weight, day = batch.truth, batch.weight, batch.day
-    mean, log_std = network(batch.values, batch.guess, batch.water, batch.spread, batch.told)
+    mean, log_std = network(batch.values, batch.guess, batch.water, batch.spread, batch.scalars)
     if mean.ndim > truth.ndim:  # of all days
         mean, log_std = (part[torch.arange(len(day), device=day.device), day] for part in (mean, log_std))
     variance = torch.exp(2 * log_std) + batch.noise[:, None, None]

@@ -39,5 +39,5 @@ class TrainedNetwork(NamedTuple):
 def lasting_settings(config: ConvLSTM | UNet) -> dict[str, Any]:
     """Return the configuration less what a training may change when it is resumed; the batch of all tasks."""
     free = ("max_epochs", "patience", "recompute", "engine")
-    told = {key: value for key, value in asdict(config).items() if key not in free}
-    return told | {"batch_size": config.batch_size * step.count()}
+    settings = {key: value for key, value in asdict(config).items() if key not in free}
+    return settings | {"batch_size": config.batch_size * step.count()}

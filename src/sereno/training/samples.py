@@ -38,7 +38,7 @@ class CorrectorSample(NamedTuple, Generic[Array]):
         What was observed, NaN where missing, and the first guess, (window, lat, lon).
     water, spread
         Water, and the logarithm of the climatological standard deviation over its mean, (lat, lon).
-    told
+    scalars
         The inputs that describe the window as a whole, (n,).
     truth, weight
         The day that the loss is taken on, and the weights of its cells, (lat, lon).
@@ -52,7 +52,7 @@ class CorrectorSample(NamedTuple, Generic[Array]):
     guess: Array
     water: Array
     spread: Array
-    told: Array
+    scalars: Array
     truth: Array
     weight: Array
     noise: Array

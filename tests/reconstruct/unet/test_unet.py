@@ -29,7 +29,7 @@ from sereno.reconstruct.uncertainty.spread import Spread
 from sereno.reconstruct.unet import method as unet_method
 from sereno.reconstruct.unet.day_windows import placed
 from sereno.reconstruct.unet.ensemble import packaged
-from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of, told
+from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of, window_scalars
 from sereno.reconstruct.unet.method import UNetReconstructor
 from sereno.reconstruct.unet.samples import Pool, days_drawn, pool, turned
 from sereno.training.archive import Archive
@@ -55,8 +55,10 @@ def drawn(anomalies: xr.Dataset, count: int, config: UNet = CONFIGS[0]) -> list[
     return [window for window in windows.of_epoch(0) if window.hidden.any()]
 
 
-def test_told_is_what_the_covariance_says() -> None:
-    numbers = told([Term(1.0, 20.0, 2.0), Term(0.09, 50.0, 0.0, False)], noise=0.2, side=5.0, day_of_year=365.25 / 4)
+def test_the_numbers_of_a_window_follow_from_the_covariance() -> None:
+    numbers = window_scalars(
+        [Term(1.0, 20.0, 2.0), Term(0.09, 50.0, 0.0, False)], noise=0.2, side=5.0, day_of_year=365.25 / 4
+    )
     correlations = [np.exp(-0.5 * (cells * 5 / 20) ** 2) for cells in (2, 8, 24)]
     times = [(1 + lag) * np.exp(-lag) for lag in np.sqrt(3) * np.array([1, 4]) / 2]
     assert np.allclose(numbers, [0.2, 0.3, 1.0, *correlations, *times, np.log(5) / 3, 1, 0], atol=1e-6)
@@ -116,8 +118,8 @@ def test_a_turned_sample_is_turned_as_a_whole() -> None:
     rng = np.random.default_rng(0)
     values = rng.standard_normal((WINDOW, 8, 8)).astype(np.float32)
     water, weight = values[0] > -1, np.ones((8, 8), np.float32)
-    told, noise, day = np.zeros(3), np.array(0, np.float32), np.array(2)
-    sample = CorrectorSample(values, values + 1, water, values[1], told, values[2], weight, noise, day)
+    scalars, noise, day = np.zeros(3), np.array(0, np.float32), np.array(2)
+    sample = CorrectorSample(values, values + 1, water, values[1], scalars, values[2], weight, noise, day)
     seen = set()
     for _ in range(60):
         other = turned(sample, rng)
@@ -205,14 +207,14 @@ def stages(anomalies: xr.Dataset, config: UNet, folder: Path, **more: object) ->
 
 
 def test_a_training_is_resumed_without_its_preparation(anomalies: xr.Dataset, tmp_path: Path) -> None:
-    whole, told = stages(anomalies, replace(SMALL, max_epochs=2), tmp_path / "whole")
-    assert told == [
+    whole, stages_done = stages(anomalies, replace(SMALL, max_epochs=2), tmp_path / "whole")
+    assert stages_done == [
         "tuning",
         *(f"{stage}, member {number} of 2" for number in (1, 2) for stage in ("first guesses", "training")),
     ]
     stages(anomalies, replace(SMALL, max_epochs=2), tmp_path / "halves", max_minutes=1e-9)
-    resumed, told = stages(anomalies, replace(SMALL, max_epochs=2), tmp_path / "halves", resume=True)
-    assert told == ["training, member 1 of 2", "training, member 2 of 2"]
+    resumed, stages_done = stages(anomalies, replace(SMALL, max_epochs=2), tmp_path / "halves", resume=True)
+    assert stages_done == ["training, member 1 of 2", "training, member 2 of 2"]
     assert resumed.history == whole.history
     one, other = (each.state() for each in (resumed, whole))
     assert one.values == other.values
@@ -225,17 +227,17 @@ def test_a_training_that_was_killed_before_its_first_epoch_keeps_what_was_tuned(
     stages(anomalies, SMALL, tmp_path)
     shutil.rmtree(tmp_path / "member-1")
     (tmp_path / "member-0" / "samples.npz").unlink()
-    _, told = stages(anomalies, SMALL, tmp_path, resume=True)
-    assert "tuning" not in told
-    assert "first guesses, member 1 of 2" in told
+    _, stages_done = stages(anomalies, SMALL, tmp_path, resume=True)
+    assert "tuning" not in stages_done
+    assert "first guesses, member 1 of 2" in stages_done
 
 
 def test_a_record_too_short_is_refused_before_anything_is_tuned(anomalies: xr.Dataset, tmp_path: Path) -> None:
     few = anomalies.isel(time=slice(0, 11))
-    told: dict[str, float] = {}
+    reported: dict[str, float] = {}
     with pytest.raises(InputError, match="11 days; a network with a window of 15 days needs 45"):
-        UNetReconstructor.fit(few, UNet(), folder=tmp_path / "model.training", progress=told.__setitem__)
-    assert not told
+        UNetReconstructor.fit(few, UNet(), folder=tmp_path / "model.training", progress=reported.__setitem__)
+    assert not reported
     assert not (tmp_path / "model.training").exists()
 
 
@@ -314,7 +316,7 @@ def test_the_parts_of_a_large_map_show_no_seam(
         monkeypatch.setattr(gridded_windows, name, value)
     parts = method.reconstruct(anomalies, days).compute()
     for name in ("mean", "std"):
-        # Not to the last bit: each part is told its own scales.
+        # Not to the last bit: each part has its own scales.
         assert float(abs(parts[name] - whole[name]).max()) < 0.02 * float(abs(whole[name]).max())
         assert parts[name].notnull().equals(whole[name].notnull())
     # The bytes do not depend on which days a process fills.

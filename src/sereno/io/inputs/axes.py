@@ -185,8 +185,8 @@ def _find(dataset: xr.Dataset, axis: str, field: str | None, origin: str) -> str
             ranked.append((not along, variable.ndim, sign, position, str(name)))
     if not ranked:
         wrong = [str(name) for name, one in dataset.variables.items() if _sign(str(name), one, axis) is not None]
-        told = f" ({', '.join(wrong)}: neither one nor two dimensions of numbers)" if wrong else ""
-        raise InputError(f"{origin}: no {_LONG[axis]}{told}; give a coordinate the standard_name {_LONG[axis]!r}")
+        reason = f" ({', '.join(wrong)}: neither one nor two dimensions of numbers)" if wrong else ""
+        raise InputError(f"{origin}: no {_LONG[axis]}{reason}; give a coordinate the standard_name {_LONG[axis]!r}")
     elsewhere, _, _, _, name = min(ranked)
     if elsewhere:
         raise InputError(

@@ -121,10 +121,10 @@ def parse_stamp(text: str) -> np.datetime64:
     match = _STAMP.fullmatch(text)
     if match is None:
         return np.datetime64(_in_words(text), "us")
-    told = match.groupdict()
-    day = datetime(int(told["year"]), int(told["month"]), int(told["day"]), tzinfo=_zone(told["zone"]))
-    hours, minutes = int(told["hour"] or 0), int(told["minute"] or 0)
-    seconds = int(told["second"] or 0) + float((told["fraction"] or ".0").replace(",", "."))
+    parts = match.groupdict()
+    day = datetime(int(parts["year"]), int(parts["month"]), int(parts["day"]), tzinfo=_zone(parts["zone"]))
+    hours, minutes = int(parts["hour"] or 0), int(parts["minute"] or 0)
+    seconds = int(parts["second"] or 0) + float((parts["fraction"] or ".0").replace(",", "."))
     passed = timedelta(hours=hours, minutes=minutes, seconds=seconds)
     if passed > timedelta(days=1) or minutes > 59 or seconds >= 61:
         raise ValueError("no time of a day")
@@ -223,12 +223,12 @@ def _since(values: np.ndarray, variable: xr.DataArray, units: str, origin: str) 
 
 def _spelt_out(units: str) -> str:
     """Return units ``… since …`` with the unit's full name in lower case."""
-    told = _SINCE.fullmatch(units)
-    if told is None:
+    match = _SINCE.fullmatch(units)
+    if match is None:
         return units
-    unit = told["unit"].lower()
+    unit = match["unit"].lower()
     full = next((name for name, spellings in _UNITS.items() if unit in spellings), unit)
-    return f"{full} since {told['epoch']}"
+    return f"{full} since {match['epoch']}"
 
 
 def _of_day_numbers(values: np.ndarray, name: str, units: str, origin: str) -> np.ndarray:

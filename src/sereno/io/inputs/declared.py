@@ -56,11 +56,11 @@ def standard_of(values: xr.DataArray, kind: Kind, *, offset: float, origin: str)
 def _packing(values: xr.DataArray, name: str, origin: str) -> float:
     """Return ``scale_factor`` or ``add_offset``."""
     wrong = values.attrs.get(f"{INVALID}{name}")
-    told = values.encoding.get(name, 1.0 if name == "scale_factor" else 0.0) if wrong is None else wrong
-    number = _number(told)
+    stated = values.encoding.get(name, 1.0 if name == "scale_factor" else 0.0) if wrong is None else wrong
+    number = _number(stated)
     if number is None or not np.isfinite(number) or (name == "scale_factor" and number == 0):
         raise InputError(
-            f"{origin}: {name} of {values.name} is {told!s:.40}, so its values are not known; correct it "
+            f"{origin}: {name} of {values.name} is {stated!s:.40}, so its values are not known; correct it "
             "(ncatted), or download the file again"
         )
     return number
@@ -85,10 +85,10 @@ def _valid_range(
     declared = dict(zip(names, both, strict=True)) if both.size == 2 else {}
     declared |= {name: values.attrs[name] for name in names if name in values.attrs}
     bounds = {"valid_min": -np.inf, "valid_max": np.inf}
-    for name, told in declared.items():
-        bound = _bound(told, stored, scale=scale, shift=shift, packed=packed)
+    for name, stated in declared.items():
+        bound = _bound(stated, stored, scale=scale, shift=shift, packed=packed)
         if bound is None:
-            notes.append(f"{values.name}: {name} {told!s:.40} is no value of its type; it was ignored")
+            notes.append(f"{values.name}: {name} {stated!s:.40} is no value of its type; it was ignored")
         elif packed and scale < 0:  # the smallest count is the largest value
             bounds[next(other for other in names if other != name)] = bound
         else:
@@ -96,15 +96,15 @@ def _valid_range(
     return bounds["valid_min"], bounds["valid_max"], notes
 
 
-def _bound(told: Any, stored: np.dtype[Any], *, scale: float, shift: float, packed: bool) -> float | None:  # noqa: ANN401
+def _bound(value: Any, stored: np.dtype[Any], *, scale: float, shift: float, packed: bool) -> float | None:  # noqa: ANN401
     """Return a bound of the valid range, unpacked; None where it is none.
 
     A bound is in packed units if its type is that of the packed values, else in those of the unpacked.
     """
-    number = _number(told)
+    number = _number(value)
     if number is None or np.isnan(number):
         return None
-    kind = np.asarray(told).dtype.kind
+    kind = np.asarray(value).dtype.kind
     if stored.kind not in "iu" or not packed:
         return number * scale + shift if packed else number
     if kind == "f":
@@ -123,9 +123,9 @@ def _extremes(stored: np.dtype[Any]) -> tuple[float, ...]:
     return (float(limits.min), float(limits.min + 1), float(limits.max), float(limits.max - 1))
 
 
-def _number(told: Any) -> float | None:  # noqa: ANN401
+def _number(value: Any) -> float | None:  # noqa: ANN401
     """Return an attribute as a number, None where it is none."""
-    array = np.asarray(told)
+    array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "iuf":
         return None
     return float(array.reshape(()))

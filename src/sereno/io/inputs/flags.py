@@ -84,8 +84,12 @@ class Flags:
             If it has meanings that cannot be brought together with its values.
         """
         attrs = mask.attrs
-        told = attrs.get("flag_meanings")
-        text = " ".join(map(str, told)) if isinstance(told, list | tuple | np.ndarray) else str(told or "")
+        attribute = attrs.get("flag_meanings")
+        text = (
+            " ".join(map(str, attribute))
+            if isinstance(attribute, list | tuple | np.ndarray)
+            else str(attribute or "")
+        )
         if not text.strip():
             return cls._of_text(attrs)
         if numbered := _numbered(text):
@@ -130,16 +134,16 @@ class Flags:
         """
         whole = np.where(np.isfinite(values), values, 0).astype("int64")
         kinds = [kind_of(meaning) for meaning in self.meanings]
-        told = ", ".join(self.meanings)
+        listed = ", ".join(self.meanings)
         if self.masks is None and any(
             CLOUDY & set(words(m)) for m, k in zip(self.meanings, kinds, strict=True) if k == OTHER
         ):
-            raise UnreadableMaskError(f"its flag_meanings are about clouds or quality ({told})")
+            raise UnreadableMaskError(f"its flag_meanings are about clouds or quality ({listed})")
         if WATER in kinds:
             return self._any_of(whole, kinds, WATER, INLAND)
         if LAND in kinds and self.masks is not None:  # of bits that say land, those not set say the rest
             return ~self._any_of(whole, kinds, LAND)
-        raise UnreadableMaskError(f"none of its flag_meanings says sea or water ({told})")
+        raise UnreadableMaskError(f"none of its flag_meanings says sea or water ({listed})")
 
     def _any_of(self, whole: np.ndarray, kinds: list[str], *wanted: str) -> np.ndarray:
         found = np.zeros(whole.shape, bool)
@@ -164,15 +168,15 @@ def _numbered(text: str) -> dict[int, str]:
     return found if len(found) >= _SHORTEST else {}
 
 
-def _integers(told: Any) -> list[int] | None:  # noqa: ANN401
+def _integers(attribute: Any) -> list[int] | None:  # noqa: ANN401
     """Return numbers given as such or as text (``"0, 1"``, ``"0b 1b"``), None where they are none."""
-    if told is None:
+    if attribute is None:
         return None
-    if isinstance(told, str | bytes):
-        text = told.decode(errors="replace") if isinstance(told, bytes) else told
+    if isinstance(attribute, str | bytes):
+        text = attribute.decode(errors="replace") if isinstance(attribute, bytes) else attribute
         parts = [re.sub(r"(?<=\d)[bBsSlLuU]+$", "", part) for part in re.split(r"[\s,;]+", text.strip("[]() \t"))]
     else:
-        parts = [str(part) for part in np.atleast_1d(np.asarray(told)).ravel()]
+        parts = [str(part) for part in np.atleast_1d(np.asarray(attribute)).ravel()]
     try:
         numbers = [float(part) for part in parts if part]
         return [int(number) for number in numbers] if all(number == int(number) for number in numbers) else None

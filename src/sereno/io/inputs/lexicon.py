@@ -97,8 +97,8 @@ def kind_of_sst(dataset: xr.Dataset, name: str) -> str:
         return str(dataset.attrs["sst_type"])
     kind = TEMPERATURE_STANDARD_NAMES.get(str(field.attrs.get("standard_name", "")), "unknown")
     if kind == "unknown":
-        told = f"{field.name} {field.attrs.get('long_name', '')}".lower()
-        kind = next((word for word in ("subskin", "skin", "foundation") if word in told), "unknown")
+        text = f"{field.name} {field.attrs.get('long_name', '')}".lower()
+        kind = next((word for word in ("subskin", "skin", "foundation") if word in text), "unknown")
     return kind
 
 
@@ -124,20 +124,22 @@ def is_difference(field: xr.DataArray) -> bool:
     >>> is_difference(xr.DataArray(20.5, name="sst", attrs={"long_name": "SST, bias corrected", "units": "degree_C"}))
     False
     """
-    told = {key: str(field.attrs.get(key, "")).lower() for key in ("units_metadata", "cell_methods", "standard_name")}
-    if "difference" in told["units_metadata"] or re.search(
-        r":\s*(standard_deviation|variance|range)", told["cell_methods"]
+    attrs = {
+        key: str(field.attrs.get(key, "")).lower() for key in ("units_metadata", "cell_methods", "standard_name")
+    }
+    if "difference" in attrs["units_metadata"] or re.search(
+        r":\s*(standard_deviation|variance|range)", attrs["cell_methods"]
     ):
         return True
-    if "on_scale" in told["units_metadata"]:
+    if "on_scale" in attrs["units_metadata"]:
         return False
     short, long = (words(str(text)) for text in (field.name, field.attrs.get("long_name", "")))
-    every = [*short, *long, *words(told["standard_name"])]
+    every = [*short, *long, *words(attrs["standard_name"])]
     if any(_DIFFERENCES.fullmatch(word) or "anom" in word for word in every):
         return True
-    if any(_SPREADS.fullmatch(word) for word in (*short, *words(told["standard_name"]))):
+    if any(_SPREADS.fullmatch(word) for word in (*short, *words(attrs["standard_name"]))):
         return not any(_TAKEN_OFF.fullmatch(word) for word in short)
-    known = told["standard_name"] in TEMPERATURE_STANDARD_NAMES or str(field.name).lower() in FIELD_NAMES
+    known = attrs["standard_name"] in TEMPERATURE_STANDARD_NAMES or str(field.name).lower() in FIELD_NAMES
     return not known and any(map(_SPREADS.fullmatch, long)) and not any(map(_TAKEN_OFF.fullmatch, long))
 
 
@@ -165,5 +167,5 @@ def kelvin_offset(field: xr.DataArray, *, origin: str) -> float | None:
     scale = scale_of(field)
     if scale in ("kelvin", "Celsius"):
         return 0.0 if scale == "kelvin" else 273.15
-    told = scale or f"{field.attrs['units']!r}"
-    raise InputError(f"{origin}: {field.name} is in {told}; convert it to degree_Celsius or kelvin")
+    unit = scale or f"{field.attrs['units']!r}"
+    raise InputError(f"{origin}: {field.name} is in {unit}; convert it to degree_Celsius or kelvin")

@@ -131,10 +131,10 @@ def _candidates(dataset: xr.Dataset, dims: set[str]) -> Iterator[tuple[xr.DataAr
 
 def _require_of_land_and_sea(mask: xr.DataArray) -> None:
     """Refuse what says about itself that it is about clouds and not about land and sea."""
-    told = [str(mask.attrs.get(name, "")) for name in ("long_name", "standard_name")]
-    parts = {part for text in told for part in words(text)}
+    texts = [str(mask.attrs.get(name, "")) for name in ("long_name", "standard_name")]
+    parts = {part for text in texts for part in words(text)}
     if parts & CLOUDY and not parts & {"land", "sea", "ocean", "water"}:
-        raise UnreadableMaskError(f"it is about clouds or quality ({' '.join(told).strip()!r})")
+        raise UnreadableMaskError(f"it is about clouds or quality ({' '.join(texts).strip()!r})")
 
 
 def _looks(mask: xr.DataArray, latitude: str, longitude: str) -> Iterator[xr.DataArray]:

@@ -109,8 +109,8 @@ def _climatology_name(dataset: xr.Dataset, axes: tuple[str, str, str], name: str
     known = (n for n in ("climatology", name, *lexicon.FIELD_NAMES) if n in maps)
     chosen = next(known, maps[0] if len(maps) == 1 else None)
     if chosen is None:
-        told = f"several may be meant: {', '.join(maps)}; name one of them climatology" if maps else "it has none"
-        raise InputError(f"{origin}: a climatology needs a map with a dimension dayofyear, month or time; {told}")
+        reason = f"several may be meant: {', '.join(maps)}; name one of them climatology" if maps else "it has none"
+        raise InputError(f"{origin}: a climatology needs a map with a dimension dayofyear, month or time; {reason}")
     return chosen
 
 
@@ -171,10 +171,10 @@ def _offset(field: xr.DataArray, table: xr.DataArray, cube: xr.Dataset, origin: 
                 f"{origin}: {field.name} is in {field.attrs['units']}, the input in {wanted.attrs['units']}"
             )
         return 0.0
-    told = lexicon.kelvin_offset(field, origin=origin)
+    offset = lexicon.kelvin_offset(field, origin=origin)
     middle = float(table.median())
     by_values = 273.15 if middle < 200 else 0.0
-    if told is not None and np.isfinite(middle) and told != by_values:
+    if offset is not None and np.isfinite(middle) and offset != by_values:
         raise InputError(
             f"{origin}: {field.name} has a median of {middle:.1f} in {field.attrs['units']}, which no sea has; check "
             "its units"
@@ -184,8 +184,8 @@ def _offset(field: xr.DataArray, table: xr.DataArray, cube: xr.Dataset, origin: 
 
 def _base_period(dataset: xr.Dataset, field: xr.DataArray, axis: str, origin: str) -> dict[str, str]:
     """Return the first and last day of what a climatology was made from, as the file states them, or nothing."""
-    told = dataset.attrs | field.attrs
-    ends = [str(told.get(f"base_period_{end}", "")) for end in ("start", "end")]
+    attrs = dataset.attrs | field.attrs
+    ends = [str(attrs.get(f"base_period_{end}", "")) for end in ("start", "end")]
     bounds = dataset[axis].attrs.get("climatology") if axis in dataset.coords else None
     if not all(ends) and bounds in dataset:
         attrs = dataset[axis].attrs | dataset[bounds].attrs

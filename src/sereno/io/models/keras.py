@@ -153,8 +153,8 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
         raise InputError(f"{path}: {name} is missing from the archive; {_SAVE_WHOLE}")
     member = archive.getinfo(name)
     if member.file_size > LEAST_MEMBER + MOST_PACKED * member.compress_size:
-        told = f"{name} has {member.file_size} bytes, packed in {member.compress_size}: no weights pack so well"
-        raise InputError(f"{path}: {told}; {_SAVE_WHOLE}")
+        reason = f"{name} has {member.file_size} bytes, packed in {member.compress_size}: no weights pack so well"
+        raise InputError(f"{path}: {reason}; {_SAVE_WHOLE}")
     return archive.read(name)
 
 

@@ -97,7 +97,7 @@ def _lacking(first: str, last: str, harmonics: int) -> dict[str, str]:
     if days >= 0.99 * CUSTOMARY_YEARS * 365:
         return {}
     length = f"{days} days" if days < 730 else f"{days / 365.25:.0f} years"
-    told = f"The base period is {length} long; {CUSTOMARY_YEARS} years are customary."
+    comment = f"The base period is {length} long; {CUSTOMARY_YEARS} years are customary."
     if not harmonics:
-        told += " It has no annual cycle: every day has the same map."
-    return {"comment": told}
+        comment += " It has no annual cycle: every day has the same map."
+    return {"comment": comment}

@@ -47,9 +47,9 @@ def read_withheld(path: str | Path) -> xr.DataArray:
         if index.size > memory() / 4:
             raise InputError(f"{path}: its index of {' × '.join(map(str, index.shape))} cells is larger than memory")
         index = xr.decode_cf(found[[_NAME]].load())[_NAME].transpose(*DIMS)
-        told = {"protocol": str(found.attrs["protocol"]), "seed": int(found.attrs.get("seed", 0)), "file": str(path)}
+        attrs = {"protocol": str(found.attrs["protocol"]), "seed": int(found.attrs.get("seed", 0)), "file": str(path)}
         _require_sound(index, path)
-        return (index == 1).assign_attrs(told)
+        return (index == 1).assign_attrs(attrs)
 
 
 def _require_sound(index: xr.DataArray, path: Path) -> None:

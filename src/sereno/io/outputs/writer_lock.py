@@ -216,8 +216,8 @@ def _here() -> str:
 
 def _is_of_dead(name: str) -> bool:
     """Return whether the process that a prepared folder is named after ran here and has ended."""
-    told = re.search(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part$", name)
-    return told is not None and told[1] == _here() and start_of(int(told[2])) is None
+    match = re.search(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.part$", name)
+    return match is not None and match[1] == _here() and start_of(int(match[2])) is None
 
 
 def _living(file: Path, now: float) -> Holder | None:

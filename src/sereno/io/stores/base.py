@@ -61,8 +61,8 @@ class GrowingStore:
     @property
     def unfinished(self) -> bool:
         """True from the first change to the last."""
-        told = zarr.open_group(self.path, mode="r", zarr_format=2, use_consolidated=True)
-        return UNFINISHED in (self.group.attrs[STATUS], told.attrs[STATUS])
+        consolidated = zarr.open_group(self.path, mode="r", zarr_format=2, use_consolidated=True)
+        return UNFINISHED in (self.group.attrs[STATUS], consolidated.attrs[STATUS])
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -76,12 +76,12 @@ class FilledStore(GrowingStore):
         with first_come(path) as temporary:
             dataset.to_zarr(temporary, compute=False, zarr_format=2, consolidated=False, encoding=encoding)
             group = zarr.open_group(temporary, mode="r+", zarr_format=2, use_consolidated=False)
-            told = {
+            attrs = {
                 "long_name": "checksum of the image that the day was filled from",
                 "comment": "-1: the day is not filled yet; 0: the image was empty",
             }
             days = (blank.sizes["time"],)
-            new_array(group, "filled", days, "int64", DIMS[:1], told, fill_value=NOT_YET, chunks=(1,))
+            new_array(group, "filled", days, "int64", DIMS[:1], attrs, fill_value=NOT_YET, chunks=(1,))
             _make_books(group, days[0])
             kept = group.create_group("model")
             for file in sorted(model.iterdir()):
@@ -243,8 +243,8 @@ class FilledStore(GrowingStore):
     def tell(self, blank: xr.Dataset, product: Product, *, packed: bool) -> None:
         """Bring the global attributes up to date with the days that there are."""
         dataset, _ = level4(blank, product, packed, output=self.path)
-        told = {name: getattr(value, "item", lambda value=value: value)() for name, value in dataset.attrs.items()}
-        self.group.attrs.update(told)
+        attrs = {name: getattr(value, "item", lambda value=value: value)() for name, value in dataset.attrs.items()}
+        self.group.attrs.update(attrs)
 
     def analysis(self, field: str) -> xr.Dataset:
         """Return the analysis, lazily, as `sereno.io.outputs.analysis.write_analysis` takes it."""
@@ -265,12 +265,12 @@ class FilledStore(GrowingStore):
 
 def _make_books(group: zarr.Group, days: int) -> None:
     """Make what is kept of each day next to the checksum of its image."""
-    told = {
+    attrs = {
         "long_name": "checksums of all images that the day was filled from, and of its maps as they were written",
         "comment": "-1: not filled yet, or by a version that kept none",
     }
     kept = group.create_group("books")
-    new_array(kept, "days", (days, 2), "int64", ("time", "kind"), told, fill_value=NOT_YET, chunks=(1, 2))
+    new_array(kept, "days", (days, 2), "int64", ("time", "kind"), attrs, fill_value=NOT_YET, chunks=(1, 2))
 
 
 def blank_analysis(cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:

@@ -59,8 +59,8 @@ class Sources:
 
     def are_of(self, place: int, signature: Signature) -> bool:
         """Return whether a day was read from a file of this size and time of change."""
-        told = (self.source_size[place], self.source_modified[place])
-        return bool(self.source_checksum[place] != UNKNOWN and told == (signature.size, signature.modified))
+        recorded = (self.source_size[place], self.source_modified[place])
+        return bool(self.source_checksum[place] != UNKNOWN and recorded == (signature.size, signature.modified))
 
 
 def make_arrays(group: zarr.Group, days: int) -> None:

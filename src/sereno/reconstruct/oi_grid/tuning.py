@@ -141,10 +141,10 @@ def tune(
         for number in range(descents):
             batches = _batches(len(drawn), (steps + number) // descents, seed=number)
 
-            def told(done: float, before: int = number) -> None:
+            def report(done: float, before: int = number) -> None:
                 progress((before + done) / descents)
 
-            ends.append(_descend(beginning, batches, slope, fixed_noise=fixed_noise, progress=told))
+            ends.append(_descend(beginning, batches, slope, fixed_noise=fixed_noise, progress=report))
         best = ends[0] if descents == 1 else min([*ends, torch.stack(ends).mean(0)], key=error)
     terms, noise = terms_of(best, cell=cell)
     numbers = [torch.stack([torch.as_tensor(t[k]) for t in terms[:-1]]) for k in range(3)]

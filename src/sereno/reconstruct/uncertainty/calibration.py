@@ -118,25 +118,27 @@ class Calibration:
         """
         if found is None or np.unique(found.residuals.time[found.residuals.since > 0]).size < FEWEST_DAYS:
             return cls(noise_variance=error.variance, remote=remote, learned=False)
-        seen = found.residuals.since == 0
-        told, others = found.residuals.at(~seen), found.residuals.at(seen)
+        observed = found.residuals.since == 0
+        in_gaps, observed_pixels = found.residuals.at(~observed), found.residuals.at(observed)
         typical = np.maximum(
-            told.totals.sum(axis=0) / np.maximum(told.counts.sum(axis=0), 1e-9),
+            in_gaps.totals.sum(axis=0) / np.maximum(in_gaps.counts.sum(axis=0), 1e-9),
             LEAST_TYPICAL,
         )
-        in_voids = stated_in_voids(told)
-        at = np.digitize(told.bridge, BRIDGE_EDGES)
-        told = replace(told, variance=np.where(told.void, told.climatology * in_voids[at], told.variance))
-        pixels = Withheld.of(told, found.gaps, typical, error)
-        few = pixels.at(slice(None, None, max(1, told.day.size // TRIED_PIXELS)))
+        in_voids = stated_in_voids(in_gaps)
+        at = np.digitize(in_gaps.bridge, BRIDGE_EDGES)
+        in_gaps = replace(
+            in_gaps, variance=np.where(in_gaps.void, in_gaps.climatology * in_voids[at], in_gaps.variance)
+        )
+        pixels = Withheld.of(in_gaps, found.gaps, typical, error)
+        few = pixels.at(slice(None, None, max(1, in_gaps.day.size // TRIED_PIXELS)))
         exponents = EXPONENTS[0]
-        if np.ptp(told.time) >= LIVELY_SPAN:
+        if np.ptp(in_gaps.time) >= LIVELY_SPAN:
             exponents = min(EXPONENTS, key=few.unlikeliness)
         factors = pixels.factors(exponents)
         by_bridge, by_void, densities, by_density, stated, by_stated = (tuple(part.tolist()) for part in factors)
         inflation = few.inflation(exponents)
         return cls(
-            observed=observed_factor(others, error),
+            observed=observed_factor(observed_pixels, error),
             by_bridge=tuple(inflation * factor for factor in by_bridge),
             by_void=by_void,
             in_voids=tuple(in_voids.tolist()),

@@ -110,7 +110,7 @@ def error_covariance(field: xr.DataArray) -> tuple[np.ndarray | None, np.ndarray
     classes = len(CLEAR_EDGES) + 1
     square, number, share = np.zeros((_HALF, classes)), np.zeros((_HALF, classes)), np.zeros(classes)
     water = field.notnull().any("time").values
-    told = 0
+    known_days = 0
     for day in range(_HALF, days - _HALF, step):
         near = field.isel(time=slice(day - _HALF, day + _HALF + 1)).values.astype(np.float64)
         clear = np.digitize(_clear_share(near[_HALF], water), CLEAR_EDGES)
@@ -123,8 +123,8 @@ def error_covariance(field: xr.DataArray) -> tuple[np.ndarray | None, np.ndarray
             known = np.isfinite(departure)
             square[apart - 1] += np.bincount(clear[known], departure[known] ** 2, classes)
             number[apart - 1] += np.bincount(clear[known], minlength=classes)
-            told += apart == _HALF and bool(pairs[0])
-    if told < FEWEST_DAYS:
+            known_days += apart == _HALF and bool(pairs[0])
+    if known_days < FEWEST_DAYS:
         return None, count[-1]
     near, far = total / np.maximum(count, 1)
     near[0], far[0] = (_of_all(*parts, share) for parts in zip(square, number, strict=True))

@@ -133,20 +133,20 @@ class Withheld(NamedTuple):
         of
             The pixels that are examined.
         """
-        told = self.at(of)
-        scaled = told.scaled(exponents)
-        weight = told.weight * scaled / (scaled + told.error)
-        relative = weight * (told.square - told.noise) / scaled
+        subset = self.at(of)
+        scaled = subset.scaled(exponents)
+        weight = subset.weight * scaled / (scaled + subset.error)
+        relative = weight * (subset.square - subset.noise) / scaled
         whole = np.zeros(scaled.size, int)
-        level = bounded(relative.sum() / weight.sum()) ** trust(days_of(told.day, weight, whole, 1), LEVEL_DAYS)
+        level = bounded(relative.sum() / weight.sum()) ** trust(days_of(subset.day, weight, whole, 1), LEVEL_DAYS)
         kinds = (
-            (told.bridge, BRIDGES),
-            (told.void, 2),
-            (told.density, int(self.density.max()) + 1),
-            (told.stated, int(self.stated.max()) + 1),
+            (subset.bridge, BRIDGES),
+            (subset.void, 2),
+            (subset.density, int(self.density.max()) + 1),
+            (subset.stated, int(self.stated.max()) + 1),
         )
         steady = self._knots(*self._by_value()[1])  # what the logarithm of the variance has anyway
-        trusts = [trust(days_of(told.day, weight, place, most), PRIOR_DAYS) for place, most in kinds]
+        trusts = [trust(days_of(subset.day, weight, place, most), PRIOR_DAYS) for place, most in kinds]
         weights = [np.bincount(place, weight, most) + 1e-9 * weight.sum() for place, most in kinds]
         found = [np.ones(most) for _, most in kinds]
         for _ in range(_ROUNDS):
@@ -221,8 +221,8 @@ def _quantile_bins(values: np.ndarray, weight: np.ndarray, bins: int) -> np.ndar
 
 def _density_bins(withheld: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of each pixel's bin of density; bins are equally full of the pixels of gaps."""
-    told = gaps if gaps.size else withheld
-    edges = np.unique(np.quantile(told, np.linspace(0, 1, DENSITY_BINS + 1)[1:-1]))
+    densities = gaps if gaps.size else withheld
+    edges = np.unique(np.quantile(densities, np.linspace(0, 1, DENSITY_BINS + 1)[1:-1]))
     return np.digitize(withheld, edges), np.digitize(gaps, edges)
 
 

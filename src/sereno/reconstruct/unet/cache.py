@@ -62,8 +62,8 @@ class Kept:
         if folder is None:
             return cls(None, resume, {})
         made_with = {f"model.{name}": value for name, value in lasting_settings(config).items()} | {"seed": seed}
-        made_with["the training data"] = _told(cube)
-        made_with["the validation data"] = None if valid is None else _told(valid)
+        made_with["the training data"] = _summary(cube)
+        made_with["the validation data"] = None if valid is None else _summary(valid)
         return cls(folder, resume, json.loads(json.dumps(made_with)))  # lists for tuples, as they are read
 
     def guess(self, measure: Callable[[], FirstGuess]) -> FirstGuess:
@@ -113,7 +113,7 @@ class Kept:
         return samples
 
 
-def _told(cube: xr.Dataset) -> dict[str, Any]:
+def _summary(cube: xr.Dataset) -> dict[str, Any]:
     """Return what changes with the data of a cube."""
     archive = Archive.of(cube)
     spread, observations = archive.spread()

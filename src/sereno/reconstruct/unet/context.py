@@ -12,8 +12,8 @@ CELLS, DAYS = (2.0, 8.0, 24.0), (1.0, 4.0)
 """Distances in cells, and lags, at which the correlation is an input."""
 
 
-def told(terms: Sequence[Term], *, noise: float, side: float, day_of_year: float) -> np.ndarray:
-    """Return what holds for a whole window, float32 (`sereno.nets.corrector.TOLD`,).
+def window_scalars(terms: Sequence[Term], *, noise: float, side: float, day_of_year: float) -> np.ndarray:
+    """Return the numbers that describe a whole window, float32 (`sereno.nets.corrector.SCALARS`,).
 
     Parameters
     ----------

@@ -76,9 +76,9 @@ def train_members(
         raise InputError("the validation days have too few observations to hide some of them")
     weights, history = [], []
     for member in range(config.members):
-        name, told = f"member-{member}", _of_member(progress, member, config.members)
+        name, report = f"member-{member}", _of_member(progress, member, config.members)
         drawn = Drawn(archives[0], drawing, seed + member, config.windows_kept)
-        samples = kept.samples(f"{name}/samples", partial(_samples, make, drawn, seed + member, told))
+        samples = kept.samples(f"{name}/samples", partial(_samples, make, drawn, seed + member, report))
         trained = train_on(
             Pool(samples, windows_of_epoch(config), seed + member),
             Pool(fixed),
@@ -89,7 +89,7 @@ def train_members(
             folder=None if kept.folder is None else kept.folder / name,
             resume=kept.resume,
             max_minutes=None if max_minutes is None else max_minutes / config.members,
-            progress=told,
+            progress=report,
         )
         weights.append(trained.weights)
         history += [{"member": member, **epoch} for epoch in trained.history]

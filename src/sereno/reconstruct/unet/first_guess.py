@@ -13,7 +13,7 @@ from sereno.reconstruct.oi_grid.covariance import SAVED
 from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.oi_grid.solver import Solver, Term
 from sereno.reconstruct.uncertainty.observation_error import relative_variance
-from sereno.reconstruct.unet.context import told
+from sereno.reconstruct.unet.context import window_scalars
 from sereno.saved import number, optional
 
 MOST_TERMS = 64
@@ -88,11 +88,11 @@ class FirstGuess:
             found = solver.analyse(given[None], precision[None])[0]
         return np.asarray(found.numpy())
 
-    def told(self, region: Region, day: np.datetime64) -> np.ndarray:
+    def scalars(self, region: Region, day: np.datetime64) -> np.ndarray:
         """Return the inputs that describe a window of a region around a day."""
         day_of_year = float((day - day.astype("datetime64[Y]")).astype("timedelta64[D]").astype(int)) + 1
         side = float(np.sqrt(region.height * region.widths.mean()))
-        return told(self.terms, noise=self.noise / region.mean_scale, side=side, day_of_year=day_of_year)
+        return window_scalars(self.terms, noise=self.noise / region.mean_scale, side=side, day_of_year=day_of_year)
 
     def error_variance(self, region: Region) -> float:
         """Return the variance of an observation's error, in squared climatological standard deviations."""

@@ -16,9 +16,9 @@ from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation, UNet
 from sereno.grids.tiles import blend, blended_tiles, sides
 from sereno.methods import State
-from sereno.nets.alldays import TOLD as TOLD_OF_ALL_DAYS
+from sereno.nets.alldays import SCALARS as SCALARS_OF_ALL_DAYS
 from sereno.nets.alldays import AllDays
-from sereno.nets.corrector import TOLD, Corrector, Mixture, corrector
+from sereno.nets.corrector import SCALARS, Corrector, Mixture, corrector
 from sereno.nets.engines import Engine, engine_for, with_openvino, with_torch
 from sereno.nets.onnx_openvino import Input, Portable, examples
 from sereno.nets.precision import filling_precision
@@ -32,7 +32,7 @@ from sereno.reconstruct.unet.cache import Kept
 from sereno.reconstruct.unet.day_windows import Placed, days_solved, margin, placed
 from sereno.reconstruct.unet.ensemble import packaged, train_members
 from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of
-from sereno.reconstruct.unet.samples import told_of
+from sereno.reconstruct.unet.samples import scalars_of
 from sereno.training.archive import split
 
 TILE, HALO = 448, 64
@@ -176,14 +176,14 @@ class UNetReconstructor:
         found[1] = region.scale
         if not np.isfinite(values).any():
             return found
-        told, spread = told_of(self.guess, region, centre, self.config), spread_of(region)
+        scalars, spread = scalars_of(self.guess, region, centre, self.config), spread_of(region)
         grid = region.water.shape
         tiles = blended_tiles(grid, tile=sides(grid, tile=(TILE, TILE), halo=HALO), halo=HALO)
         pieces = []
         for tile in tiles:
             crop = tile.outer
             scaled = (values[:, *crop] / region.scale[crop]).astype(np.float32)
-            answers = engine(scaled, guess[:, *crop], region.water[crop], spread[crop], told)
+            answers = engine(scaled, guess[:, *crop], region.water[crop], spread[crop], scalars)
             pieces.append([answer[slots] if answer.ndim > 2 else answer[None] for answer in answers])
         for k in (0, 1):
             for day in range(len(slots)):
@@ -238,7 +238,7 @@ def _inputs(config: UNet) -> tuple[Input, ...]:
         Input("guess", days),
         Input("water", cells, mask=True),
         Input("spread", cells),
-        Input("told", ("batch", TOLD if config.network == "central-day" else TOLD_OF_ALL_DAYS)),
+        Input("told", ("batch", SCALARS if config.network == "central-day" else SCALARS_OF_ALL_DAYS)),
     )
 
 

@@ -87,10 +87,10 @@ def shown_days(values: np.ndarray, config: UNet, *, past: bool) -> tuple[np.ndar
     return values, half
 
 
-def told_of(guess: FirstGuess, region: Region, centre: np.datetime64, config: UNet) -> np.ndarray:
+def scalars_of(guess: FirstGuess, region: Region, centre: np.datetime64, config: UNet) -> np.ndarray:
     """Return the inputs that describe a window of a region around a day; no currents are followed."""
-    about = guess.told(region, centre)
-    return about if config.network == "central-day" else np.append(about, np.float32(0))
+    scalars = guess.scalars(region, centre)
+    return scalars if config.network == "central-day" else np.append(scalars, np.float32(0))
 
 
 def pool(
@@ -125,7 +125,7 @@ def pool(
         truth = np.where(window.hidden, window.truth / here.scale, 0).astype(np.float32)
         weight, noise = window.hidden.astype(np.float32), np.array(guess.error_variance(here), np.float32)
         centre = window.day + np.timedelta64(config.window // 2 - day, "D")
-        about = told_of(guess, here, centre, config)
+        about = scalars_of(guess, here, centre, config)
         day_at = np.array(day)
         return CorrectorSample(scaled, first, here.water, spread_of(here), about, truth, weight, noise, day_at)
 
