@@ -140,7 +140,7 @@ def test_near_real_time_changes_nothing_but_the_recent_mean(sea: xr.Dataset) -> 
     one, other = (sereno.fill(sea, model, days=days, nrt=nrt).compute() for nrt in (False, True))
     for name in ("mean", "source"):
         np.testing.assert_array_equal(one[name], other[name])
-    # The calibration looks at how lively the sea is and how near the next observation: of what may be seen.
+    # The calibration uses the recent variability and the distance to observations: only of what may be seen.
     uncalibrated = replace(model.reconstructor, calibration=Calibration(), near_real_time=None)
     bare = replace(model, reconstructor=uncalibrated)
     one, other = (sereno.fill(sea, bare, days=days, nrt=nrt).compute() for nrt in (False, True))

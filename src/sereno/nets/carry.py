@@ -96,7 +96,8 @@ def carried(images: Tensor, places: Tensor, *, resting: Tensor | None = None, ne
     Parameters
     ----------
     images
-        (batch, days, lat, lon). Observations, NaN where missing, want `nearest`, which keeps their errors white.
+        (batch, days, lat, lon). Observations, NaN where missing, want `nearest`, which keeps their errors
+        uncorrelated.
     places
         As of `paths`.
     resting

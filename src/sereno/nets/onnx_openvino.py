@@ -125,6 +125,8 @@ class Portable:
         openvino = importlib.import_module("openvino")
         model: Any = openvino_model(self.network, examples(self.inputs))
         shapes = {each.name: [dim if isinstance(dim, int) else -1 for dim in each.dims] for each in self.inputs}
+        for each, entry in zip(self.inputs, model.inputs, strict=True):
+            entry.tensor.set_names({each.name})
         model.reshape(shapes)
         for name, output in zip(self.outputs, model.outputs, strict=True):
             output.tensor.set_names({name})

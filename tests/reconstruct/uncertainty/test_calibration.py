@@ -22,7 +22,7 @@ from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.interpolation.smoothing import smooth
 from sereno.reconstruct.uncertainty.calibration import Calibration
 from sereno.reconstruct.uncertainty.observation_error import ObservationError
-from sereno.reconstruct.uncertainty.predictors import WINDOW, conditions, liveliness
+from sereno.reconstruct.uncertainty.predictors import WINDOW, conditions, recent_variability
 
 DAYS, SIDE, LENGTH = 400, 24, 3.0
 CONFIG = configure("climatology")
@@ -183,10 +183,10 @@ def test_conditions_are_those_of_a_count_by_hand() -> None:
     assert found.totals[0, 1] == pytest.approx(weights[1] * (2.0**2 / 2 - 0.5) / 4 / 2)
 
 
-def test_a_sea_unseen_is_as_lively_as_is_typical() -> None:
+def test_a_sea_without_observations_has_the_typical_variability() -> None:
     typical = np.array([0.8, 0.2])
-    np.testing.assert_allclose(liveliness(np.zeros((1, 2)), np.zeros((1, 2)), typical), 1)
-    np.testing.assert_allclose(liveliness(3 * typical[None], np.ones((1, 2)), typical), 3, rtol=0.12)
+    np.testing.assert_allclose(recent_variability(np.zeros((1, 2)), np.zeros((1, 2)), typical), 1)
+    np.testing.assert_allclose(recent_variability(3 * typical[None], np.ones((1, 2)), typical), 3, rtol=0.12)
 
 
 def test_where_nothing_was_seen_the_climatology_and_the_recent_mean_tell_the_std() -> None:

@@ -48,7 +48,7 @@ class Covariance:
     amplitude
         Standard deviation of the anomalies, in climatological ones.
     noise
-        Standard deviation of the white error of an observation, the field's unit.
+        Standard deviation of the uncorrelated error of an observation, the field's unit.
     correlated_noise, noise_length
         Standard deviation of an error that observations of one day share, and its e-folding length, km.
     """
@@ -107,7 +107,7 @@ class Covariance:
         return correlation(self.family, self.scales, distance, lag)
 
     def noise_correlation(self, distance: torch.Tensor) -> torch.Tensor:
-        """Return the correlation of the shared error of two observations of one day."""
+        """Return the correlation of the errors that are correlated, of two observations of one day."""
         return exponential(distance / self.noise_length)
 
     @cached_property

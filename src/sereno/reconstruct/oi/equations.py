@@ -47,7 +47,7 @@ def analyse(
     observed, value
         Where the observations lie, and what they are; both padded to a common number.
     noise
-        Variance of each one's white error in units of ``covariance.noise``².
+        Variance of each one's uncorrelated error in units of ``covariance.noise``².
     known
         False where there is no observation but padding.
     target

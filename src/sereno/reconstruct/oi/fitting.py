@@ -31,7 +31,7 @@ def fit_family(
     cell
         Side of a cell, km.
     fixed_noise
-        Keep the white error.
+        Keep the uncorrelated error.
     """
     zero = torch.zeros(1, dtype=torch.float64)
     names = first.names

@@ -46,7 +46,7 @@ class GriddedCovariance:
     variances, widths, times
         Of each term of the anomaly, as for `sereno.reconstruct.oi_grid.solver.Term`.
     noise
-        Standard deviation of the white error of an observation, the field's unit.
+        Standard deviation of the uncorrelated error of an observation, the field's unit.
     shared_error, error_width
         Standard deviation, in climatological ones, and width in km of an error that a day's observations share.
     """
@@ -92,7 +92,7 @@ class GriddedCovariance:
         return cls(parts[0], parts[1], parts[2], *numbers[3 * count :])
 
     def terms(self) -> list[Term]:
-        """Return the terms, the narrowest first, and that of the shared error."""
+        """Return the terms, the narrowest first, and that of the correlated error."""
         signal = sorted(zip(self.widths, self.variances, self.times, strict=True))
         error = Term(self.shared_error**2, self.error_width, 0.0, False)
         return [*(Term(variance, width, time) for width, variance, time in signal), error]

@@ -90,8 +90,8 @@ class Solver:
             Anomalies over their climatological standard deviation, (batch, days, lat, lon); what they are where
             nothing was observed does not matter.
         precision
-            Inverse variance of the observations' white error in the same unit, of the same shape; 0 where nothing
-            was observed.
+            Inverse variance of the observations' uncorrelated error in the same unit, of the same shape; 0 where
+            nothing was observed.
 
         Returns
         -------

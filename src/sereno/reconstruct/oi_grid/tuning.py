@@ -58,7 +58,7 @@ def measure(
     -------
     tuple
         The covariance; the root mean square of the errors that the cube states, None where it states none; the
-        standard deviation of the observations' white noise. The field's unit.
+        standard deviation of the observations' uncorrelated noise. The field's unit.
     """
     source, unit, cell = cubes[-1], unit_of(region.water, region.scale), region.grid.cell
     typical, white = typical_error(source), white_noise(source)

@@ -21,8 +21,8 @@ import xarray as xr
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.uncertainty.far_from_data import Remote
 from sereno.reconstruct.uncertainty.observation_error import ObservationError
-from sereno.reconstruct.uncertainty.predictors import WINDOW, conditions, liveliness
-from sereno.reconstruct.uncertainty.residuals import Found
+from sereno.reconstruct.uncertainty.predictors import WINDOW, conditions, recent_variability
+from sereno.reconstruct.uncertainty.residuals import ModeResiduals
 from sereno.reconstruct.uncertainty.variance_factors import (
     BRIDGE_EDGES,
     BRIDGES,
@@ -36,13 +36,13 @@ from sereno.saved import number, numbers
 REACH = WINDOW // 2
 """Days either side that influence the calibration of a day."""
 EXPONENTS = tuple(product((0.0, 0.25, 0.5, 0.75, 1.0), repeat=2))
-"""Candidate powers of either liveliness."""
-LIVELY_SPAN = 120
+"""Candidate powers of either kind of recent variability."""
+VARIABILITY_SPAN = 120
 """Days that a record must span for the powers to be estimated; below, they are 0."""
 TRIED_PIXELS = 40_000
 """Pixels that the powers and the inflation are chosen on, about."""
 LEAST_TYPICAL = 0.01
-"""Bound of what is typical of liveliness, in climatological variances."""
+"""Bound of what is the typical recent variability, in climatological variances."""
 FEWEST_DAYS = 3
 """Days of which something was withheld, below which there is no calibration."""
 UNCALIBRATED = 0.2
@@ -77,9 +77,9 @@ class Calibration:
         Logarithms of density and of stated variances, ascending, and the factors there; their logarithms are
         interpolated.
     exponents, typical
-        Powers of either liveliness, and what is typical of it.
+        Powers of either kind of recent variability, and what is typical of it.
     noise_variance
-        Variance of the observations' errors, which liveliness is less of.
+        Variance of the observations' errors, which the recent variability does not contain.
     remote
         Where nothing was seen.
     learned
@@ -108,7 +108,7 @@ class Calibration:
     by_cover: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, found: Found | None, error: ObservationError, remote: Remote) -> Self:
+    def fit(cls, collected: ModeResiduals | None, error: ObservationError, remote: Remote) -> Self:
         """Learn the factors from residuals; without any, there is none but the spread where nothing was seen.
 
         The error of the observation is taken off the squared residual, but for what the analysis shares with it:
@@ -116,10 +116,10 @@ class Calibration:
         Stein's unbiased estimate of risk (1981, Annals of Statistics 9, 1135–1151). The covariance is what the
         analysis took up of the errors that were added.
         """
-        if found is None or np.unique(found.residuals.time[found.residuals.since > 0]).size < FEWEST_DAYS:
+        if collected is None or np.unique(collected.residuals.time[collected.residuals.since > 0]).size < FEWEST_DAYS:
             return cls(noise_variance=error.variance, remote=remote, learned=False)
-        observed = found.residuals.since == 0
-        in_gaps, observed_pixels = found.residuals.at(~observed), found.residuals.at(observed)
+        observed = collected.residuals.since == 0
+        in_gaps, observed_pixels = collected.residuals.at(~observed), collected.residuals.at(observed)
         typical = np.maximum(
             in_gaps.totals.sum(axis=0) / np.maximum(in_gaps.counts.sum(axis=0), 1e-9),
             LEAST_TYPICAL,
@@ -129,10 +129,10 @@ class Calibration:
         in_gaps = replace(
             in_gaps, variance=np.where(in_gaps.void, in_gaps.climatology * in_voids[at], in_gaps.variance)
         )
-        pixels = Withheld.of(in_gaps, found.gaps, typical, error)
+        pixels = Withheld.of(in_gaps, collected.gaps, typical, error)
         few = pixels.at(slice(None, None, max(1, in_gaps.day.size // TRIED_PIXELS)))
         exponents = EXPONENTS[0]
-        if np.ptp(in_gaps.time) >= LIVELY_SPAN:
+        if np.ptp(in_gaps.time) >= VARIABILITY_SPAN:
             exponents = min(EXPONENTS, key=few.unlikeliness)
         factors = pixels.factors(exponents)
         by_bridge, by_void, densities, by_density, stated, by_stated = (tuple(part.tolist()) for part in factors)
@@ -195,13 +195,13 @@ class Calibration:
             whole = int((at[-1] - at[0]) / np.timedelta64(1, "D")) + WINDOW + 1
             parts.append(by_block(anomalies, at, window=WINDOW, reconstruct_block=work, block_days=whole))
             start += length
-        found = xr.concat(parts, "time")
+        factor_and_kind = xr.concat(parts, "time")
         climatology = xr.DataArray(scale.astype(np.float32), dims=("lat", "lon"))
         result: xr.DataArray = xr.apply_ufunc(
             self._joined,
             analysis["std"],
-            found["std"],
-            found["mean"],
+            factor_and_kind["std"],
+            factor_and_kind["mean"],
             climatology,
             dask="parallelized",
             output_dtypes=[np.float32],
@@ -231,8 +231,10 @@ class Calibration:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return of each pixel its kind, and the factor of the stated variance; float32 (n, lat, lon)."""
         near = conditions(values, scale=scale, water=water, noise=self.noise_variance)
-        lively = liveliness(near.totals, near.counts, np.asarray(self.typical)) ** np.asarray(self.exponents)
-        of_day = np.where(near.cover == 1, 1.0, lively.prod(axis=1))
+        variability = recent_variability(near.totals, near.counts, np.asarray(self.typical)) ** np.asarray(
+            self.exponents
+        )
+        of_day = np.where(near.cover == 1, 1.0, variability.prod(axis=1))
         kinds, factors = np.full((2, *near.since.shape), np.float32(_NOTHING))
         for day in np.flatnonzero(near.counts[:, 0]):
             observed = near.since[day] == 0

@@ -16,7 +16,7 @@ from sereno.progress import Progress, silent
 from sereno.reconstruct.uncertainty.draws import Draw, draw
 from sereno.reconstruct.uncertainty.observation_error import ObservationError
 from sereno.reconstruct.uncertainty.predictors import WINDOW
-from sereno.reconstruct.uncertainty.residuals import SMALL_BYTES, Found, Gaps, HiddenDays, Residuals
+from sereno.reconstruct.uncertainty.residuals import SMALL_BYTES, Gaps, HiddenDays, ModeResiduals, Residuals
 
 FEWEST_DAYS = 16
 """Days that are reconstructed of large maps, of which `CELLS` make fewer than were asked for."""
@@ -48,7 +48,7 @@ def collect(
     nrt: bool | None = None,
     refit: Callable[[xr.Dataset], Climatology] | None = None,
     progress: Progress = silent,
-) -> dict[bool, Found]:
+) -> dict[bool, ModeResiduals]:
     """Reconstruct days of a cube with withheld observations, delayed (False) and in near real time (True).
 
     The same observations are withheld in both, but in near real time the cube ends with the day.
@@ -89,11 +89,11 @@ def collect(
     done, share = 0, 0.0
     progress("calibration", 0.0)
     for context, targets in stretches:
-        part = cube.isel(time=context)
-        for shown, draws, of_each in draw(part, targets, -(-wanted // len(stretches)), rng, together=long):
+        record = cube.isel(time=context)
+        for shown, draws, of_each in draw(record, targets, -(-wanted // len(stretches)), rng, together=long):
             if refit is not None and cube.sizes["time"] <= SHORT_DAYS:
-                folds = [refit(hide(part, _of_targets(shown, draws)))]
-            works = [HiddenDays(inner, used, part, shown, error, tuple(sizes)) for used in folds]
+                folds = [refit(hide(record, _of_targets(shown, draws)))]
+            works = [HiddenDays(inner, used, record, shown, error, tuple(sizes)) for used in folds]
             for mode, group in _groups(draws, long=long):
                 work = works[(context.start + group[0].target) * len(works) // cube.sizes["time"]]
                 of_group = np.random.default_rng(int(rng.integers(2**31)))  # drawn whether it is asked for or not
@@ -106,7 +106,7 @@ def collect(
                 gaps[mode] += [works[0].gaps(int(day), rng, nrt=mode) for day in rng.choice(targets, len(draws))]
     progress("calibration", 1.0)
     return {
-        mode: Found(Residuals.joined(parts), Gaps(*map(np.concatenate, zip(*gaps[mode], strict=True))))
+        mode: ModeResiduals(Residuals.joined(parts), Gaps(*map(np.concatenate, zip(*gaps[mode], strict=True))))
         for mode, parts in residuals.items()
         if parts
     }
@@ -135,10 +135,10 @@ def _groups(draws: list[Draw], *, long: bool) -> Iterator[tuple[bool, list[Draw]
 
 def _without(cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
     """Return a cube of which some days, by position, show nothing."""
-    kept = np.ones(cube.sizes["time"], bool)
-    kept[days] = False
+    visible = np.ones(cube.sizes["time"], bool)
+    visible[days] = False
     field = field_of(cube)
-    return cube.assign({str(field.name): field.where(xr.DataArray(kept, dims="time"))})
+    return cube.assign({str(field.name): field.where(xr.DataArray(visible, dims="time"))})
 
 
 def _of_targets(shown: xr.Dataset, draws: list[Draw]) -> xr.DataArray:

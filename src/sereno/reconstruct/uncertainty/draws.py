@@ -94,17 +94,17 @@ def draw(
     of_round = min(max(4, round(SHARE * len(eligible))), len(eligible))
     for _ in range(ROUNDS):
         most = min(wanted - number, of_round)
-        found = list[Draw]()
+        draws = list[Draw]()
         for index in rng.permutation(eligible):
-            if len(found) == most:
+            if len(draws) == most:
                 break
-            one = _draw_one(shown, int(index), clear, number + len(found), longest, rng, together=together)
+            one = _draw_one(shown, int(index), clear, number + len(draws), longest, rng, together=together)
             if one is not None:
-                found.append(one)
-        if not found:
+                draws.append(one)
+        if not draws:
             return
-        yield shown, sorted(found, key=lambda one: one.target), 1 / min(wanted, ROUNDS * of_round)
-        number += len(found)
+        yield shown, sorted(draws, key=lambda one: one.target), 1 / min(wanted, ROUNDS * of_round)
+        number += len(draws)
         if number >= wanted:
             return
 
@@ -120,13 +120,13 @@ def _draw_one(
     together: bool,
 ) -> Draw | None:
     """Return the draw of a day, by its number in turns; None where no clouds will do."""
-    seen = observed_on(shown, index)
+    observed = observed_on(shown, index)
     turn, place = divmod(number, len(RUNS) + 1)
     if place == len(RUNS):
         half = min(VOIDS[turn % len(VOIDS)], longest) - 1
-        return Draw(index, seen, None, 0 if together else half)
-    donor = donor_of(shown, index, seen, clear, rng)
+        return Draw(index, observed, None, 0 if together else half)
+    donor = donor_of(shown, index, observed, clear, rng)
     if donor is None:
-        withheld = seen & donor_clouds(shown, index, seen, clear, rng)
-        return Draw(index, withheld, None, 0) if hides_enough(withheld, seen) else None
-    return Draw(index, seen & ~observed_on(shown, donor), donor, 0 if together else RUNS[place])
+        withheld = observed & donor_clouds(shown, index, observed, clear, rng)
+        return Draw(index, withheld, None, 0) if hides_enough(withheld, observed) else None
+    return Draw(index, observed & ~observed_on(shown, donor), donor, 0 if together else RUNS[place])

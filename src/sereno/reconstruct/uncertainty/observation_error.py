@@ -1,7 +1,7 @@
-"""The errors of observations, from how they jump from day to day: the white part, and the part that a day shares.
+"""The errors of observations, estimated from changes between days: the uncorrelated and the correlated part.
 
-Neighbouring observations of a day can err together, as errors of atmospheric origin do; no single image shows that
-part from the sea. Errors of different days are independent, though, while the sea persists.
+Errors of neighbouring observations of a day can be correlated, as those of atmospheric origin are. A single image
+does not separate them from the sea. But errors of different days are independent, while the sea persists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sereno.reconstruct.uncertainty.spread import noise_variance
 SEPARATIONS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
 """Cells between the pixels whose errors are compared, along either axis."""
 LENGTHS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
-"""Candidate standard deviations, in cells, of the Gaussian that the shared part's covariance is taken for."""
+"""Candidate standard deviations, in cells, of a Gaussian covariance of the correlated part."""
 CELLS = 2e7
 """Cells of the images that are examined, about."""
 FEWEST_DAYS = 30
@@ -30,7 +30,7 @@ AROUND = 5
 CLEAR_EDGES = (0.4, 0.6, 0.8, 0.999)
 """Classes of the share of the water around an observation that was observed on the day."""
 WHITE_IMAGES = 60
-"""Images that the white part alone is estimated from, about."""
+"""Images that the uncorrelated part alone is estimated from, about."""
 _HALF = 2
 
 
@@ -68,7 +68,7 @@ class ObservationError:
         With s(τ) = y(t) − [y(t − τ) + y(t + τ)] / 2, errors of covariance n(r) give s(τ) the covariance 1.5 n(r), and
         the sea, whose short changes are even and smooth, one that grows with τ². From τ of one and two days,
         n(r) = (4 S₁ − S₂) / 3 with S = ⟨s(x) s(x + r)⟩ / 1.5. A short record does not show that much: it gets the
-        white part, of `sereno.reconstruct.uncertainty.spread.noise_variance`, and no shared one.
+        uncorrelated part, of `sereno.reconstruct.uncertainty.spread.noise_variance`, and no correlated one.
 
         Pixels that are seen day after day lie far from clouds, where errors are small. So at r = 0 S₁ and S₂ are
         means over classes of how clear a pixel's surroundings are, weighted as all observations fall into them.
@@ -84,7 +84,7 @@ class ObservationError:
         return cls(total - min(shared, total), min(shared, total), length)
 
     def draw(self, shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw errors of some days, (days, lat, lon): the white and the shared part, float32."""
+        """Draw errors of some days, (days, lat, lon): the uncorrelated and the correlated part, float32."""
         white = np.sqrt(self.white) * rng.standard_normal(shape)
         width = min(self.length, min(shape[1:]) / 4) / np.sqrt(2)
         smooth = gaussian_filter(rng.standard_normal(shape), (0, width, width), mode="wrap")
@@ -200,7 +200,7 @@ def typical_error(cube: xr.Dataset) -> float | None:
 
 
 def white_noise(cube: xr.Dataset) -> float:
-    """Estimate the standard deviation of the observations' white noise from the images of a cube; 0 where untold."""
+    """Estimate the standard deviation of the uncorrelated noise from the images of a cube; 0 where unknown."""
     known = [variance for image in _images(field_of(cube), cube) if (variance := noise_variance([image])) > 0]
     return float(np.sqrt(np.mean(known))) if known else 0.0
 

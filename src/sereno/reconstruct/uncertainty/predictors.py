@@ -21,8 +21,8 @@ CHANGES = (3, 4, 5)
 """Days between the observations of a pixel whose difference counts as change."""
 PRIOR_SHARE = 0.05
 """Where little was observed, the recent variability is typical: as if this share of the water had shown that."""
-LIVELIEST = 8.0
-"""Bound of liveliness relative to what is typical, either way."""
+LARGEST_VARIABILITY = 8.0
+"""Bound of the recent variability relative to what is typical, either way."""
 
 
 class Conditions(NamedTuple):
@@ -80,9 +80,9 @@ def conditions(values: np.ndarray, *, scale: np.ndarray, water: np.ndarray, nois
         for index, apart in enumerate(aparts):
             if apart < len(at_sea):
                 square = at_sea[0] ** 2 if apart == 0 else (at_sea[0] - at_sea[apart]) ** 2 / 2
-                seen = np.isfinite(square)
-                sums[index, day] = ((square[seen] - noise) * inverse[seen]).sum()
-                numbers[index, day] = seen.sum()
+                observed = np.isfinite(square)
+                sums[index, day] = ((square[observed] - noise) * inverse[observed]).sum()
+                numbers[index, day] = observed.sum()
     weights = 1 - np.abs(np.arange(-half, half + 1)) / (half + 1)
     totals, counts = np.zeros((2, len(here), 2))
     for index, apart in enumerate(aparts):
@@ -98,9 +98,9 @@ def density(values: np.ndarray, water: np.ndarray) -> np.ndarray:
     """Return ``density`` of `Conditions` for the days of a block, `values` as for `conditions`."""
     half = WINDOW // 2
     weights = np.exp(-np.abs(np.arange(-half, half + 1)) / DENSITY_DAYS).astype(np.float32)
-    seen = correlate1d(np.isfinite(values).astype(np.float32), weights, axis=0, mode="constant")
+    observed = correlate1d(np.isfinite(values).astype(np.float32), weights, axis=0, mode="constant")
     near = gaussian_filter(
-        seen[half : len(values) - half], (0, DENSITY_CELLS, DENSITY_CELLS), mode="constant", truncate=3
+        observed[half : len(values) - half], (0, DENSITY_CELLS, DENSITY_CELLS), mode="constant", truncate=3
     )
     sea = gaussian_filter(water.astype(np.float32), DENSITY_CELLS, mode="constant", truncate=3)
     return np.asarray(near / np.maximum(sea, 1e-3), dtype=np.float32)
@@ -120,7 +120,7 @@ def distances(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.minimum(since, until), since, bridge
 
 
-def liveliness(totals: np.ndarray, counts: np.ndarray, typical: np.ndarray) -> np.ndarray:
+def recent_variability(totals: np.ndarray, counts: np.ndarray, typical: np.ndarray) -> np.ndarray:
     """Return the recent variability relative to `typical`, (2,), from totals and counts (n, 2)."""
-    found = np.maximum(totals + PRIOR_SHARE * typical, 0.0) / (counts + PRIOR_SHARE) / typical
-    return np.asarray(np.clip(found, 1 / LIVELIEST, LIVELIEST))
+    ratio = np.maximum(totals + PRIOR_SHARE * typical, 0.0) / (counts + PRIOR_SHARE) / typical
+    return np.asarray(np.clip(ratio, 1 / LARGEST_VARIABILITY, LARGEST_VARIABILITY))

@@ -79,7 +79,7 @@ class Residuals:
         return Residuals(*(getattr(self, each.name)[pixels] for each in fields(self)))
 
 
-class Found(NamedTuple):
+class ModeResiduals(NamedTuple):
     """Residuals of one mode, and gaps of the record as they are met in it."""
 
     residuals: Residuals
@@ -93,18 +93,18 @@ class HiddenDays:
         self,
         inner: Reconstructor[Any],
         climatology: Climatology,
-        part: xr.Dataset,
+        record: xr.Dataset,
         shown: xr.Dataset,
         error: ObservationError,
         sizes: tuple[int, ...],
     ) -> None:
-        self.inner, self.climatology, self.part, self.error, self.sizes = inner, climatology, part, error, sizes
-        self.water, self.times = part["water"].values, part["time"].values
+        self.inner, self.climatology, self.record, self.error, self.sizes = inner, climatology, record, error, sizes
+        self.water, self.times = record["water"].values, record["time"].values
         self.observed = shown["observed"].data
-        departure = (field_of(part) - climatology.at(part["time"])).where(part["water"]).astype("float32")
+        departure = (field_of(record) - climatology.at(record["time"])).where(record["water"]).astype("float32")
         departure = departure.transpose(*DIMS)
-        self.departure = departure.compute() if part.nbytes <= SMALL_BYTES else departure
-        stated = part.get(f"{field_name(part)}_error")
+        self.departure = departure.compute() if record.nbytes <= SMALL_BYTES else departure
+        stated = record.get(f"{field_name(record)}_error")
         self.stated = None if stated is None else stated.astype("float32").transpose(*DIMS)
 
     def residuals(self, group: list[Draw], rng: np.random.Generator, *, nrt: bool, number: int) -> list[Residuals]:
@@ -129,16 +129,16 @@ class HiddenDays:
         withheld = np.stack([one.withheld[crop] for one in group]) & self.water[crop]
         response, disturbance = self._disturbed(anomalies, targets, withheld, mean, rng, number=number)
         scale, water = anomalies["climatology_std"].values, anomalies["water"].values
-        found = []
+        of_days = []
         for place, position in enumerate(positions - first):
             near = _around(anomalies["anomaly"].values, position)
             of_day = conditions(near, scale=scale, water=water, noise=self.error.variance)
-            seen = (of_day.since[0] == 0) & np.isfinite(known[place])
-            thin = max(1, int(seen.sum() // max(withheld[place].sum(), 1)))
-            seen.reshape(-1)[np.flatnonzero(seen)[np.arange(seen.sum()) % thin != 0]] = False
-            chosen = withheld[place] | seen
+            observed = (of_day.since[0] == 0) & np.isfinite(known[place])
+            thin = max(1, int(observed.sum() // max(withheld[place].sum(), 1)))
+            observed.reshape(-1)[np.flatnonzero(observed)[np.arange(observed.sum()) % thin != 0]] = False
+            chosen = withheld[place] | observed
             count = int(chosen.sum())
-            found.append(
+            of_days.append(
                 Residuals(
                     day=np.full(count, number + place),
                     time=np.full(count, targets[place].astype("datetime64[D]").astype(int)),
@@ -155,15 +155,15 @@ class HiddenDays:
                     disturbance=disturbance[place][chosen],
                 )
             )
-        return found
+        return of_days
 
     def gaps(self, day: int, rng: np.random.Generator, *, nrt: bool) -> Gaps:
         """Return pixels of a day as it is."""
         here, half = self._crop(rng), WINDOW // 2
         crop = here["lat"], here["lon"]
         first, last = max(day - half, 0), day + 1 if nrt else day + half + 1
-        seen = np.asarray(self.observed[first:last, *crop])
-        values = _around(np.where(seen, np.float32(0), np.float32(np.nan)), day - first)
+        observed = np.asarray(self.observed[first:last, *crop])
+        values = _around(np.where(observed, np.float32(0), np.float32(np.nan)), day - first)
         water = self.water[crop]
         thin = slice(None, None, max(1, int(water.sum()) // GAPS))
         bridge, dense = distances(values)[2][0], density(values, water)[0]
@@ -172,7 +172,7 @@ class HiddenDays:
 
     def _cube(self, values: np.ndarray, days: slice, here: dict[str, slice]) -> xr.Dataset:
         """Return anomalies as a method meets them."""
-        axes = {"time": self.times[days]} | {dim: self.part[dim].values[here[dim]] for dim in DIMS[1:]}
+        axes = {"time": self.times[days]} | {dim: self.record[dim].values[here[dim]] for dim in DIMS[1:]}
         crop = here["lat"], here["lon"]
         scale = self.climatology.fields["std"].values[crop]
         cube = xr.Dataset(
@@ -191,7 +191,7 @@ class HiddenDays:
     def _crop(self, rng: np.random.Generator) -> dict[str, slice]:
         """Return a part of the map."""
         return {
-            dim: slice(start := int(rng.integers(0, self.part.sizes[dim] - size + 1)), start + size)
+            dim: slice(start := int(rng.integers(0, self.record.sizes[dim] - size + 1)), start + size)
             for dim, size in zip(DIMS[1:], self.sizes, strict=True)
         }
 

@@ -176,7 +176,7 @@ def learned_in(state: State) -> tuple[Spread, ObservedPixels]:
 
 
 def noise_variance(images: Iterable[np.ndarray]) -> float:
-    """Estimate the variance of the observations' white noise.
+    """Estimate the variance of the observations' uncorrelated noise.
 
     The mean square of an image's convolution with ``[[1, -2, 1], [-2, 4, -2], [1, -2, 1]]`` over 36 (Immerkær 1996,
     Computer Vision and Image Understanding 64, 300–302): slopes and straight fronts along the grid cancel. Noise

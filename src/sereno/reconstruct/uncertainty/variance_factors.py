@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 
 from sereno.reconstruct.uncertainty.observation_error import ObservationError
-from sereno.reconstruct.uncertainty.predictors import liveliness
+from sereno.reconstruct.uncertainty.predictors import recent_variability
 from sereno.reconstruct.uncertainty.residuals import Gaps, Residuals
 
 BRIDGE_EDGES = (0.51, 0.76, 1.01, 1.51, 2.01, 3.01, 5.01, 8.01, 15.5)
@@ -64,8 +64,9 @@ class Withheld(NamedTuple):
         Variance of the observations' errors.
     weight
         How many pixels of gaps each represents, relative to the others.
-    lively
-        Both kinds of liveliness, (n, 2); 1 where nothing of the day was seen, so that it does not fall in a void.
+    variability
+        Both kinds of recent variability, (n, 2); 1 where nothing of the day was seen, so that it does not fall in a
+        void.
     log_density
         Logarithm of density.
     bridge, void, density, stated, day, fold
@@ -77,7 +78,7 @@ class Withheld(NamedTuple):
     noise: np.ndarray
     error: np.ndarray
     weight: np.ndarray
-    lively: np.ndarray
+    variability: np.ndarray
     log_density: np.ndarray
     bridge: np.ndarray
     void: np.ndarray
@@ -87,30 +88,32 @@ class Withheld(NamedTuple):
     fold: np.ndarray
 
     @classmethod
-    def of(cls, found: Residuals, gaps: Gaps, typical: np.ndarray, error: ObservationError) -> Self:
+    def of(cls, residuals: Residuals, gaps: Gaps, typical: np.ndarray, error: ObservationError) -> Self:
         """Sort withheld pixels into bins, weigh them as gaps are, and estimate the noise in their residuals."""
         gap = gaps.bridge > 0
-        density, of_gaps = _density_bins(found.density, gaps.density[gap])
+        density, of_gaps = _density_bins(residuals.density, gaps.density[gap])
         weight = _as_in_gaps(
-            _classes(density, found.bridge, found.void), _classes(of_gaps, gaps.bridge[gap], gaps.void[gap])
+            _classes(density, residuals.bridge, residuals.void), _classes(of_gaps, gaps.bridge[gap], gaps.void[gap])
         )
-        _, stated = np.unique(_quantile_bins(found.variance, weight, STATED_BINS), return_inverse=True)
+        _, stated = np.unique(_quantile_bins(residuals.variance, weight, STATED_BINS), return_inverse=True)
         _, density = np.unique(density, return_inverse=True)
-        times = np.unique(found.time)
+        times = np.unique(residuals.time)
         return cls(
-            variance=found.variance,
-            square=found.square,
-            noise=error.variance - 2 * error.shared * taken_up(found, density),
-            error=np.full(found.day.size, error.variance),
+            variance=residuals.variance,
+            square=residuals.square,
+            noise=error.variance - 2 * error.shared * taken_up(residuals, density),
+            error=np.full(residuals.day.size, error.variance),
             weight=weight,
-            lively=np.where(found.void[:, None], 1.0, liveliness(found.totals, found.counts, typical)),
-            log_density=np.log(np.maximum(found.density, LEAST_DENSITY)),
-            bridge=np.digitize(found.bridge, BRIDGE_EDGES),
-            void=found.void.astype(int),
+            variability=np.where(
+                residuals.void[:, None], 1.0, recent_variability(residuals.totals, residuals.counts, typical)
+            ),
+            log_density=np.log(np.maximum(residuals.density, LEAST_DENSITY)),
+            bridge=np.digitize(residuals.bridge, BRIDGE_EDGES),
+            void=residuals.void.astype(int),
             density=density,
             stated=stated,
-            day=np.unique(found.day, return_inverse=True)[1],
-            fold=np.searchsorted(times, found.time) * FOLDS // times.size,
+            day=np.unique(residuals.day, return_inverse=True)[1],
+            fold=np.searchsorted(times, residuals.time) * FOLDS // times.size,
         )
 
     def at(self, pixels: slice | np.ndarray) -> Withheld:
@@ -118,8 +121,8 @@ class Withheld(NamedTuple):
         return Withheld(*(part[pixels] for part in self))
 
     def scaled(self, exponents: tuple[float, ...]) -> np.ndarray:
-        """Return the stated variance times powers of liveliness."""
-        return np.asarray(self.variance * (self.lively ** np.asarray(exponents)).prod(axis=1))
+        """Return the stated variance times powers of the recent variability."""
+        return np.asarray(self.variance * (self.variability ** np.asarray(exponents)).prod(axis=1))
 
     def factors(self, exponents: tuple[float, ...], *, of: np.ndarray | slice = slice(None)) -> Factors:
         """Return the factors whose product is the mean relative square of the residuals in each bin of each kind.
@@ -148,25 +151,25 @@ class Withheld(NamedTuple):
         steady = self._knots(*self._by_value()[1])  # what the logarithm of the variance has anyway
         trusts = [trust(days_of(subset.day, weight, place, most), PRIOR_DAYS) for place, most in kinds]
         weights = [np.bincount(place, weight, most) + 1e-9 * weight.sum() for place, most in kinds]
-        found = [np.ones(most) for _, most in kinds]
+        residuals = [np.ones(most) for _, most in kinds]
         for _ in range(_ROUNDS):
             for kind, (place, most) in enumerate(kinds):
-                others = [found[n][at] for n, (at, _) in enumerate(kinds) if n != kind]
+                others = [residuals[n][at] for n, (at, _) in enumerate(kinds) if n != kind]
                 expected = level * weight * np.prod(others, axis=0)
                 above, below = np.bincount(place, relative, most), np.bincount(place, expected, most)
                 ratio = np.divide(above, below, out=np.ones(most), where=below > 0)
                 logs = np.log(bounded(ratio)) * trusts[kind]
                 logs += steady if kind == STATED else 0.0
                 rising = scipy.optimize.isotonic_regression(logs, weights=weights[kind], increasing=kind != DENSITY).x
-                found[kind] = np.exp(rising - (steady if kind == STATED else 0.0))
+                residuals[kind] = np.exp(rising - (steady if kind == STATED else 0.0))
         densities, stated = (self._knots(place, value) for place, value in self._by_value())
         return Factors(
-            bounded(level * found[0] * found[VOID][0]),
-            found[VOID] / found[VOID][0],
+            bounded(level * residuals[0] * residuals[VOID][0]),
+            residuals[VOID] / residuals[VOID][0],
             densities,
-            found[2],
+            residuals[2],
             stated,
-            found[3],
+            residuals[3],
         )
 
     def _by_value(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -242,32 +245,32 @@ def _as_in_gaps(withheld: np.ndarray, gaps: np.ndarray) -> np.ndarray:
     return np.asarray(np.clip(share, RAREST, MOST_FREQUENT)[withheld])
 
 
-def observed_factor(found: Residuals, error: ObservationError) -> float:
+def observed_factor(residuals: Residuals, error: ObservationError) -> float:
     """Return the factor of observed pixels; 1 where there are none, or the observations' errors are not known."""
-    if not found.day.size or error.variance == 0:
+    if not residuals.day.size or error.variance == 0:
         return 1.0
-    one = np.zeros(found.day.size, int)
-    noise = error.variance - 2 * error.variance * taken_up(found, one)
-    weight = found.variance / (found.variance + error.variance)
-    relative = (weight * (found.square - noise) / found.variance).sum() / weight.sum()
-    number = np.unique(found.day, return_inverse=True)[1]
+    one = np.zeros(residuals.day.size, int)
+    noise = error.variance - 2 * error.variance * taken_up(residuals, one)
+    weight = residuals.variance / (residuals.variance + error.variance)
+    relative = (weight * (residuals.square - noise) / residuals.variance).sum() / weight.sum()
+    number = np.unique(residuals.day, return_inverse=True)[1]
     return float((bounded(relative) ** trust(days_of(number, weight, one, 1), LEVEL_DAYS))[0])
 
 
-def stated_in_voids(found: Residuals) -> np.ndarray:
+def stated_in_voids(residuals: Residuals) -> np.ndarray:
     """Return the share of the climatology's variance that a method states on days unseen, by bins of the bridge.
 
     It is made to grow with the bridge, up to 1, which is also where it is not known.
     """
-    void = found.void & (found.since > 0)
-    place = np.digitize(found.bridge[void], BRIDGE_EDGES)
-    share = np.minimum(found.variance[void] / np.maximum(found.climatology[void], 1e-12), 1.0)
+    void = residuals.void & (residuals.since > 0)
+    place = np.digitize(residuals.bridge[void], BRIDGE_EDGES)
+    share = np.minimum(residuals.variance[void] / np.maximum(residuals.climatology[void], 1e-12), 1.0)
     count = np.bincount(place, minlength=BRIDGES)
     mean = np.divide(np.bincount(place, share, BRIDGES), count, out=np.ones(BRIDGES), where=count > 0)
     return np.asarray(scipy.optimize.isotonic_regression(mean, weights=count + 1e-6, increasing=True).x)
 
 
-def taken_up(found: Residuals, place: np.ndarray) -> np.ndarray:
+def taken_up(residuals: Residuals, place: np.ndarray) -> np.ndarray:
     """Return the share of the added errors that the analysis took up, 0 to 1, by bins, for each pixel.
 
     Parameters
@@ -275,11 +278,11 @@ def taken_up(found: Residuals, place: np.ndarray) -> np.ndarray:
     place
         Number of each pixel's bin, (n,).
     """
-    known = np.isfinite(found.response)
-    error = found.disturbance[known].astype(np.float64)
+    known = np.isfinite(residuals.response)
+    error = residuals.disturbance[known].astype(np.float64)
     if not error.any():
         return np.zeros(place.size)
-    joint, square = found.response[known] * error, error**2
+    joint, square = residuals.response[known] * error, error**2
     prior = PRIOR_PIXELS * square.mean()
     most = int(place.max()) + 1
     joints, squares = (np.bincount(place[known], part, most) for part in (joint, square))

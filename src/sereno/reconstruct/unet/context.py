@@ -20,7 +20,7 @@ def window_scalars(terms: Sequence[Term], *, noise: float, side: float, day_of_y
     terms
         The covariance of the first guess, variances in squared climatological standard deviations.
     noise
-        Standard deviation of the observations' white error, in the same unit.
+        Standard deviation of the observations' uncorrelated error, in the same unit.
     side
         Side of a cell, km.
     day_of_year
@@ -29,8 +29,8 @@ def window_scalars(terms: Sequence[Term], *, noise: float, side: float, day_of_y
     Returns
     -------
     np.ndarray
-        The white error, the error shared by a day's observations, the anomaly's standard deviation; its correlation
-        at each of `CELLS` and `DAYS`; the logarithm of `side`; the season, as a point on a circle.
+        The uncorrelated error, the error that is correlated within a day, the anomaly's standard deviation; its
+        correlation at each of `CELLS` and `DAYS`; the logarithm of `side`; the season, as a point on a circle.
     """
     signal = [term for term in terms if term.signal]
     variance = np.array([float(term.variance) for term in signal])

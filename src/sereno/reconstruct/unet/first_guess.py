@@ -29,7 +29,7 @@ class FirstGuess:
     terms
         Its covariance.
     noise
-        Standard deviation of the observations' white error, the field's unit.
+        Standard deviation of the observations' uncorrelated error, the field's unit.
     typical_error
         Root mean square of the errors that the training input states, the field's unit; None where it states none.
     """

@@ -25,7 +25,7 @@ class FittedTerms(NamedTuple):
     variances, widths, times
         Of each term, widths in km, times in days.
     noise
-        Standard deviation of the white error of an observation.
+        Standard deviation of the uncorrelated error of an observation.
     shared_error, error_width
         Standard deviation and width in km of an error that a day's observations share.
     """
@@ -50,7 +50,7 @@ def fit_terms(moments: PairMoments, count: int, *, cell: float, noise: float | N
     cell
         Side of a cell, km.
     noise
-        The white error where it is known.
+        The uncorrelated error where it is known.
 
     Returns
     -------

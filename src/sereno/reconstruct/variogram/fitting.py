@@ -24,7 +24,8 @@ NARROWEST, WIDEST = 12.0, 300.0
 TIMES = (3.0, 20.0)
 """... and times in days between these;"""
 EXPECTED_NOISE, EXPECTED_ERROR = 0.2, (0.1, 100.0)
-"""and the white and the shared error, in standard deviations of the observations, and the width of the latter, km."""
+"""and the uncorrelated and the correlated error, in standard deviations of the observations, and the width of the
+latter, km."""
 STIFFNESS = 0.2
 """Pull of the parameters towards where they begin, over the root of the number of images."""
 MOST_STEPS = 200
@@ -100,8 +101,8 @@ def variogram_of_terms(logarithms: np.ndarray, distance: np.ndarray, lag: np.nda
     Parameters
     ----------
     logarithms
-        Of the variances, widths (km) and times (days) of the terms, of the standard deviation of the white error, and
-        of that and the width of a Gaussian error that a day's observations share, (3 terms + 3,).
+        Of the variances, widths (km) and times (days) of the terms, of the standard deviation of the uncorrelated
+        error, and of that and the width of a Gaussian error that a day's observations share, (3 terms + 3,).
     distance, lag
         In km and days, of shapes that go together. A distance of zero is that of two observations of one cell.
     """
