@@ -26,7 +26,7 @@ LAND, MISSING, OBSERVED = -1, 0, 1
 FILLED, BEYOND_SUPPORT = 2, 3
 """Further values of an analysis's `source`: filled, and filled with nothing seen there within the window."""
 DESCRIPTION = ("standard_name", "long_name", "cell_methods", "units_metadata")
-"""Attributes of a field, besides its units, that say what it is."""
+"""Attributes of a field, in addition to its units, that say what it is."""
 BLOCK_CELLS = 2**22
 """Cells of a block of days at most, where one day alone does not exceed it: the grain of all lazy work."""
 Day = str | date | np.datetime64
@@ -84,7 +84,7 @@ def field_of(cube: xr.Dataset) -> xr.DataArray:
 
 
 def description(cube: xr.Dataset) -> dict[str, str]:
-    """Return the unit of a cube's field and what else it says about itself, which an analysis of it keeps."""
+    """Return the attributes of a cube's field that its analysis keeps: unit, long name and others."""
     attrs = field_of(cube).attrs
     return {"units": str(attrs.get("units", ""))} | {name: attrs[name] for name in DESCRIPTION if name in attrs}
 
@@ -103,7 +103,7 @@ def days_per_block(cells: int) -> int:
 
 
 def consecutive(days: np.ndarray) -> list[np.ndarray]:
-    """Part ascending days into runs of consecutive ones."""
+    """Split ascending days into runs of consecutive days."""
     return np.split(days, np.flatnonzero(np.diff(days.astype("datetime64[D]")).astype(int) != 1) + 1)
 
 
@@ -122,21 +122,21 @@ def state(cube: xr.Dataset) -> xr.DataArray:
 
 
 def violations(cube: xr.Dataset) -> list[str]:
-    """List everything in which a dataset falls short of the schema; an empty list means a valid cube."""
+    """List everything in which a dataset violates the schema; an empty list means a valid cube."""
     if not isinstance(cube, xr.Dataset):
         return [f"it is a {type(cube).__name__}, it must be an xarray.Dataset; make one with sereno.cube_from"]
     name = cube.attrs.get("field")
     if name is None or name not in cube:
         return [f"attribute 'field' must name the variable to fill (it says {name!r}); use sereno.cube_from"]
-    found = [f"no coordinate {dim!r}" for dim in DIMS if dim not in cube.coords]
+    faults = [f"no coordinate {dim!r}" for dim in DIMS if dim not in cube.coords]
     if cube[name].dims != DIMS:
-        found.append(f"{name}: dimensions are {cube[name].dims}, they must be {DIMS}")
+        faults.append(f"{name}: dimensions are {cube[name].dims}, they must be {DIMS}")
     if not np.issubdtype(cube[name].dtype, np.floating):
-        found.append(f"{name}: type is {cube[name].dtype}, it must be a float with NaN where missing")
-    found += _water_violations(cube) + _grid_violations(cube)
+        faults.append(f"{name}: type is {cube[name].dtype}, it must be a float with NaN where missing")
+    faults += _water_violations(cube) + _grid_violations(cube)
     if "time" in cube.coords:
-        found += _time_violations(cube["time"].values)
-    return found
+        faults += _time_violations(cube["time"].values)
+    return faults
 
 
 def _water_violations(cube: xr.Dataset) -> list[str]:
@@ -148,18 +148,18 @@ def _water_violations(cube: xr.Dataset) -> list[str]:
 
 
 def _grid_violations(cube: xr.Dataset) -> list[str]:
-    found = [
+    faults = [
         f"{dim}: must ascend"
         for dim in ("lat", "lon")
         if dim in cube.coords and cube[dim].size > 1 and not bool((cube[dim].diff(dim) > 0).all())
     ]
     if "lat" in cube.coords and bool((abs(cube["lat"]) > 90).any()):
-        found.append("lat: outside -90 to 90 degrees")
+        faults.append("lat: outside -90 to 90 degrees")
     if "lon" in cube.coords and bool(((cube["lon"] < -180) | (cube["lon"] >= 540)).any()):
-        found.append("lon: outside -180 to 540 degrees")
+        faults.append("lon: outside -180 to 540 degrees")
     if "lon" in cube.coords and cube["lon"].size and float(np.ptp(cube["lon"].values)) > 360:
-        found.append("lon: spans more than the whole circle")
-    return found
+        faults.append("lon: spans more than the whole circle")
+    return faults
 
 
 def validate(cube: xr.Dataset) -> xr.Dataset:
@@ -170,9 +170,9 @@ def validate(cube: xr.Dataset) -> xr.Dataset:
     InputError
         With the list of all violations at once.
     """
-    found = violations(cube)
-    if found:
-        raise InputError("not a valid cube:\n" + "\n".join(f"  {line}" for line in found))
+    faults = violations(cube)
+    if faults:
+        raise InputError("not a valid cube:\n" + "\n".join(f"  {line}" for line in faults))
     return cube
 
 
@@ -182,7 +182,7 @@ def parse_period(text: str) -> slice:
     Raises
     ------
     InputError
-        If an end is not a date or the period is upside down.
+        If an end is not a date or the period ends before it begins.
     """
     first, colon, last = text.partition(":")
     try:
@@ -316,12 +316,12 @@ def _time_violations(time: np.ndarray) -> list[str]:
     if time.size == 0:
         return ["time: not one day"]
     step = np.diff(time.astype("datetime64[D]")).astype(int)
-    found = []
+    faults = []
     if (step == 0).any():
         days = np.unique(time.astype("datetime64[D]")[1:][step == 0])
-        found.append(f"time: two images of the same day: {', '.join(map(str, days[:5]))}")
+        faults.append(f"time: two images of the same day: {', '.join(map(str, days[:5]))}")
     if (step < 0).any():
-        found.append("time: must ascend")
+        faults.append("time: must ascend")
     if (step > 1).any():
-        found.append("time: days are missing between the first and the last; insert them as empty images")
-    return found
+        faults.append("time: days are missing between the first and the last; insert them as empty images")
+    return faults

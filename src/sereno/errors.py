@@ -1,4 +1,4 @@
-"""The errors that a user can cause and can mend, and the one place that turns any other error into them."""
+"""Errors that a user can mend, and the one place that converts other errors to them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class InputError(ValueError):
 
 
 class PausedError(Exception):
-    """A run was asked to stop early before it was done, and left what it can be resumed from."""
+    """A run was asked to stop early, and left a checkpoint from which it can be resumed."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -105,10 +105,10 @@ def out_of_resources(error: BaseException) -> bool:
 
 @contextmanager
 def file_edge(subject: str | os.PathLike[str], remedy: str) -> Iterator[None]:
-    """Turn any exception within the block into one `InputError` that names a file and the remedy.
+    """Convert any exception within the block to one `InputError` that names a file and the remedy.
 
-    Put it round the code that reads or writes one file and round nothing else. The exception stays reachable as
-    ``__cause__``, which ``--debug`` shows.
+    Use it only around the code that reads or writes one file. The exception is kept as ``__cause__``, which
+    ``--debug`` shows.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def file_edge(subject: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     Raises
     ------
     InputError
-        For any exception but those that are meant for the user already.
+        For any exception except those that are already for the user.
 
     Examples
     --------

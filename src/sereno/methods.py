@@ -24,7 +24,7 @@ GROUP = "sereno.methods"
 
 @dataclass(frozen=True)
 class State:
-    """What a fitted method must remember besides its configuration.
+    """What a fitted method must store in addition to its configuration.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Reconstructor(Protocol[ConfigT]):
     ``anomaly`` (kelvin, or the field's own unit), NaN where missing, with ``water(lat, lon)`` and
     ``climatology_std(lat, lon)``; seasonal cycle, trend and land never reach it.
 
-    A method of one's own has, besides, the attribute ``settings``: the frozen dataclass of its settings, of which
+    A method of your own also has the attribute ``settings``: the frozen dataclass of its settings, of which
     ``method`` is its name and ``window`` the days within which an observation counts as support.
     """
 
@@ -96,7 +96,7 @@ class Reconstructor(Protocol[ConfigT]):
 
 
 class Network(Reconstructor[ConfigT], Protocol[ConfigT]):
-    """A method that trains a neural network: what it offers besides."""
+    """A method that trains a neural network: what it has in addition."""
 
     @classmethod
     def fit(

@@ -1,4 +1,4 @@
-"""What a long task reports while it works."""
+"""Reports of progress."""
 
 from __future__ import annotations
 
@@ -52,5 +52,5 @@ def _bars() -> Progress:
 
 
 def labelled(progress: Progress, label: str) -> Progress:
-    """Return a report that puts a label before each stage, to tell several methods apart."""
+    """Return a report with a label before each stage, to distinguish several methods."""
     return lambda stage, fraction: progress(f"{label}: {stage}", fraction)

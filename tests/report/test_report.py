@@ -186,7 +186,7 @@ def test_the_gallery_holds_what_was_shown_withheld_and_made(evaluation: Evaluati
         numbers = [float(text.replace("−", "-")) for _, text in day["bar"]]
         assert 5 < numbers[0] < numbers[-1] < 30  # degrees Celsius
     row = evaluation.daily.sel({"method": ODD}).sel(time=example["time"].values[0])
-    assert f"RMSE {float(row['rmse']):.3f} K" in shown["methods"][1]["days"][0]["told"]
+    assert f"RMSE {float(row['rmse']):.3f} K" in shown["methods"][1]["days"][0]["caption"]
 
 
 def test_errors_of_pixels_are_mapped_where_they_were_scored(evaluation: Evaluation) -> None:
@@ -306,7 +306,7 @@ def test_the_slider_changes_the_day(opened: Callable[..., Opened], report: Path)
     second = state()
     assert page.input_value("#day") == "1"
     assert all(one != other for one, other in zip(first, second, strict=True))
-    assert page.text_content("#told").startswith(second[0])
+    assert page.text_content("#caption").startswith(second[0])
     page.keyboard.press("ArrowLeft")
     assert state() == first
 

@@ -1,12 +1,11 @@
-"""Freed memory: which of it stays with the process while a network is at work, and which does not.
+"""Which freed memory stays with the process while a network runs, and which is returned to the system.
 
-Nothing here changes a process unless `tune_memory` was called in it: the command line and its workers call it, and a
-program that uses the library may.
+Nothing here changes a process unless `tune_memory` was called in it. The command line and its workers call it, and a
+program that uses the library may do so.
 
-A step of a network frees and asks for the same few hundred megabytes. The C library of Linux gives large blocks back
-to the system at once and gets them again page by page, which is a part of each step that can be spared. From the
-first that are freed on it keeps blocks of up to 32 MiB, though, in as many pools as threads come and go: where maps
-are of that size, memory that nothing uses adds up.
+A step of a network frees and allocates the same few hundred megabytes. The C library of Linux returns large blocks to
+the system at once and gets them again page by page, which costs time in each step. After the first blocks are freed,
+however, it keeps blocks of up to 32 MiB, in one pool for each thread: with maps of that size, unused memory adds up.
 """
 
 from __future__ import annotations
@@ -43,10 +42,10 @@ _users = _Users()
 def tune_memory() -> None:
     """Let sereno tune how this process keeps and returns memory; on systems without glibc do nothing.
 
-    Networks then work faster, and large maps take less memory. The whole process changes with it: large tensors lie
-    in large pages (the environment variable ``THP_MEM_ALLOC_ENABLE``, which PyTorch reads when it first asks for
-    memory, so call this before), and while sereno works, the C library keeps or returns freed memory by other
-    thresholds. The command line and its workers call it; importing sereno does not.
+    Networks then run faster, and large maps take less memory. This changes the whole process: large tensors are in
+    large pages (the environment variable ``THP_MEM_ALLOC_ENABLE``, which PyTorch reads at its first allocation, so
+    call this before), and while sereno works, the C library keeps or returns freed memory by other thresholds. The
+    command line and its workers call it; importing sereno does not.
 
     Examples
     --------

@@ -27,7 +27,7 @@ LEAST_ERROR, LARGEST_ERROR = 1e-9, 1e9
 @clear_faults
 @dataclass(frozen=True, config=STRICT)
 class Climatology:
-    """Predict no anomaly at all: the baseline of every other method."""
+    """Predict an anomaly of zero: the baseline of every other method."""
 
     method: Literal["climatology"] = "climatology"
     window: int = Field(default=15, ge=1, le=LONGEST_WINDOW)
@@ -41,8 +41,8 @@ class Interpolation:
 
     method: Literal["interpolation"] = "interpolation"
     window: int = Field(default=15, ge=1, le=LONGEST_WINDOW)
-    """Days, centred on the target, from which its observations are taken; an odd number. The background that these
-    depart from has a window of its own on each of its days."""
+    """Days, centred on the target, from which its observations are taken; an odd number. The background that is
+    subtracted from these has a window of its own on each of its days."""
     time_scale: float | None = Field(default=None, gt=0, le=LONGEST_WINDOW)
     """e-folding time, in days, of the weight of an observation; tuned on withheld pixels where not given."""
     space_scale: float | None = Field(default=None, gt=0, le=WIDEST)
@@ -121,8 +121,8 @@ class GriddedInterpolation:
     terms: int = Field(default=6, ge=1, le=64)
     """Terms of the covariance, each Gaussian in space and Matérn-3/2 in time."""
     steps: int = Field(default=20, ge=0, le=100_000)
-    """Steps in which the covariance of a short record is tuned, from that of its moments; one descent for every
-    forty."""
+    """Steps of the tuning of the covariance of a short record, which starts from its moments; a run for every forty
+    steps."""
     noise: float | None = Field(default=None, ge=LEAST_ERROR, le=LARGEST_ERROR)
     """Standard deviation of an observation's own error, the field's unit; tuned where not given. Where the input
     states an error for each observation, that of a typical one."""
@@ -189,7 +189,7 @@ class ConvLSTM:
     mask: Literal["observed", "state"] = "observed"
     """Second channel of the input: observed is 1 where observed, else 0; state (the thesis) is -1 on land too."""
     tile: tuple[Annotated[int, Field(ge=1, le=MOST_CELLS)], Annotated[int, Field(ge=1, le=MOST_CELLS)]] = (64, 64)
-    """Cells (lat, lon) of the crops trained on, and of the tiles a large map is cut into."""
+    """Cells (lat, lon) of the training windows, and of the tiles of a large map."""
     halo: int = Field(default=16, ge=0, le=4096)
     """Cells of context round each tile of a large map."""
     windows: Literal["random", "tiles"] = "random"
@@ -203,8 +203,8 @@ class ConvLSTM:
     hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
     """Share of windows whose central day is wholly hidden (1 is the thesis); others lose pixels under real clouds."""
     split: Literal["time", "random"] = "time"
-    """How validation windows are parted from training windows: in time, with a gap of a window; random (the
-    thesis) draws them from the same days, so that the validation loss leaks. Needs windows = "tiles"."""
+    """How validation windows are separated from training windows: in time, with a gap of a window; random (the
+    thesis) draws them from the same days, so that the validation loss leaks, and needs windows = "tiles"."""
     validation_windows: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     """Fixed windows that the validation loss is taken on; 64 where not given, and where windows are tiles the power
     of two nearest to 15 % of all of them."""
@@ -236,7 +236,8 @@ class UNet:
 
     method: Literal["unet"] = "unet"
     network: Literal["all-days", "central-day"] = "central-day"
-    """What the network answers: the central day of its window, or every day, of which no weights come yet."""
+    """Days that the network answers: the central day of its window, or every day, for which the package has no
+    weights yet."""
     window: int = Field(default=15, ge=3, le=LONGEST_WINDOW)
     """Days in the window, an odd number."""
     widths: tuple[Annotated[int, Field(ge=1, le=MOST_CHANNELS)], ...] | None = Field(
@@ -245,7 +246,7 @@ class UNet:
     """Channels of each level of the network, the finest first; a level has half the cells of the one before. Those of
     the pre-trained network where not given."""
     passes: int = Field(default=1, ge=1, le=4)
-    """How often the network is applied, each time to what came out before, with the same weights."""
+    """How often the network is applied, each time to its previous output, with the same weights."""
     attention: bool = False
     """Let the coarsest cells attend to those around them."""
     tuning_steps: int = Field(default=20, ge=0, le=100_000)
@@ -255,13 +256,13 @@ class UNet:
     members: int = Field(default=1, ge=1, le=64)
     """Networks trained one after the other, of which the mean is taken; the package holds one."""
     tile: tuple[Annotated[int, Field(ge=1, le=MOST_CELLS)], Annotated[int, Field(ge=1, le=MOST_CELLS)]] = (64, 64)
-    """Cells (lat, lon) of the crops trained on."""
+    """Cells (lat, lon) of the training windows."""
     hidden_day_fraction: float = Field(default=0.25, ge=0, le=1)
     """Share of windows whose central day is wholly hidden; the rest lose the pixels under a real cloud mask."""
     past_fraction: float = Field(default=0.2, ge=0, le=1)
     """Share of windows without a day after the central one, as in near real time."""
     windows_kept: int = Field(default=1500, ge=8, le=MOST_STEPS)
-    """Training windows, drawn once; each is seen many times, turned and mirrored."""
+    """Training windows, drawn once; each is used many times, rotated and mirrored."""
     validation_windows: int = Field(default=128, ge=1, le=MOST_STEPS)
     """Fixed windows that the validation loss is taken on."""
     batch_size: int = Field(default=16, ge=1, le=MOST_STEPS)
@@ -301,7 +302,7 @@ PACKAGED_WIDTHS = {"all-days": (64, 96, 128, 160), "central-day": (48, 80, 128, 
 @clear_faults
 @dataclass(frozen=True, config=STRICT)
 class ConvLSTMUNet(UNet):
-    """The same with a ConvLSTM over the days, to and fro, at the coarsest level of the network."""
+    """The same with ConvLSTMs over the days, forward and backward, at the coarsest level of the network."""
 
     method: Literal["convlstm-unet"] = "convlstm-unet"  # type: ignore[assignment]  # narrower
     network: Literal["central-day"] = "central-day"

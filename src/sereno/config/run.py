@@ -95,12 +95,12 @@ class RunConfig:
 
     @property
     def weights(self) -> Literal["packaged", "fine-tuned", "fresh"]:
-        """What a network begins with: pre-trained weights, used unchanged or trained further, or none."""
+        """The initial weights of a network: pre-trained and unchanged, pre-trained and trained further, or new."""
         return self.model.weights if isinstance(self.model, UNet) else "fresh"
 
     @property
     def leaks(self) -> bool:
-        """Whether validation shares days with training, so that its loss is too good."""
+        """Whether validation shares days with training, so that its loss is too low."""
         return isinstance(self.model, ConvLSTM) and self.model.split == "random"
 
 
@@ -113,7 +113,7 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration", setti
     Parameters
     ----------
     values
-        What a run file may hold.
+        The content of a run file.
     origin
         Where it comes from, for messages.
     settings

@@ -65,8 +65,8 @@ def evaluate(
     Parameters
     ----------
     methods
-        Models, or what `sereno.fit` takes for a method that is cheap to fit: one, several, or by the names that they
-        are to have in the tables.
+        Models, or what `sereno.fit` takes for a method that is quick to fit: one, a list, or a mapping from names for
+        the tables.
     days
         The days to score: text ``A:B``, a slice, or consecutive days; all where not given.
     protocol
@@ -77,10 +77,10 @@ def evaluate(
     share, seed
         Share of the eligible days to score, and the seed of the choice and of the resamples.
     observation_noise
-        Standard deviation of the observations' noise, which is added to an analysis's own for z, coverage and CRPS
-        against observations; estimated from the images where not given.
+        Standard deviation of the errors of the observations. Its square is added to the variance of the analysis for
+        z, interval coverage and CRPS against observations. Estimated from the images where not given.
     relative_to
-        Name of the method that ratios are to; the climatology that the methods depart from where not given.
+        Name of the method that ratios are to; the climatology of the methods where not given.
     nrt
         Near real time: each scored day is reconstructed from a cube that ends with it.
     progress
@@ -89,8 +89,8 @@ def evaluate(
     Raises
     ------
     InputError
-        If nothing can be scored; if a model does not fit the cube, was fitted on what is withheld, or has its
-        climatology from a file that was; or if a method fails, with the days on which it does.
+        If nothing can be scored; if a model does not fit the cube, or was fitted on withheld pixels, or uses a
+        climatology file that was; or if a method fails, with the days.
 
     Examples
     --------

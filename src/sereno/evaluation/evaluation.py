@@ -1,4 +1,4 @@
-"""What an evaluation gives back: scores, maps, days, examples and models, as tables and as files."""
+"""The result of an evaluation: scores, maps, days, examples and models, as tables and as files."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Evaluation:
     Attributes
     ----------
     results
-        The scores and how they came about: ``results.observations.methods["oi"].rmse``, and ``results.truth`` where
+        The scores and how they were made: ``results.observations.methods["oi"].rmse``, and ``results.truth`` where
         the cube has ``truth``.
     withheld
         bool (time, lat, lon) over the scored days.
     models
-        The models scored, those fitted on the fly among them.
+        All models, including those that were fitted for the evaluation.
     examples
-        By method, up to eight scored days spread over the record and over coverage: ``target`` (the observations,
-        withheld ones among them), ``withheld``, ``mean``, ``std``, ``climatology``, ``truth`` where known (time,
-        lat, lon), ``coverage`` (time) and ``water``; large grids thinned. ``attrs["middling_day"]`` is the one of
-        middling coverage.
+        By method, up to eight scored days, spread over the record and over coverage: ``target`` (the observations,
+        including the withheld ones), ``withheld``, ``mean``, ``std``, ``climatology``, ``truth`` where known (time,
+        lat, lon), ``coverage`` (time) and ``water``; large grids thinned. ``attrs["middling_day"]`` is the day whose
+        coverage is nearest to the median.
     maps
         By pixel, (method, lat, lon): ``rmse``, ``bias``, ``pixels``, against the truth where known, else the
         observations, as ``attrs["against"]`` says.
@@ -60,7 +60,7 @@ class Evaluation:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """The results as the nested dictionary that ``scores.json`` holds, but for NaN, which is null there."""
+        """The results as the nested dictionary of ``scores.json``, except NaN, which is null there."""
         return self.results.to_dict()
 
     def to_dict(self) -> dict[str, Any]:

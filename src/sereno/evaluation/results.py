@@ -1,4 +1,4 @@
-"""Typed results of an evaluation: scores by method, score tables by reference, and how they came about.
+"""Typed results of an evaluation: scores by method, score tables by reference field, and how they were made.
 
 Every class has a `to_dict` that gives its part of ``scores.json``: attributes have the names of the file, but for
 `WeightsRecord.source`, which is ``from`` there.
@@ -25,22 +25,22 @@ OF_THE_STD = frozenset({"crps", "coverage_1sigma", "coverage_2sigma", "z_mean", 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRow(PooledScores):
-    """Scores of a method or of a baseline. What is not scored of a baseline is None.
+    """Scores of a method or of a baseline. Scores that a baseline does not have are None.
 
     Attributes
     ----------
     effective_resolution
         Wavelength at which half of the variance is resolved, km; None where it is not known.
     gradient_rmse, gradient_bias, gradient_pixels
-        Errors of the gradient's magnitude, unit per km, and the number of pixels that have one.
+        Errors of the magnitude of the gradient, unit per km, and the number of pixels that have one.
     rmse_with_zeros, r2_with_zeros
         Over all cells, land and clouds as zeros; under the protocol ``hidden-day`` alone.
     rmse_interval, bias_interval, crps_interval, rmse_per_image_interval
         Intervals of the scores by resampling days.
     ratio
-        RMSE and CRPS over those of ``relative_to``.
+        RMSE and CRPS, divided by those of ``relative_to``.
     seconds
-        That filling and scoring took.
+        Wall time of filling and scoring.
     """
 
     effective_resolution: float | None = None
@@ -86,12 +86,12 @@ class Spectra:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """All scores against one reference.
+    """All scores against one reference field.
 
     Attributes
     ----------
     methods, baselines
-        A row by name; baselines are the climatologies that the methods depart from, one where all share it.
+        A row by name. Baselines are the climatologies of the methods, one where all share it.
     strata
         By stratum, bin and method.
     spectra
@@ -124,7 +124,7 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """Where a network has its weights from, the period they were trained on, and whether it holds scored days."""
+    """Where the weights of a network come from, the period of their training, and whether it holds scored days."""
 
     source: str
     period: str
@@ -154,9 +154,9 @@ class FitRecord:
     fitted_here
         Whether the method was fitted for this evaluation.
     baseline
-        Name of the climatology it departs from.
+        Name of its climatology among the baselines.
     observation_noise
-        Standard deviation of the observations' noise that was used, the field's unit.
+        Standard deviation of the observation errors that was used, in the unit of the field.
     """
 
     method: str
@@ -186,7 +186,7 @@ class IntervalRecord:
 
 @dataclass(frozen=True)
 class Results:
-    """The scores of an evaluation and how they came about.
+    """The scores of an evaluation and how they were made.
 
     Attributes
     ----------
@@ -255,9 +255,9 @@ class Results:
 
 
 def same_scores(one: PooledScores, other: PooledScores) -> bool:
-    """Return whether two rows are of the same analysis: the same scores but for rounding and those of the std.
+    """Return whether two rows are of the same analysis: the same scores up to rounding, except those of the std.
 
-    The climatology as a method has a calibrated std, the climatology that another method departs from has not.
+    The std of the climatology as a method is calibrated; the std of the climatology as a baseline is not.
     """
     mine, its = vars(one), vars(other)
     return all(

@@ -99,10 +99,10 @@ class _Yardstick:
         return ScoreRow(**vars(pooled), **zeros, **vars(intervals(resamples)), ratio=compared, **further)
 
     def _resample(self, daily: DailySums) -> Resampled:
-        found = resampled(daily, self._times)
+        resamples = resampled(daily, self._times)
         if len(daily.days) < 2:  # resamples of a single day are all the same
-            return {name: np.full_like(values, np.nan) for name, values in found.items()}
-        return found
+            return {name: np.full_like(values, np.nan) for name, values in resamples.items()}
+        return resamples
 
 
 def interval_record(days: int) -> IntervalRecord:
@@ -147,10 +147,10 @@ def daily_scores(tallies: Mapping[str, Tally], coverage: xr.DataArray, *, agains
     sums = {name: np.stack([one.of(field) for one in each.values()]) for name, field in names.items()}
     with np.errstate(invalid="ignore"):
         means = {name: sums[name] / sums["pixels"] for name in ("bias", "rmse", "crps")}
-    found = {"rmse": np.sqrt(means["rmse"]), "bias": means["bias"], "crps": means["crps"]}
-    found["pixels"] = sums["pixels"].astype(np.int64)
+    scores = {"rmse": np.sqrt(means["rmse"]), "bias": means["bias"], "crps": means["crps"]}
+    scores["pixels"] = sums["pixels"].astype(np.int64)
     return xr.Dataset(
-        {name: (("method", "time"), values) for name, values in found.items()}
+        {name: (("method", "time"), values) for name, values in scores.items()}
         | {"coverage": ("time", coverage.values)},
         coords={"method": list(each), "time": pd.DatetimeIndex(next(iter(each.values())).days)},
         attrs={"against": against},

@@ -264,8 +264,8 @@ def _failure(
     for chosen in (*(days[[place]] for place in range(len(days))), days):
         try:
             compute(*analyse(chosen)[list(ANALYSED)].data_vars.values())
-        except Exception as found:
-            reason = str(found) if isinstance(found, InputError) else f"{type(found).__name__}: {found}"
+        except Exception as alone:
+            reason = str(alone) if isinstance(alone, InputError) else f"{type(alone).__name__}: {alone}"
             return InputError(f"{label}: no analysis of {_listed(chosen)}: {reason}")
     return error
 

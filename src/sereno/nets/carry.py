@@ -45,14 +45,14 @@ def paths(current: Tensor, spacing: Tensor, reference: int) -> Tensor:
         torch.arange(lat, device=current.device), torch.arange(lon, device=current.device), indexing="ij"
     )
     start = torch.stack([columns, rows], -1).float().expand(batch, -1, -1, -1)
-    found = [start] * days
+    places = [start] * days
     for sense in (1, -1):
         place = start
         for day in range(reference, days - 1 if sense > 0 else 0, sense):
             for part in range(STEPS):
                 place = _step(place, per_day[:, day], per_day[:, day + sense], part / STEPS, sense / STEPS)
-            found[day + sense] = place
-    return torch.stack(found, 1)
+            places[day + sense] = place
+    return torch.stack(places, 1)
 
 
 def _step(place: Tensor, before: Tensor, after: Tensor, done: float, step: float) -> Tensor:
@@ -113,8 +113,8 @@ def carried(images: Tensor, places: Tensor, *, resting: Tensor | None = None, ne
     if resting is not None:
         return carried(images + resting, places, nearest=nearest) - resting
     at = places.flatten(0, 1)
-    found = sampled(images.reshape(-1, 1, lat, lon), at, edge=True, nearest=nearest)[:, 0]
+    values = sampled(images.reshape(-1, 1, lat, lon), at, edge=True, nearest=nearest)[:, 0]
     column, row = at.unbind(-1)
     beyond = 0.5 if nearest else ROUNDING
     inside = (column > -beyond) & (column < lon - 1 + beyond) & (row > -beyond) & (row < lat - 1 + beyond)
-    return torch.where(inside, found, torch.nan).reshape(batch, days, lat, lon)
+    return torch.where(inside, values, torch.nan).reshape(batch, days, lat, lon)

@@ -93,8 +93,8 @@ class Portable:
             expected = self.network(*inputs)
         expected = expected if isinstance(expected, tuple) else (expected,)
         given = {each.name: tensor.numpy() for each, tensor in zip(self.inputs, inputs, strict=True)}
-        found = (_by_onnxruntime if kind == "onnx" else _by_openvino)(path, given)
-        difference = max(float(np.abs(a - b.numpy()).max()) for a, b in zip(found, expected, strict=True))
+        outputs = (_by_onnxruntime if kind == "onnx" else _by_openvino)(path, given)
+        difference = max(float(np.abs(a - b.numpy()).max()) for a, b in zip(outputs, expected, strict=True))
         if not difference < LARGEST_DIFFERENCE:
             raise InputError(f"the {kind} network differs from PyTorch's by {difference:.2g}; it was not written")
         return difference
@@ -137,15 +137,15 @@ class Portable:
 
 def _by_onnxruntime(path: Path, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     runtime: Any = importlib.import_module("onnxruntime")
-    found: list[np.ndarray] = runtime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, inputs)
-    return found
+    outputs: list[np.ndarray] = runtime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, inputs)
+    return outputs
 
 
 def _by_openvino(path: Path, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     openvino = importlib.import_module("openvino")
     exact = {"INFERENCE_PRECISION_HINT": "f32"}
-    found: dict[Any, np.ndarray] = openvino.Core().compile_model(path, "CPU", exact)(inputs)
-    return list(found.values())
+    outputs: dict[Any, np.ndarray] = openvino.Core().compile_model(path, "CPU", exact)(inputs)
+    return list(outputs.values())
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The lazy walk over days: cut each block with its context out of the cube, reconstruct it, lay the days together."""
+"""The lazy walk over days: take each block with its context from the cube, reconstruct it, join the days."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def by_block(
     days
         datetime64 days of the cube to reconstruct, ascending.
     window
-        Days of context, an odd number centred on each day. Days beyond the record are handed over as empty.
+        Days of context, an odd number centred on each day. Days beyond the record are passed as empty.
     reconstruct_block
         The method's work on NumPy arrays.
     margin
-        Days of further context on either side of the window, for a method that looks past it; they do not count as
-        support.
+        Days of further context on either side of the window, for a method that uses more days; an observation there
+        does not count for `source`.
     ahead
-        Whether days after the target count as support; they are handed over all the same.
+        Whether observations after the target count for `source`; they are passed in any case.
     block_days
-        Days of a block and its context together at most, a window at least; chosen by the size of the grid, the
-        days and the cores where not given.
+        Largest number of days of a block with its context, at least a window. Where not given, it follows from the
+        size of the grid, the days and the cores.
     together
         Days of the calendar, counted from 1970, that the method reconstructs at once: no block but the first and the
         last holds a part of them. Where they are several, a block holds this many for each core.
@@ -65,8 +65,8 @@ def by_block(
     Returns
     -------
     xr.Dataset
-        ``mean``, ``std`` (float32, NaN on land), ``source`` (int8: 0 land, 1 observed, 2 filled, 3 beyond support,
-        which is a cell not observed once within the window) and ``data_age`` (float32: days since the last
+        ``mean``, ``std`` (float32, NaN on land), ``source`` (int8: 0 land, 1 observed, 2 filled, 3 beyond support:
+        the cell was not observed within the window) and ``data_age`` (float32: days since the last
         observation, 0 on its day, NaN on land and where there is none within the window); dask arrays of a block of
         days a chunk.
 
@@ -192,7 +192,7 @@ def _even(days: int, half: int, longest: int) -> int:
 
 
 def _blocks(positions: np.ndarray, group: np.ndarray, half: int, longest: int) -> Iterator[np.ndarray]:
-    """Part the positions of the target days into blocks, which with their context are not longer than allowed.
+    """Divide the positions of the target days into blocks that, with their context, are not longer than allowed.
 
     Days of one group stay together if a block may hold them.
     """

@@ -1,4 +1,4 @@
-"""The report: tables, figures and the gallery of an evaluation in one file that needs no other."""
+"""The report: tables, figures and maps of days of an evaluation, in one file that needs no other."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FIGURES = 5
 def save_report(
     evaluation: Evaluation, folder: str | Path, *, command: str = "", progress: Progress | bool = False
 ) -> Path:
-    """Write ``report.html``: one file, opened in a browser from wherever it lies, that asks nothing of any network.
+    """Write ``report.html``: one file for any browser, which needs no network.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Jobs on a cluster: their settings, the script that says them, and which step of a job this process is."""
+"""Jobs on a cluster: their settings, their scripts, and which task of a job this process is."""

@@ -1,6 +1,6 @@
 """The twin sea as files: daily images in the Copernicus L3S layout, the truth, and a land mask.
 
-Besides `sereno.io` the only place of the package that writes NetCDF: `sereno.io` does not know layouts of an *input*.
+The only place outside `sereno.io` that writes NetCDF, because `sereno.io` does not write layouts of an *input*.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def write_l3s(config: TwinSeaConfig, folder: str | Path, *, progress: Progress =
     Parameters
     ----------
     folder
-        Receives ``l3s/`` with one file a day, ``truth.nc`` and ``mask.nc``. The truth lies outside ``l3s/``, so that
-        whoever reads that folder cannot see it.
+        Receives ``l3s/`` with one file a day, ``truth.nc`` and ``mask.nc``. The truth is outside ``l3s/``, so that
+        reading that folder does not read it.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The twin sea in memory, as a cube that knows its truth."""
+"""The twin sea in memory, as a cube with its truth."""
 
 from __future__ import annotations
 

@@ -156,10 +156,10 @@ def plan_tiles(archive: Archive, config: ConvLSTM, *, seed: int) -> np.ndarray:
                 enough = np.flatnonzero((count > 0) & (count >= config.smallest_coverage * size.prod()))
                 places += [(block.start + day, row, column) for day in enough.tolist()]
     whole = [place for place in sorted(places) if half <= place[0] < len(archive.days) - half]
-    found = np.array(whole, dtype=int).reshape(-1, 3)
-    if config.most_tiles is not None and len(found) > config.most_tiles:
-        found = found[np.sort(np.random.default_rng((seed, 5)).permutation(len(found))[: config.most_tiles])]
-    return found
+    chosen = np.array(whole, dtype=int).reshape(-1, 3)
+    if config.most_tiles is not None and len(chosen) > config.most_tiles:
+        chosen = chosen[np.sort(np.random.default_rng((seed, 5)).permutation(len(chosen))[: config.most_tiles])]
+    return chosen
 
 
 def windows_of_epoch(config: ConvLSTM | UNet) -> int:

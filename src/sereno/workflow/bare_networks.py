@@ -1,6 +1,6 @@
-"""Networks without a sea, and the tiles they are trained on: the layout of the thesis, files of Keras.
+"""Networks without a climatology, and the tiles they are trained on: the layout of the thesis, files of Keras.
 
-A bare network has weights alone. Climatology and uncertainty come with the first cube it is used on.
+A bare network has only weights. Climatology and uncertainty are fitted on the first cube that it is used on.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from sereno.workflow.tile_files import read_tiles, split_tiles, write_tiles
 
 @dataclass(frozen=True, repr=False)
 class BareNetwork:
-    """A trained network without a sea: trained on tiles or with Keras, it has neither climatology nor uncertainty.
+    """A network that was trained on tiles or with Keras, and has neither climatology nor uncertainty.
 
-    `resolve` completes it on a cube, as a method given by name is fitted there.
+    `resolve` completes it on a cube, as it fits a method given by name.
 
     Attributes
     ----------
     config
-        Its architecture, and how a cube is to be turned into anomalies for it.
+        Its architecture, and how a cube is converted to anomalies for it.
     state
         Its weights, and ``scale`` (0 where not known) and ``history``.
     origin
         What it was trained on.
     period
-        First and last day that its training saw, as ``A:B``; empty where not known.
+        First and last day of its training, as ``A:B``; empty where not known.
     """
 
     config: RunConfig
@@ -74,28 +74,28 @@ def fit_tiles(
     Raises
     ------
     InputError
-        If the folder holds no tiles of one shape, or the configuration does not go with them.
+        If the folder holds no tiles, or tiles of several shapes, or tiles that do not fit the configuration.
     """
-    found, row = read_tiles(source), method_named(config.model.method)
+    tiles, row = read_tiles(source), method_named(config.model.method)
     if not row.trains_on_tiles:
         raise InputError(
             f"{source}: tiles train a network (convlstm or a network of the thesis), not {config.model.method}"
         )
     assert isinstance(config.model, ConvLSTM)
-    if found.shape[0] != config.model.window:
+    if tiles.shape[0] != config.model.window:
         raise InputError(
-            f"{source}: the tiles have {found.shape[0]} days, the network model.window = {config.model.window}; "
-            f"set model.window={found.shape[0]}"
+            f"{source}: the tiles have {tiles.shape[0]} days, the network model.window = {config.model.window}; "
+            f"set model.window={tiles.shape[0]}"
         )
     if config.train or config.valid:
         raise InputError(f"{source}: tiles are split by their own days; leave train and valid out")
-    network = replace(config.model, windows="tiles", tile=found.shape[1:], mask="state" if found.land else "observed")
-    training, validation = split_tiles(found, network, seed=config.seed)
+    network = replace(config.model, windows="tiles", tile=tiles.shape[1:], mask="state" if tiles.land else "observed")
+    training, validation = split_tiles(tiles, network, seed=config.seed)
     state = row.tile_network().train_on_samples(
         training,
         validation,
         network,
-        scale=found.scale,
+        scale=tiles.scale,
         seed=config.seed,
         folder=folder,
         resume=resume,
@@ -103,7 +103,7 @@ def fit_tiles(
         progress=reporter(progress),
     )
     origin = f"{len(training)} tiles of {source}"
-    return BareNetwork(replace(config, model=network), state, origin, found.period)
+    return BareNetwork(replace(config, model=network), state, origin, tiles.period)
 
 
 def export_tiles(
@@ -125,7 +125,7 @@ def export_tiles(
     Raises
     ------
     InputError
-        If no tile shows enough, or the target cannot be written.
+        If no tile has enough observations, or the target cannot be written.
     """
     assert isinstance(config.model, ConvLSTM)
     validate(cube)
@@ -149,14 +149,14 @@ def export_tiles(
 def import_keras(
     path: str | Path, *, scale: float = 0.0, climatology: str | None = None, seed: int = 0
 ) -> BareNetwork:
-    """Take over a network that was trained and saved with Keras.
+    """Import a network that was trained and saved with Keras.
 
     Parameters
     ----------
     path
         A ``.keras`` or ``.h5`` file of a network of the thesis.
     scale
-        ``max_std_seq`` of its training; 0 takes the standard deviation of the anomalies it is first used on.
+        ``max_std_seq`` of its training; with 0, the standard deviation of the anomalies that it is first used on.
     climatology
         File of the climatology that its anomalies were taken from; fitted on the cube where not given.
     """

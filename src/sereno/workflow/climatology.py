@@ -28,7 +28,7 @@ def make_climatology(
     Parameters
     ----------
     cube
-        A valid cube; only its field is seen.
+        A valid cube; only its field is used.
     path
         Where to write; `sereno.io.inputs.static_maps.read_climatology` and ``climatology.file`` of a run read it.
     config

@@ -34,23 +34,23 @@ def fill(
     cube
         A valid cube of the model's grid.
     model
-        A fitted model; or what `fit` takes for a method that is cheap enough to be fitted on `cube` itself; or a bare
-        network, whose climatology and uncertainty are fitted there.
+        A fitted model; or what `fit` takes for a method that is quick to fit, which is then fitted on `cube`; or a
+        bare network, whose climatology and uncertainty are fitted on `cube`.
     days
         The days to reconstruct: text ``A:B`` or one day, a slice, dates; every day of the cube where not given.
     nrt
-        Near real time: no day is reconstructed from a later one. A method that is not fitted yet is fitted on the
-        days up to the first.
+        Near real time: no day uses later days. A method that is not fitted yet is fitted on the days up to the first
+        one filled.
     keep_observed
-        Leave observed pixels exactly as they were observed, with the observations' own standard deviation.
+        Keep observed values exactly, with the standard deviation of the observations.
     progress
-        True for bars, or a function of a stage and the fraction done; of the fit, for the analysis is lazy.
+        True for bars, or a function of a stage and the fraction done. It reports the fit; the analysis is lazy.
 
     Returns
     -------
     xr.Dataset
         The analysis, (time, lat, lon): ``mean`` and ``std`` in the field's unit, finite on all water, NaN on land;
-        ``source``, 0 land, 1 observed, 2 filled, 3 filled with nothing observed there within the window;
+        ``source``, 0 land, 1 observed, 2 filled, 3 filled without an observation of the pixel within the window;
         ``data_age``, days since the last observation; ``climatology``; and ``water`` (lat, lon). Lazy, a block of
         days at a time.
         Its attributes hold the model, its configuration and the input, and `write_analysis` puts them into the file.

@@ -1,8 +1,7 @@
-"""An analysis of any size on disk: days filled by one process or many, in one run or several, into one store.
+"""An analysis of any size on disk: one or several processes fill days into one store, in one run or several.
 
-The store (`sereno.io.stores.filled`) is made first, by whoever comes first, and holds the model; then each process
-fills days of its own, a block at a time, and marks them. Where daily files are asked for, the store keeps the books
-alone.
+The first process makes the store (`sereno.io.stores.filled`), which holds the model. Then each process fills its own
+days, a block at a time, and marks them. With daily files as output, the store keeps only the records.
 """
 
 from __future__ import annotations
@@ -40,19 +39,19 @@ class Filled:
     path
         The output.
     days
-        Days of the output, or of the shard.
+        Number of days of the output, or of the shard.
     written
         Days filled this time.
     method
         Name of the method.
     finished
-        Whether the output is complete; a shard leaves that to ``merge``.
+        Whether the output is complete; after a shard, ``merge`` completes it.
     update
         What an update found, where it was one.
     lost
         How many of the days had been filled before, but their maps or files were lost or damaged.
     made
-        False where the output was whole before and nothing was left to do.
+        False where the output was complete before and nothing was left to do.
     kept_model
         Where the model that was fitted on the input lies next to the output, to be used again when the same images
         are filled with the same settings; None where it was not fitted this time, or could not be kept.
@@ -93,31 +92,31 @@ def fill_to(
     Parameters
     ----------
     cube, method, days, nrt, keep_observed
-        As `sereno.workflow.fill.fill` takes them. A method is fitted once, by whoever comes first.
+        As `sereno.workflow.fill.fill` takes them. A method is fitted once, by the first process.
     output
-        Unless it is a store itself, one with the records, and for ``OUT.nc`` with the maps, lies next to it until
-        the output is complete: `store_of`.
+        Unless it is a store, a store with the records, and for ``OUT.nc`` with the maps, lies next to it until the
+        output is complete: `store_of`.
     packed
         As `sereno.io.outputs.analysis.write_analysis` takes it.
     workers
-        Processes at work; or the address of the scheduler of a Dask cluster, whose workers see the same files.
+        Number of processes; or the address of the scheduler of a Dask cluster, whose workers see the same files.
     shard
-        Fill a part of the days only, and leave the rest to other processes.
+        Fill only a part of the days; other processes fill the rest.
     merge
         Fill nothing: finish what shards have filled.
     update
-        Add days that have come or changed since, fill again those within the method's reach of one, and leave all
-        others untouched.
+        Add days that have come or changed since the last run, fill again the days within the reach of the method from
+        them, and do not touch any other day.
     overwrite
-        Replace an existing output; a store or file that is there stays until the new one is complete. Of a
-        folder, days that are not asked for stay if they were filled with the same settings.
+        Replace an existing output; an existing store or file stays until the new one is complete. In a folder, days
+        that are not asked for stay if they were filled with the same settings.
 
     Raises
     ------
     InputError
-        If another run is at work on the output; if something else exists, or an analysis of other settings,
-        model or input; if a value that was filled cannot be (`sereno.io.outputs.final_checks`); if days are missing
-        at a merge; or if the options do not go together.
+        If another run writes the output; if something else exists there, or an analysis of other settings, model or
+        input; if a filled value is impossible (`sereno.io.outputs.final_checks`); if days are missing at a merge; or if the
+        arguments contradict each other.
 
     Examples
     --------

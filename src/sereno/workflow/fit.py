@@ -22,7 +22,7 @@ from sereno.workflow.choices import AnyMethod, Choice, Unfitted, choice_of, sett
 from sereno.workflow.models import Model
 
 TRAINING_YEARS = 2.0
-"""A method fitted on the fly for scoring keeps to the days before the scored ones where there are this many years."""
+"""A method that is fitted for scoring uses only the days before the scored ones where these make this many years."""
 SEASON_DAYS = HARMONIC_YEARS[0] * DAYS_PER_YEAR
 """Days below which a record shows no seasonal cycle."""
 KNOWN_CELLS = (1 / 24, 1 / 4)
@@ -50,11 +50,11 @@ def fit(
     Parameters
     ----------
     cube
-        A valid cube. Only its field (and the field's error) within `train` and `valid` is used; variables for scoring
-        never are.
+        A valid cube. Only its field (and the error of the field) within `train` and `valid` is used, and never the
+        variables for scoring.
     method
-        The name of a method; or its settings, such as ``OptimalInterpolation(window=11)``; or a class of one's own
-        that meets `sereno.methods.Reconstructor`; or the configuration of a whole run; or a bare network, of which
+        The name of a method; or its settings, such as ``OptimalInterpolation(window=11)``; or a class of your own
+        that meets `sereno.methods.Reconstructor`; or the configuration of a whole run; or a bare network, for which
         only climatology and uncertainty are fitted.
     train
         The days to fit on: text ``A:B`` (days, months or years), a slice, or consecutive days; all where not given.
@@ -73,8 +73,8 @@ def fit(
     max_minutes
         End the training of a network after this many minutes, with the best weights so far.
     nrt
-        The mode that the model is to be used in alone, near real time or not: calibrating for it takes half as long
-        as for both.
+        Calibrate only for this mode, near real time (True) or not (False), which takes half as long as both. None:
+        both.
     progress
         True for bars, or a function of a stage and the fraction done.
     **settings
@@ -198,7 +198,7 @@ def model_for(
 
 
 def cautions(cube: xr.Dataset, config: RunConfig) -> list[str]:
-    """Return what to beware of when a method is fitted on a cube: a short record, cells of another size."""
+    """Return warnings for a method that is fitted on a cube: a short record, cells of another size."""
     found, days = [], select_period(cube, config.train).sizes["time"]
     if config.climatology.file is None and days < SEASON_DAYS:
         found.append(

@@ -22,7 +22,7 @@ _BARE = "network"
 
 @dataclass(frozen=True, repr=False)
 class Model:
-    """A fitted method and what is known of its making; `fit` makes it, `load` reads it.
+    """A fitted method and the record of its fit; `fit` makes it, `load` reads it.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Model:
 
     @property
     def calibrated_for_nrt(self) -> bool:
-        """Whether its standard deviation is calibrated for near real time; models of the first versions' is not."""
+        """Whether its standard deviation is calibrated for near real time; false for models of the first versions."""
         return self.reconstructor.near_real_time is not None
 
     def fill(
@@ -113,12 +113,12 @@ def load(folder: str | Path, method: type[Reconstructor[Any]] | None = None) -> 
     folder
         The folder.
     method
-        The class of a method of one's own that no package registered.
+        The class of a method of your own that no package has registered.
 
     Raises
     ------
     InputError
-        If the folder is not a model, a damaged one, or of a method that is not known.
+        If the folder is not a model, or is damaged, or its method is not known.
 
     Examples
     --------

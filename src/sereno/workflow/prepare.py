@@ -1,4 +1,4 @@
-"""Work before a fit: many files to one cube, a description of its gaps, a daily climatology."""
+"""Prepare many files as one cube on disk."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def prepare(
     workers: int | None = 1,
     progress: Progress | bool = False,
 ) -> Prepared:
-    """Bring daily images to one analysis-ready cube, which `open_cube` reads.
+    """Write daily images into one cube on disk, which `open_cube` reads.
 
-    A Zarr store is made a day at a time, in as much memory for a year as for a week. Run again, it continues where it
-    was interrupted, and adds the days that have come since. Days that it has are left unchanged; those whose file
-    gives other values now are noted.
+    A Zarr store is written a day at a time, so a year needs no more memory than a week. A second call continues where
+    the first was interrupted, and adds the days that have come since. Days in the store do not change; a note names
+    those whose file has other values now.
 
     Parameters
     ----------
@@ -47,26 +47,27 @@ def prepare(
     output
         ``CUBE.zarr``; or ``CUBE.nc``, which is written as a whole, without `grid`, `climatology` or resuming.
     grid
-        Step in degrees, such as ``"1/24"``, of a regular grid coarser than the input's. Its cells have their edges at
-        whole multiples of the step; those with their centre in the input's area make it up.
+        Step in degrees, such as ``"1/24"``, of a regular grid that is coarser than that of the input. Edges of cells
+        are at whole multiples of the step. The grid has all cells with their centre in the area of the input.
     resample
         ``"mean"`` (default): the mean over the area of a cell's observed water; a cell is water where half of it is.
         ``"nearest"``: the one value nearest to the cell's centre, as the thesis method subsampled.
     min_observations
         A mean of fewer observations is missing; 1 where not given.
     climatology
-        A daily climatology: the store gets ``anomaly``, the field less the climatology of the day, too.
+        A daily climatology; the store then also has ``anomaly``, the field minus the climatology of the day.
     refresh
-        Write days again whose file was re-issued: has another size or time of change and gives other values.
+        Write days again whose file was re-issued: its size or time of change differs, and its values too.
     workers
-        Processes at work. None: one a CPU, but no more than 2 GiB of memory hold. A script that asks for more than
-        one needs ``if __name__ == "__main__":``.
+        Number of processes. None: one for each CPU, but no more than fit into 2 GiB of memory. A script that uses
+        more than one needs ``if __name__ == "__main__":``.
 
     Raises
     ------
     InputError
-        With all bad files at once, before anything is written; if the store was made with other settings, or begins
-        after a day that is to be added; if another run is at work on the same output, or a file changes meanwhile.
+        If files are bad, with all of them, before anything is written; if the store was made with other settings, or
+        begins after a day that is to be added; if another run writes the same output, or a file changes during the
+        run.
 
     Examples
     --------

@@ -96,13 +96,13 @@ def _state(number: str) -> str:
     for command in asked:
         try:
             # "CANCELLED by 1000" is the accounting's.
-            found = sorted({line.split()[0] for line in _run(command).splitlines() if line.strip()})
+            states = sorted({line.split()[0] for line in _run(command).splitlines() if line.strip()})
         except InputError:
             continue
-        if found:
-            going = [state for state in found if state not in ENDED]
-            worse = [state for state in found if state != "COMPLETED"]
-            return (going or worse or found)[0]
+        if states:
+            going = [state for state in states if state not in ENDED]
+            worse = [state for state in states if state != "COMPLETED"]
+            return (going or worse or states)[0]
     return "unknown"
 
 

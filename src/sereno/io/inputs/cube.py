@@ -1,4 +1,4 @@
-"""Files to cube: open, recognise, bring to the schema, lay the days in order."""
+"""Files to cube: open, recognise variables, convert to the schema of a cube, order the days."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def open_cube(
     quality_level
         Lowest GHRSST quality level (0 to 5) that counts as an observation.
     skip_bad
-        Leave out files that cannot be used, with a warning, so that their days are empty. Else they are an error.
+        Leave out files that cannot be used, with a warning, so that their days are empty. Otherwise they are an
+        error.
     tally
-        Counts the values of images that are no observations and were made missing, when the images are read. Where
-        its ``skipped`` is a list, an image that cannot be used becomes an empty one and a line there. Where not
-        given, the cube has one of its own (`sereno.io.inputs.rejected_values.tally_of`), that skips bad images as
-        `skip_bad` says.
+        Counts the values that are no observations and are made missing when images are read. Where its ``skipped`` is
+        a list, an image that cannot be used becomes empty, and a line of that list. Where not given, the cube has its
+        own tally (`sereno.io.inputs.rejected_values.tally_of`), which skips bad images as `skip_bad` says.
 
     Returns
     -------
     xr.Dataset
         A valid cube (see `sereno.cube`). SST is in kelvin and named ``sst``; another field keeps its name and unit.
-        ``attrs`` tell where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days``, ``notes``
+        ``attrs`` say where it came from: ``variable``, ``sst_type``, ``water_from``, ``inserted_days``, ``notes``
         (what had to be assumed) and ``skipped`` (what is wrong with each file that was left out; the list grows when
         an image that is read later is bad). Values that are no observations are missing;
         `sereno.io.inputs.rejected_values.tally_of` says how many were found so far, and why.
@@ -70,8 +70,7 @@ def open_cube(
     Raises
     ------
     InputError
-        With the file, the variable and the remedy, for anything that cannot be used as it is: with all bad files at
-        once, or if all are bad.
+        If an input cannot be used; it names the file, the variable and the remedy, and all bad files at once.
 
     Examples
     --------
@@ -84,8 +83,8 @@ def open_cube(
     {'time': 3, 'lat': 24, 'lon': 32}
     """
     tally = tally or Tally([] if skip_bad else None)
-    found = _read_parts(expand(paths), variable=variable, quality_level=quality_level, tally=tally)
-    parts, skipped = agreeing(found, skip_bad=skip_bad)
+    opened = _read_parts(expand(paths), variable=variable, quality_level=quality_level, tally=tally)
+    parts, skipped = agreeing(opened, skip_bad=skip_bad)
     if tally.skipped is not None:
         tally.skipped += skipped
         skipped = tally.skipped  # to which those are added that show when images are read
@@ -110,15 +109,15 @@ def cube_of_parts(
 
 def _read_parts(files: list[Path], *, variable: str | None, quality_level: int, tally: Tally) -> list[Part | str]:
     """Bring every file to the schema; of one that cannot be used, say what is wrong with it."""
-    found: list[Part | str] = []
+    opened: list[Part | str] = []
     for path in files:
         try:
-            found.append(read_part(path, variable=variable, quality_level=quality_level, tally=tally))
+            opened.append(read_part(path, variable=variable, quality_level=quality_level, tally=tally))
         except InputError as error:
             if out_of_resources(error):
                 raise
-            found.append(str(error))
-    return found
+            opened.append(str(error))
+    return opened
 
 
 def _in_order(parts: Sequence[Part]) -> tuple[xr.Dataset, list[str]]:
@@ -148,7 +147,7 @@ def _in_order(parts: Sequence[Part]) -> tuple[xr.Dataset, list[str]]:
 
 
 class Looks(NamedTuple):
-    """What a few images of the record show.
+    """Observations in a few images of the record.
 
     Attributes
     ----------
@@ -202,7 +201,7 @@ def check_values(
     *,
     may_be_empty: bool = False,
 ) -> Looks:
-    """Look at a few images, spread over the record.
+    """Check a few images, spread over the record.
 
     Parameters
     ----------
@@ -216,22 +215,23 @@ def check_values(
     Raises
     ------
     InputError
-        If every image is empty, unless they may be, or one is none of the sea, as it shows where a unit is wrong.
+        If every image is empty, unless they may be, or if the values of one are impossible for a sea, as with a wrong
+        unit.
     """
     images = [(part, index) for part in parts for index in range(len(part.days))]
     spread_out = np.unique(np.linspace(0, len(images) - 1, _LOOKS).astype(int))
     rest = np.setdiff1d(np.arange(0 if may_be_empty else len(images)), spread_out)
-    found = looked = 0
+    used_images = looked = 0
     seen: np.ndarray = np.zeros((), "int32")
     for place in (*spread_out, *rest):
         part, index = images[place]
         image = image_of(part, index)
         seen, looked = seen + np.isfinite(image), looked + 1
         if np.isfinite(image).any():
-            found += 1
-        if (place == spread_out[-1] and found) or found >= _LOOKS:
+            used_images += 1
+        if (place == spread_out[-1] and used_images) or used_images >= _LOOKS:
             break
-    if not found and not may_be_empty:
+    if not used_images and not may_be_empty:
         raise_all([] if tally is None else tally.skipped or [])
         first = parts[0]
         raise InputError(

@@ -115,17 +115,17 @@ def part_of(opened: xr.Dataset, path: Path, *, variable: str | None, quality_lev
     path
         The file that it was opened from; of one in memory, what messages shall call it.
     """
-    found, notes = _recognise(opened, str(path), variable)
-    grid, remarks = _orient(found, path)
+    recognised, notes = _recognise(opened, str(path), variable)
+    grid, remarks = _orient(recognised, path)
     notes += remarks
-    if found.difference and variable is None:
+    if recognised.difference and variable is None:
         kept = "is an anomaly or another difference by what it says about itself, and is kept as it is"
-        notes.append(f"{found.name} {kept}")
-    images, remarks = _images(found, grid, path, quality_level, tally)
+        notes.append(f"{recognised.name} {kept}")
+    images, remarks = _images(recognised, grid, path, quality_level, tally)
     notes += remarks
-    attrs, about = _described(found)
+    attrs, about = _described(recognised)
     names = frozenset(images)
-    return Part(path, found.field, found.days, grid.lat, grid.lon, attrs, names, images, notes, about)
+    return Part(path, recognised.field, recognised.days, grid.lat, grid.lon, attrs, names, images, notes, about)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,67 +186,67 @@ def _recognise(opened: xr.Dataset, origin: str, variable: str | None) -> tuple[_
     dataset.set_close(opened.close)
     if (kind := dataset[name].dtype).kind not in "biuf":
         raise InputError(f"{origin}: {name} is of type {kind}, not of numbers; name another by `variable`")
-    found = _Recognised(dataset, origin, name, latitude, longitude, time, days)
-    found.dims_of(name)
-    return found, notes
+    recognised = _Recognised(dataset, origin, name, latitude, longitude, time, days)
+    recognised.dims_of(name)
+    return recognised, notes
 
 
-def _orient(found: _Recognised, path: Path) -> tuple[_Oriented, list[str]]:
+def _orient(recognised: _Recognised, path: Path) -> tuple[_Oriented, list[str]]:
     """Bring the grid into ascending order; refuse one that memory does not hold, or the file has no content for."""
-    lat, rows = latitudes(found.dataset[found.latitude].values, origin=found.origin)
-    lon, columns, notes = longitudes(found.dataset[found.longitude].values, origin=found.origin)
+    lat, rows = latitudes(recognised.dataset[recognised.latitude].values, origin=recognised.origin)
+    lon, columns, notes = longitudes(recognised.dataset[recognised.longitude].values, origin=recognised.origin)
     require_memory_for_map(path, lat.size * lon.size)
     if path.exists():
-        require_content(path, found.values, lat.size * lon.size)
+        require_content(path, recognised.values, lat.size * lon.size)
     return _Oriented(lat, lon, (rows, columns)), notes
 
 
 def _images(
-    found: _Recognised, grid: _Oriented, path: Path, quality_level: int, tally: Tally
+    recognised: _Recognised, grid: _Oriented, path: Path, quality_level: int, tally: Tally
 ) -> tuple[dict[str, Images], list[str]]:
     """Return the images of the field, and of what stands next to it and can be used, by their names in the cube."""
-    sides, notes = side_variables(found.dataset, found.field, found.name)
-    level = quality_of(found.dataset, found.name, quality_level, origin=found.origin)
+    sides, notes = side_variables(recognised.dataset, recognised.field, recognised.name)
+    level = quality_of(recognised.dataset, recognised.name, quality_level, origin=recognised.origin)
     images = {}
-    for target, source in ({found.field: found.name} | sides).items():
+    for target, source in ({recognised.field: recognised.name} | sides).items():
         try:
             quantity: Kind = (
-                "deviation" if target.endswith("_error") else "temperature" if found.temperature else "other"
+                "deviation" if target.endswith("_error") else "temperature" if recognised.temperature else "other"
             )
-            standard, remarks = _standard(found.dataset[source], quantity, found.time, found.origin)
-            dims = found.dims_of(source)
+            standard, remarks = _standard(recognised.dataset[source], quantity, recognised.time, recognised.origin)
+            dims = recognised.dims_of(source)
         except InputError as error:
-            if target == found.field:
+            if target == recognised.field:
                 raise
             notes.append(f"{error}; {source} was left out")
             continue
         notes += remarks
         images[target] = Images(
             path,
-            found.dataset,
+            recognised.dataset,
             source,
-            found.days,
+            recognised.days,
             dims=dims,
             order=grid.order,
-            shape=(len(found.days), grid.lat.size, grid.lon.size),
+            shape=(len(recognised.days), grid.lat.size, grid.lon.size),
             standard=standard,
             tally=tally,
-            quality_level=level if target == found.field else None,
+            quality_level=level if target == recognised.field else None,
         )
     return images, notes
 
 
-def _described(found: _Recognised) -> tuple[dict[str, str], dict[str, str]]:
+def _described(recognised: _Recognised) -> tuple[dict[str, str], dict[str, str]]:
     """Return the attributes of the cube, and those of a field that is no temperature."""
-    values, temperature = found.values, found.temperature
+    values, temperature = recognised.values, recognised.temperature
     units = "kelvin" if temperature else str(values.attrs.get("units", "1"))
     about = {} if temperature else lexicon.description(values)
-    if found.difference and lexicon.scale_of(values) is not None:  # "kelvin" represents a temperature on its scale
+    if recognised.difference and lexicon.scale_of(values) is not None:  # CF: "kelvin" would be a temperature
         units = "K" if lexicon.scale_of(values) == "kelvin" else units
         about["units_metadata"] = "temperature: difference"
-    kind = lexicon.kind_of_sst(found.dataset, found.name) if temperature else ""
-    attrs = {"variable": found.name, "units": units, "sst_type": kind}
-    attrs["institution"] = str(found.dataset.attrs.get("institution", "")).strip()
+    kind = lexicon.kind_of_sst(recognised.dataset, recognised.name) if temperature else ""
+    attrs = {"variable": recognised.name, "units": units, "sst_type": kind}
+    attrs["institution"] = str(recognised.dataset.attrs.get("institution", "")).strip()
     return attrs, about
 
 

@@ -146,11 +146,11 @@ class Flags:
         raise UnreadableMaskError(f"none of its flag_meanings says sea or water ({listed})")
 
     def _any_of(self, whole: np.ndarray, kinds: list[str], *wanted: str) -> np.ndarray:
-        found = np.zeros(whole.shape, bool)
+        water = np.zeros(whole.shape, bool)
         for at, kind in enumerate(kinds):
             if kind in wanted:
-                found |= self._holds(whole, at)
-        return found
+                water |= self._holds(whole, at)
+        return water
 
     def _holds(self, whole: np.ndarray, at: int) -> np.ndarray:
         if self.masks is None:
@@ -162,10 +162,10 @@ class Flags:
 
 def _numbered(text: str) -> dict[int, str]:
     """Read ``1=open-sea, 2=land`` or ``land = 0, sea = 1``; empty where a text is not so."""
-    found = {int(number): meaning.strip() for number, meaning in _NUMBERED.findall(text)}
-    if len(found) < _SHORTEST:
-        found = {int(number): meaning for meaning, number in _NUMBERED_AFTER.findall(text)}
-    return found if len(found) >= _SHORTEST else {}
+    meanings = {int(number): meaning.strip() for number, meaning in _NUMBERED.findall(text)}
+    if len(meanings) < _SHORTEST:
+        meanings = {int(number): meaning for meaning, number in _NUMBERED_AFTER.findall(text)}
+    return meanings if len(meanings) >= _SHORTEST else {}
 
 
 def _integers(attribute: Any) -> list[int] | None:  # noqa: ANN401

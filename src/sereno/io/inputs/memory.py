@@ -1,4 +1,4 @@
-"""Arrays and datasets in memory, or lazy ones, to cube: recognised and judged as files are."""
+"""Arrays and datasets in memory, or lazy ones, to cube: recognised and checked as files are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sereno.io.inputs.file import Part, part_of
 from sereno.io.inputs.rejected_values import Tally
 
 ORIGIN = Path("the data")
-"""What messages call data that come from no file."""
+"""Name in messages of data that do not come from a file."""
 _MASK = "water that was given to sereno"
 
 
@@ -32,10 +32,10 @@ def cube_from(
     water: xr.DataArray | np.ndarray | str | os.PathLike[str] | None = None,
     quality_level: int = 4,
 ) -> xr.Dataset:
-    """Make a cube of daily images that are in memory, or lazy: of a dataset, a variable, or plain arrays.
+    """Make a cube from daily images in memory, or lazy ones: from a dataset, a variable, or plain arrays.
 
     Variables, coordinates, units, quality flags and masks are recognised as those of files are (`open_cube`), and
-    every value is judged in the same way, when it is computed.
+    every value is checked in the same way when it is computed.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ def cube_from(
         A dataset; or a variable with coordinates; or an array (time, lat, lon), NaN or masked where missing, with
         `time`, `lat` and `lon`. NumPy or Dask.
     time, lat, lon
-        Of a plain array: one date an image, one image a day; degrees north; degrees east. In any order, for days that
-        are missing are inserted as empty images, and rows and columns are sorted.
+        Of a plain array: the date of each image, one image a day; degrees north; degrees east. Any order is allowed:
+        rows, columns and days are sorted, and missing days are inserted as empty images.
     units
         Of a plain array or a variable that does not state them. A temperature in kelvin or degree_Celsius.
     variable
@@ -64,7 +64,7 @@ def cube_from(
     Raises
     ------
     InputError
-        For anything that cannot be used as it is, with the variable and the remedy.
+        If the data cannot be used; it names the variable and the remedy.
 
     Examples
     --------

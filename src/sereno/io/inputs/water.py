@@ -62,28 +62,28 @@ def _read_water(path: Path, lat: np.ndarray, lon: np.ndarray) -> tuple[np.ndarra
 def _other_map(dataset: xr.Dataset, latitude: str, longitude: str, notes: list[str], path: Path) -> xr.DataArray:
     """Return water by the flags of any variable, by a height or depth, or by what is missing on land."""
     maps = [dataset[name] for name in dataset.data_vars if {latitude, longitude} <= set(dataset[name].dims)]
-    for found in maps:
-        if "flag_meanings" not in found.attrs:
+    for candidate in maps:
+        if "flag_meanings" not in candidate.attrs:
             continue
         try:
-            return water_of_mask(found, latitude, longitude, one=OTHER)
+            return water_of_mask(candidate, latitude, longitude, one=OTHER)
         except UnreadableMaskError as error:
-            notes.append(f"{found.name} is not used as a mask of water: {error}")
+            notes.append(f"{candidate.name} is not used as a mask of water: {error}")
     if notes:  # something was meant as a mask: no other variable is taken in its place
         raise InputError(f"{path}: {'; '.join(dict.fromkeys(notes))}; {_ADVICE}")
-    for found in maps:
-        if (kind := _of_the_ground(found)) is not None:
-            return _below_the_sea(found, kind, latitude, longitude, path)
+    for candidate in maps:
+        if (kind := _of_the_ground(candidate)) is not None:
+            return _below_the_sea(candidate, kind, latitude, longitude, path)
     return _missing_on_land(maps, latitude, longitude, path)
 
 
-def _of_the_ground(found: xr.DataArray) -> str | None:
+def _of_the_ground(candidate: xr.DataArray) -> str | None:
     """Return ``height`` (up) or ``depth`` (down) where a variable is one, by its names and its units of length."""
-    standard = str(found.attrs.get("standard_name", ""))
-    parts = {*words(standard), *words(str(found.name)), *words(str(found.attrs.get("long_name", "")))}
-    if str(found.attrs.get("units", "")).strip().lower() not in _METRES or "surface_height" in standard:
+    standard = str(candidate.attrs.get("standard_name", ""))
+    parts = {*words(standard), *words(str(candidate.name)), *words(str(candidate.attrs.get("long_name", "")))}
+    if str(candidate.attrs.get("units", "")).strip().lower() not in _METRES or "surface_height" in standard:
         return None
-    positive = str(found.attrs.get("positive", "")).lower()
+    positive = str(candidate.attrs.get("positive", "")).lower()
     if parts & (_DEPTHS | _HEIGHTS) and positive in ("up", "down"):
         return "height" if positive == "up" else "depth"
     if "depth" in standard or parts & {"depth", "deptho"}:
@@ -93,30 +93,32 @@ def _of_the_ground(found: xr.DataArray) -> str | None:
     return "either" if parts & _DEPTHS else None
 
 
-def _below_the_sea(found: xr.DataArray, kind: str, latitude: str, longitude: str, path: Path) -> xr.DataArray:
-    ground = found.isel({dim: 0 for dim in found.dims if dim not in (latitude, longitude)})
+def _below_the_sea(candidate: xr.DataArray, kind: str, latitude: str, longitude: str, path: Path) -> xr.DataArray:
+    ground = candidate.isel({dim: 0 for dim in candidate.dims if dim not in (latitude, longitude)})
     ground = ground.transpose(latitude, longitude).load()
     below, above = bool((ground < 0).any()), bool((ground > 0).any())
     if kind == "either":
         if below and above:
-            raise InputError(f"{path}: {found.name} does not say whether it counts up or down; give it positive='up'")
+            raise InputError(
+                f"{path}: {candidate.name} does not say whether it counts up or down; give it positive='up'"
+            )
         kind = "height" if below else "depth"
     water: xr.DataArray = ground < 0 if kind == "height" else ground > 0
     if not bool(water.any()):
-        raise InputError(f"{path}: {found.name} is nowhere below the sea's surface; {_ADVICE}")
+        raise InputError(f"{path}: {candidate.name} is nowhere below the sea's surface; {_ADVICE}")
     return water.drop_attrs()
 
 
 def _missing_on_land(maps: list[xr.DataArray], latitude: str, longitude: str, path: Path) -> xr.DataArray:
     """Return where a field of the sea, or the first map with missing values, has any value."""
-    floats = [found for found in maps if np.issubdtype(found.dtype, np.floating)]
-    for found in sorted(floats, key=lambda found: not lexicon.is_temperature(found)):  # stable: else as in the file
-        water = found.notnull().any([d for d in found.dims if d not in (latitude, longitude)])
+    floats = [each for each in maps if np.issubdtype(each.dtype, np.floating)]
+    for candidate in sorted(floats, key=lambda each: not lexicon.is_temperature(each)):  # stable: else as in the file
+        water = candidate.notnull().any([d for d in candidate.dims if d not in (latitude, longitude)])
         water = water.transpose(latitude, longitude).load().drop_attrs()
         if not bool(water.any()):
             continue
-        if bool(water.all()) and not lexicon.is_temperature(found):
+        if bool(water.all()) and not lexicon.is_temperature(candidate):
             continue
         return water
-    listed = ", ".join(str(found.name) for found in maps) or "no map"
+    listed = ", ".join(str(candidate.name) for candidate in maps) or "no map"
     raise InputError(f"{path}: it has no mask, and nothing in it ({listed}) is missing on land; {_ADVICE}")

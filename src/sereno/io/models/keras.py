@@ -212,13 +212,13 @@ def _read_layer(
 ) -> dict[str, np.ndarray]:
     """Return the weights of a layer as float32, zeros for a bias it does without, and note what is wrong."""
     find = _in_archive if saved.layout == "archive" else _in_legacy
-    found = find(saved.weights, layer)
+    stored = find(saved.weights, layer)
     arrays = {}
     for role, shape in shapes.items():
         if role == "bias" and not layer.config.get("use_bias", True):
             arrays[role] = np.zeros(shape, dtype=np.float32)
             continue
-        array = found.get(role)
+        array = stored.get(role)
         if array is _ELSEWHERE or (isinstance(array, h5py.Dataset) and (array.external or array.is_virtual)):
             problems.append(f"{layer.name!r}: {role} lies in another file")
         elif not isinstance(array, h5py.Dataset):
@@ -258,15 +258,15 @@ def _within(group: h5py.Group, path: str) -> object:
 
     No such link is followed: it could lead to another file, or to a pipe.
     """
-    found: object = group
+    node: object = group
     for name in path.strip("/").split("/"):
         key = name.encode()
-        if not isinstance(found, h5py.Group) or not key or not found.id.links.exists(key):
+        if not isinstance(node, h5py.Group) or not key or not node.id.links.exists(key):
             return None
-        if found.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
+        if node.id.links.get_info(key).type != h5py.h5l.TYPE_HARD:
             return _ELSEWHERE
-        found = found[name]
-    return found
+        node = node[name]
+    return node
 
 
 def _text(value: str | bytes) -> str:

@@ -49,8 +49,8 @@ def require_whole(path: Path, recorded: object) -> None:
     if path.resolve().parent != path.parent.resolve():
         raise InputError(f"{path}: a link to another folder; copy the file itself")
     with file_edge(path, REMEDY):
-        found = digest(path)
-    if found != recorded:
+        current = digest(path)
+    if current != recorded:
         raise InputError(f"{path}: truncated or damaged, its checksum is not the recorded one; {REMEDY}")
 
 
@@ -76,14 +76,14 @@ def read_tensors(path: Path, wanted: Mapping[str, tuple[int, ...]] | None = None
         return {name: file.get_tensor(name) for name in names}
 
 
-def _require_shape(name: str, found: tuple[int, ...] | None, wanted: tuple[int, ...] | None) -> None:
+def _require_shape(name: str, shape: tuple[int, ...] | None, wanted: tuple[int, ...] | None) -> None:
     """Raise a ValueError for a tensor of another shape."""
-    if found is None:
+    if shape is None:
         raise ValueError(f"{name} is missing")
-    if wanted is None and math.prod(found) > LONGEST_TABLE:
-        raise ValueError(f"{name:.60} of shape {found} belongs to no model of this configuration")
-    if wanted is not None and found != wanted:
-        raise ValueError(f"{name} has the shape {found}, the configuration asks for {wanted}")
+    if wanted is None and math.prod(shape) > LONGEST_TABLE:
+        raise ValueError(f"{name:.60} of shape {shape} belongs to no model of this configuration")
+    if wanted is not None and shape != wanted:
+        raise ValueError(f"{name} has the shape {shape}, the configuration asks for {wanted}")
 
 
 def read_fields(path: Path, grid: Mapping[str, tuple[float, ...]]) -> xr.Dataset:

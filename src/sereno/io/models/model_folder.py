@@ -237,23 +237,23 @@ def check_fits(description: ModelDescription, cube: xr.Dataset) -> None:
         Lists every mismatch: field, units, grid spacing (km, along either axis), time step, and the grid itself for
         a model bound to it.
     """
-    found = []
+    faults = []
     if field_name(cube) != description.field:
-        found.append(f"field: the model fills {description.field!r}, the input holds {field_name(cube)!r}")
+        faults.append(f"field: the model fills {description.field!r}, the input holds {field_name(cube)!r}")
     if _units(cube) != description.units:
-        found.append(f"units: the model's are {description.units!r}, the input's {_units(cube)!r}")
+        faults.append(f"units: the model's are {description.units!r}, the input's {_units(cube)!r}")
     step = _time_step(cube)
     if step and step != description.time_step_days:
-        found.append(f"time step: the model's is {description.time_step_days:g} days, the input's {step:g}")
+        faults.append(f"time step: the model's is {description.time_step_days:g} days, the input's {step:g}")
     spacings = zip(("latitude", "longitude"), description.spacing_km, _spacing(cube)[1], strict=True)
     for axis, mine, theirs in spacings:
         if mine and theirs and abs(theirs - mine) > SPACING_TOLERANCE * mine:
-            found.append(f"grid spacing along {axis}: the model's is {mine:.2f} km, the input's {theirs:.2f} km")
+            faults.append(f"grid spacing along {axis}: the model's is {mine:.2f} km, the input's {theirs:.2f} km")
     if description.grid_bound:
-        found += _other_cells("lat", np.array(description.lat), cube["lat"].values)
-        found += _other_cells("lon", np.array(description.lon), cube["lon"].values)
-    if found:
-        listed = "\n".join(f"  {line}" for line in found)
+        faults += _other_cells("lat", np.array(description.lat), cube["lat"].values)
+        faults += _other_cells("lon", np.array(description.lon), cube["lon"].values)
+    if faults:
+        listed = "\n".join(f"  {line}" for line in faults)
         raise InputError(f"the model ({description.method}) does not fit the input:\n{listed}\nfit a model on it")
 
 

@@ -1,4 +1,4 @@
-"""Files that sereno writes: whole or not there, by one writer at a time.
+"""Files that sereno writes: complete or not at all, by one run at a time.
 
 `atomic` writes under another name and renames, `writer_lock` lets one run write an output, `lock_holder` knows
 whether that run is still at work, `final_checks` lets no impossible value through, `places` keeps outputs away from

@@ -22,7 +22,7 @@ def write_analysis(
     packed: bool = True,
     progress: Progress | bool = False,
 ) -> list[Path]:
-    """Write an analysis, a few blocks of days in memory at a time; nothing half written is ever left.
+    """Write an analysis, with a few blocks of days in memory at a time. A file that is not complete is never left.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ def write_analysis(
         Other variables are left out. ``attrs["field"]`` names the field, ``sst`` where it says nothing;
         ``mean.attrs["units"]`` its unit.
     path
-        ``OUT.nc``, ``OUT.zarr``, or a folder, which gets a file a day with a name after the manner of GHRSST.
+        ``OUT.nc``, ``OUT.zarr``, or a folder, which gets one file a day with a name in the style of GHRSST.
     product
-        What the files say of themselves; where not given, what `sereno.fill` noted in the attributes of the analysis:
-        the model, its configuration, and the input.
+        What the attributes of the files say; where not given, what `sereno.fill` recorded in the attributes of the
+        analysis: the model, its configuration, and the input.
     packed
         Store temperatures as 16-bit counts of 0.01 K (GDS 2.1); otherwise as float32, exactly.
     progress
@@ -49,8 +49,8 @@ def write_analysis(
     Raises
     ------
     InputError
-        If a variable is missing, the target cannot be written, or a value on water is not finite, none that the field
-        can have, or without a positive standard deviation (`sereno.io.outputs.final_checks.guarded`).
+        If a variable is missing, the target cannot be written, or a value on water is not finite, is impossible for
+        the field, or has no positive standard deviation (`sereno.io.outputs.final_checks.guarded`).
 
     Examples
     --------
@@ -95,16 +95,16 @@ def require_place_for_analysis(path: Path) -> None:
 
 
 def day_file(folder: Path, analysis: xr.Dataset, product: Product, day: np.datetime64) -> Path:
-    """Return where a day of an analysis has its file."""
+    """Return the path of the file of a day."""
     return folder / f"{identifier(analysis, product, day)}.nc"
 
 
 def write_days(
     analysis: xr.Dataset, folder: Path, *, output: Path, product: Product, packed: bool, progress: Progress = silent
 ) -> list[Path]:
-    """Write a file a day into a folder that is there; each is atomic, and what else the folder holds is left alone.
+    """Write one file a day into an existing folder; each is atomic, and other files of the folder are not changed.
 
-    `output` is where they are to be in the end, for messages.
+    `output` is their final place, for messages.
     """
     total = analysis.sizes["time"]
     block = max(analysis["mean"].chunksizes.get("time", (1,)))

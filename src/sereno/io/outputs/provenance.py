@@ -1,4 +1,4 @@
-"""What an analysis records of its making: the model, its settings, the input."""
+"""What an analysis records: its model, its settings, its input."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MODEL, _CONFIG, _INPUT = "sereno_model", "sereno_config", "sereno_input"
 
 @dataclass(frozen=True)
 class Product:
-    """What a file says about itself besides its numbers.
+    """What the attributes of an output file say.
 
     Attributes
     ----------
@@ -37,9 +37,9 @@ class Product:
     config
         The resolved run configuration, as TOML.
     attributes
-        Global attributes applied to the defaults: ``title``, ``creator_name``, ``creator_email``, ``license`` and so
-        on. A ``history`` is put before the line added here. What is known from the data (extent, coverage) and
-        the record of the run cannot be overridden.
+        Global attributes that replace the defaults: ``title``, ``creator_name``, ``creator_email``, ``license`` and
+        so on. A ``history`` is put before the line added here. Attributes computed from the data (extent, coverage)
+        and the record of the run cannot be replaced.
     input
         What the analysis was made from: ``period``, and where known ``variable`` and ``water_from``.
     """
@@ -52,7 +52,7 @@ class Product:
 
     @classmethod
     def of(cls, analysis: xr.Dataset) -> Self:
-        """Return what an analysis that `sereno.fill` made says about itself; nothing, where another made it."""
+        """Return what `sereno.fill` recorded in the attributes of an analysis; else the default."""
         attrs = analysis.attrs
         try:
             model, made_from = (dict(json.loads(attrs.get(name, "{}"))) for name in (_MODEL, _INPUT))

@@ -40,14 +40,15 @@ def read_withheld(path: str | Path) -> xr.DataArray:
     """
     path = Path(path)
     with file_edge(path, _ADVICE):
-        found = open_dataset(path)
-        index = found.get(_NAME)
-        if index is None or set(index.dims) != {*DIMS} or "protocol" not in found.attrs:
+        dataset = open_dataset(path)
+        index = dataset.get(_NAME)
+        if index is None or set(index.dims) != {*DIMS} or "protocol" not in dataset.attrs:
             raise InputError(f"{path}: holds no index of withheld pixels; {_ADVICE}")
         if index.size > memory() / 4:
             raise InputError(f"{path}: its index of {' × '.join(map(str, index.shape))} cells is larger than memory")
-        index = xr.decode_cf(found[[_NAME]].load())[_NAME].transpose(*DIMS)
-        attrs = {"protocol": str(found.attrs["protocol"]), "seed": int(found.attrs.get("seed", 0)), "file": str(path)}
+        index = xr.decode_cf(dataset[[_NAME]].load())[_NAME].transpose(*DIMS)
+        seed = int(dataset.attrs.get("seed", 0))
+        attrs = {"protocol": str(dataset.attrs["protocol"]), "seed": seed, "file": str(path)}
         _require_sound(index, path)
         return (index == 1).assign_attrs(attrs)
 

@@ -184,18 +184,18 @@ def _require_none_excludes(lock: OutputLock, now: float) -> None:
 
     Asked by a shard after it came in as well: whoever is exclusive may have come in between, and has it then.
     """
-    found = None
+    holder = None
     for folder in sorted(_listed(lock.folder)):
         if _EXCLUSIVE not in (lock.entry, folder.name) and folder.name != lock.entry:
             continue
         living = [_living(file, now) for file in _listed(folder) if file.name != lock.token]
-        found = next((holder for holder in (found, *living) if holder is not None), None)
+        holder = next((each for each in (holder, *living) if each is not None), None)
         with suppress(OSError):
             folder.rmdir()  # which a killed process left empty
-    if found is not None and not (lock.entry == _EXCLUSIVE and lock.file.exists()):
+    if holder is not None and not (lock.entry == _EXCLUSIVE and lock.file.exists()):
         raise InputError(
-            f"{lock.output}: {found.command} is at work there (host {found.host}, process {found.process}, "
-            f"user {found.user}, since {found.since}); wait until it has ended, or choose another output"
+            f"{lock.output}: {holder.command} is at work there (host {holder.host}, process {holder.process}, "
+            f"user {holder.user}, since {holder.since}); wait until it has ended, or choose another output"
         )
 
 

@@ -1,11 +1,11 @@
-"""A cube on disk: a Zarr store that grows by days and knows which of them are done, or one file written whole.
+"""A cube on disk: a Zarr store that grows by days and records which days are done, or one file written as a whole.
 
 A prepared store holds ``time``, ``lat``, ``lon``, ``water(lat, lon)``, the field and its error, ``state`` and where
 asked for ``anomaly``, a chunk a day; and ``prepared(time)``: which days are done, and ``source_…(time)``: from which
 files (`sereno.io.stores.source_files`). Where the grid was changed, the group ``input`` holds the grid and the water
 of the input; where there is an anomaly, ``climatology`` its maps.
 
-All chunks of a day that is done are on disk, those without any value too, so that one that is lost is missed.
+All chunks of a day that is done are on disk, also those without any value, so that a lost chunk is noticed.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class Store(GrowingStore):
         self.array("prepared")[:] = prepared
 
     def keep_sources(self, sources: Sources) -> None:
-        """Write from which files the days are; a store of an earlier version is told so for the first time."""
+        """Write from which files the days are; a store of an earlier version does not have this yet."""
         if "source_checksum" not in self.group:
             make_arrays(self.group, self.prepared.size)
             zarr.consolidate_metadata(self.path, zarr_format=2)
@@ -188,7 +188,7 @@ class Store(GrowingStore):
             return UNKNOWN
 
     def lost(self) -> np.ndarray:
-        """Tell of each day that is done whether a chunk of it is missing on the disk, bool (time)."""
+        """Return for each day that is done whether a chunk of it is missing on the disk, bool (time)."""
         prepared = self.prepared
         whole = np.ones(prepared.size, bool)
         for name in self.daily:
@@ -211,18 +211,18 @@ class Store(GrowingStore):
         """
         prepared, grid = self.prepared, self.grid
         days = np.asarray(self.array("time")[:]).astype("datetime64[D]")
-        found = store_violations(grid, days)
+        faults = store_violations(grid, days)
         if (left := np.flatnonzero(prepared == NOT_YET)).size:
-            found.append(f"{left.size} days are not done, {self.day_at(int(left[0]))} the first")
+            faults.append(f"{left.size} days are not done, {self.day_at(int(left[0]))} the first")
         known = self.sources.source_checksum != UNKNOWN
         if (lost := np.flatnonzero(self.lost() & known)).size:
-            found.append(f"{lost.size} days have lost chunks, {self.day_at(int(lost[0]))} the first")
-        if found:
-            raise InputError(f"{self.path}: is not complete: {'; '.join(found)}; run the same again")
+            faults.append(f"{lost.size} days have lost chunks, {self.day_at(int(lost[0]))} the first")
+        if faults:
+            raise InputError(f"{self.path}: is not complete: {'; '.join(faults)}; run the same again")
 
 
 def write_cube(cube: xr.Dataset, path: str | Path, *, progress: Progress | bool = False) -> Path:
-    """Write a cube as it is, whole, as one NetCDF file or Zarr store, which `open_cube` reads back.
+    """Write a cube unchanged, as one NetCDF file or Zarr store, which `open_cube` reads back.
 
     Raises
     ------

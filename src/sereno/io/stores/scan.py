@@ -34,7 +34,7 @@ class _Look(NamedTuple):
 
 
 class Scanned(NamedTuple):
-    """What a first look at files found: the good ones, the state of each as it was then, a line for each bad one."""
+    """The result of a first look at files: the good ones, the state of each at that time, a line for each bad one."""
 
     parts: list[Part]
     stamps: dict[Path, Signature]
@@ -85,9 +85,9 @@ def scan(
     """
     tasks = _tasks(files, recipe, first)
     seen = compute(_look, tasks, pool=pool, done=counter(len(tasks), "scan", progress))
-    found = [one for group in seen for one, _ in group]
+    parts = [one for group in seen for one, _ in group]
     stamps = {one.path: stamp for group in seen for one, stamp in group if isinstance(one, Part)}
-    whole = [replace(one, lat=first.lat, lon=first.lon) if _has_no_grid(one) else one for one in found]
+    whole = [replace(one, lat=first.lat, lon=first.lon) if _has_no_grid(one) else one for one in parts]
     parts, skipped = agreeing(whole, store=store, skip_bad=skip_bad)
     return Scanned(parts, stamps, skipped)
 
@@ -150,7 +150,7 @@ def _tasks(files: Sequence[Path], recipe: Recipe, first: Part) -> list[_Look]:
 
 def _look(task: _Look) -> list[tuple[Part | str, Signature]]:
     """Return what each file holds, without its grid where that is the one of the first, or what is wrong with it."""
-    found: list[tuple[Part | str, Signature]] = []
+    scanned: list[tuple[Part | str, Signature]] = []
     for file in task.files:
         stamp = Signature()
         try:
@@ -159,12 +159,12 @@ def _look(task: _Look) -> list[tuple[Part | str, Signature]]:
                 part = task.recipe.read(file).close()
             if np.array_equal(part.lat, task.first.lat) and np.array_equal(part.lon, task.first.lon):
                 part = replace(part, lat=part.lat[:0], lon=part.lon[:0])
-            found.append((part, stamp))
+            scanned.append((part, stamp))
         except InputError as error:
             if out_of_resources(error):
                 raise
-            found.append((str(error), stamp))
-    return found
+            scanned.append((str(error), stamp))
+    return scanned
 
 
 def _count(task: _Look) -> tuple[np.ndarray, list[str]]:

@@ -39,8 +39,8 @@ class Sources:
         """Read them from a store; a store of an earlier version has none."""
         if "source_checksum" not in group:
             return cls(np.full(days, "", dtype=object), *np.full((len(_ARRAYS) - 1, days), UNKNOWN))
-        found: list[Any] = [group[name] for name in _ARRAYS]
-        return cls(*(np.asarray(array[:]) for array in found))
+        arrays: list[Any] = [group[name] for name in _ARRAYS]
+        return cls(*(np.asarray(array[:]) for array in arrays))
 
     def write(self, group: zarr.Group) -> None:
         """Write them to a store, the checksum last."""
@@ -76,10 +76,10 @@ def name_of(file: Path, store: Path) -> str:
 
 def checksum_of(maps: Mapping[str, np.ndarray], day: int) -> int:
     """Return a number for the maps of a day, which other maps are all but sure not to have; never `UNKNOWN`."""
-    found = 0
+    checksum = 0
     for name in sorted(maps):
         values = maps[name][day]
         if values.dtype.kind == "f":
             values = np.where(np.isnan(values), values.dtype.type(np.nan), values)  # of all NaNs make one
-        found = zlib.crc32(np.ascontiguousarray(values).tobytes(), found)
-    return 1 + found
+        checksum = zlib.crc32(np.ascontiguousarray(values).tobytes(), checksum)
+    return 1 + checksum

@@ -1,1 +1,1 @@
-"""DINEOF: gaps are filled with the leading empirical orthogonal functions of what was seen, again and again."""
+"""DINEOF: gaps are filled, repeatedly, with the leading empirical orthogonal functions of the observations."""

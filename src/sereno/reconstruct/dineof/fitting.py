@@ -73,9 +73,9 @@ def matrices(cube: xr.Dataset, config: DINEOF, seed: int) -> list[Matrix]:
     days, length = cube.sizes["time"], config.segment + 2 * config.margin
     starts = np.linspace(0, max(days - length, 0), MATRICES).astype(int)
     pixels = thinned(cube["water"].values, CELLS / min(length, days))
-    found: list[Matrix] = []
+    matrices: list[Matrix] = []
     for order, start in enumerate(starts):
-        if order and start == starts[order - 1] and sum(len(matrix.places) for matrix in found) >= ENOUGH_DAYS:
+        if order and start == starts[order - 1] and sum(len(matrix.places) for matrix in matrices) >= ENOUGH_DAYS:
             break
         part = cube.isel(time=slice(start, start + length))
         try:
@@ -83,8 +83,8 @@ def matrices(cube: xr.Dataset, config: DINEOF, seed: int) -> list[Matrix]:
         except InputError:
             continue
         observed = observations(part, pixels)
-        found.append(Matrix(part, pixels, observed, *_bearable(part, chosen, observed, pixels)))
-    return found
+        matrices.append(Matrix(part, pixels, observed, *_bearable(part, chosen, observed, pixels)))
+    return matrices
 
 
 def thinned(water: np.ndarray, most: float) -> np.ndarray:
@@ -111,12 +111,12 @@ def _bearable(
     return places, withheld
 
 
-def choose_modes(found: list[Matrix], config: DINEOF, progress: Progress) -> int:
+def choose_modes(matrices: list[Matrix], config: DINEOF, progress: Progress) -> int:
     """Return the number of modes of least squared error at the withheld pixels of all matrices together."""
     if config.modes is not None:
         return config.modes
     squares: dict[int, list[float]] = defaultdict(list)
-    for order, matrix in enumerate(found):
+    for order, matrix in enumerate(matrices):
         days, hidden = matrix.observed.shape[1], matrix.hidden
         if not hidden.any():
             continue
@@ -130,7 +130,7 @@ def choose_modes(found: list[Matrix], config: DINEOF, progress: Progress) -> int
             stopping=stopping(config),
         ):
             squares[trial.modes].append(trial.error**2 * np.count_nonzero(hidden))
-            progress("cross-validation", (order + trial.modes / config.most_modes) / len(found))
+            progress("cross-validation", (order + trial.modes / config.most_modes) / len(matrices))
     progress("cross-validation", 1.0)
     tried = max((len(values) for values in squares.values()), default=0)
     pooled = {modes: sum(values) for modes, values in squares.items() if len(values) == tried}
@@ -138,13 +138,13 @@ def choose_modes(found: list[Matrix], config: DINEOF, progress: Progress) -> int
 
 
 def learn_uncertainty(
-    cube: xr.Dataset, found: list[Matrix], modes: int, config: DINEOF
+    cube: xr.Dataset, matrices: list[Matrix], modes: int, config: DINEOF
 ) -> tuple[Spread, ObservedPixels]:
     """Learn the spread from the residuals at withheld pixels, and what observations are worth at their own."""
-    noise = noise_variance(np.concatenate([_images(matrix) for matrix in found])) if found else 0.0
+    noise = noise_variance(np.concatenate([_images(matrix) for matrix in matrices])) if matrices else 0.0
     scale = cube["climatology_std"].values
     columns, departures = [], []
-    for matrix in found:
+    for matrix in matrices:
         hidden = matrix.hidden
         solution = solve(np.where(hidden, np.nan, matrix.observed), modes, config, share=matrix.share)
         for day in np.flatnonzero(hidden.any(axis=0)):

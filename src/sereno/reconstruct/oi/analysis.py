@@ -110,7 +110,7 @@ def analyse_day(
     cells = geometry.water.size
 
     def solve(batch: Batch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        found = nearest(
+        neighbours = nearest(
             pyramid,
             geometry.lattice,
             batch.stencil,
@@ -121,10 +121,10 @@ def analyse_day(
         )
         target = points(batch.cell[..., 0], batch.cell[..., 1], None, batch.centre, geometry, scale)
         mean, variance = analyse(
-            points(found.row, found.column, found.lag, batch.centre, geometry, scale),
-            torch.from_numpy(found.value),
-            torch.from_numpy(found.noise),
-            torch.from_numpy(found.known),
+            points(neighbours.row, neighbours.column, neighbours.lag, batch.centre, geometry, scale),
+            torch.from_numpy(neighbours.value),
+            torch.from_numpy(neighbours.noise),
+            torch.from_numpy(neighbours.known),
             target,
             geometry.covariance,
         )

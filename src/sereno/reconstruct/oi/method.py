@@ -131,11 +131,11 @@ class OptimalInterpolation:
             pyramid = build(values, geometry.lattice, geometry.squares.water, relative_variance=stated)
             mean, std = np.zeros((2, len(block), *water.shape), np.float32)
             for day in range(len(block)):
-                found, variance = analyse_day(
+                analysis, variance = analyse_day(
                     pyramid, day + half, made, geometry, scale=scale, most=self.config.observations
                 )
                 explained = 1 - variance / (covariance.amplitude * scale) ** 2
-                mean[day] = found
+                mean[day] = analysis
                 std[day] = np.where(explained > 0, self.spread.std(explained, scale), scale)
             return mean, std
 
@@ -183,6 +183,6 @@ def _fit_spread(withheld: Withheld | None, covariance: Covariance, noise_varianc
     scale = withheld.target.scale[:, 0].double()
     explained = 1 - variance / (covariance.amplitude * scale) ** 2
     square = (withheld.truth - mean) ** 2
-    found = Spread.fit(explained.numpy(), square.numpy(), scale=scale.numpy(), noise_variance=noise_variance)
-    none = max(1.0, float(found.variance[0]))  # where nothing is explained, the climatology's own spread at least
-    return Spread(np.append(0.0, found.knots), np.append(none, found.variance))
+    spread = Spread.fit(explained.numpy(), square.numpy(), scale=scale.numpy(), noise_variance=noise_variance)
+    none = max(1.0, float(spread.variance[0]))  # where nothing is explained, the climatology's own spread at least
+    return Spread(np.append(0.0, spread.knots), np.append(none, spread.variance))

@@ -105,14 +105,16 @@ def gather(
             mine = phase == which
             centre, origin, stencil = chosen[mine], start[mine] // lattice.largest, stencils[which]
             seen = seen_squares(here, stencil, origin, centre)
-            found = nearest(
+            neighbours = nearest(
                 pyramid, lattice, stencil, origin=origin, day=len(sample.values) // 2, seen=seen, most=most
             )
             cut = scale[sample.rows, sample.columns]
-            observed = points(found.row, found.column, found.lag, centre, here, cut)
+            observed = points(neighbours.row, neighbours.column, neighbours.lag, centre, here, cut)
             target = points(centre[:, :1], centre[:, 1:], None, centre, here, cut)
             truth = torch.from_numpy(sample.withheld[tuple(centre.T)]).double()
-            value, noise, known = (torch.from_numpy(a) for a in (found.value, found.noise, found.known))
+            value, noise, known = (
+                torch.from_numpy(a) for a in (neighbours.value, neighbours.noise, neighbours.known)
+            )
             parts.append(Withheld(observed, value, noise, known, target, truth))
     return _joined(parts) if parts else None
 

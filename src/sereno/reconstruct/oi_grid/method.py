@@ -92,18 +92,18 @@ class GriddedInterpolation:
             stated = relative_variance(error, self.typical_error)
 
             def work(here: Region, solver: Solver, crop: tuple[slice, slice]) -> np.ndarray:
-                found = np.zeros((2, len(block), *here.water.shape), np.float32)
+                mean_and_std = np.zeros((2, len(block), *here.water.shape), np.float32)
 
                 def fill(run: Run) -> None:
                     seen = values[run.context, *crop]
                     of_run = None if stated is None else stated[run.context, *crop]
                     analyses = self._analyse(solver, here, seen, of_run, run.targets)
                     for at, (mean, share) in zip(run.at, analyses, strict=True):
-                        found[0, at] = mean
-                        found[1, at] = np.where(share > 0, self.spread.std(share, here.scale), here.scale)
+                        mean_and_std[0, at] = mean
+                        mean_and_std[1, at] = np.where(share > 0, self.spread.std(share, here.scale), here.scale)
 
                 list(of_runs.map(fill, runs(block, window=window)))
-                return found
+                return mean_and_std
 
             # Threads share the runs or, where there is but one, its terms: torch keeps to a core in each of them.
             # Another block at the same time would but add to the memory.
@@ -171,6 +171,8 @@ class GriddedInterpolation:
                 chosen = rng.permutation(hidden)[:CALIBRATION_TARGETS]
                 parts.append(tuple(part.ravel()[chosen] for part in looked))
         share, square, scale = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
-        found = Spread.fit(share, square, scale=scale, noise_variance=noise_variance)
-        none = max(1.0, float(found.variance[0]))  # where nothing is explained, the climatology's own spread at least
-        return Spread(np.append(0.0, found.knots), np.append(none, found.variance))
+        spread = Spread.fit(share, square, scale=scale, noise_variance=noise_variance)
+        none = max(
+            1.0, float(spread.variance[0])
+        )  # where nothing is explained, the climatology's own spread at least
+        return Spread(np.append(0.0, spread.knots), np.append(none, spread.variance))

@@ -209,16 +209,16 @@ class _Level:
         What was found there had the terms that are new here for noise. Given it, these are solved for alone at first.
         """
         inverse = self._preconditioner(weights)
-        found = {k: first.get(k, torch.zeros_like(part)) for k, part in right.items()}
+        solution = {k: first.get(k, torch.zeros_like(part)) for k, part in right.items()}
         if not first:
-            return self._descend(found, right, weights, inverse, terms=list(right), steps=FIRST)
+            return self._descend(solution, right, weights, inverse, terms=list(right), steps=FIRST)
         if new := [k for k in right if k not in first]:
-            found = self._descend(found, right, weights, inverse, terms=new, steps=ALONE)
-        return self._descend(found, right, weights, inverse, terms=list(right), steps=self.together)
+            solution = self._descend(solution, right, weights, inverse, terms=new, steps=ALONE)
+        return self._descend(solution, right, weights, inverse, terms=list(right), steps=self.together)
 
     def _descend(
         self,
-        found: Control,
+        solution: Control,
         right: Control,
         weights: Sequence[Tensor],
         inverse: Control,
@@ -228,8 +228,8 @@ class _Level:
     ) -> Control:
         """Take steps of conjugate gradients in some of the terms."""
         if steps == 0:
-            return found
-        image = self.image(found, weights)
+            return solution
+        image = self.image(solution, weights)
         residual = {k: right[k] - image[k] for k in terms}
         direction = conditioned = _times(inverse, residual)
         power = _dot(residual, conditioned)
@@ -242,12 +242,12 @@ class _Level:
                 earlier.append(({k: part.clone() for k, part in residual.items()}, power))
             image = self.image(direction, weights)
             step = power / _dot(direction, image).clamp(min=1e-30)
-            found, residual = _add(found, step, direction), _add(residual, -step, image)
+            solution, residual = _add(solution, step, direction), _add(residual, -step, image)
             residual = _orthogonal(residual, inverse, earlier)
             conditioned = _times(inverse, residual)
             before, power = power, _dot(residual, conditioned)
             direction = _add(conditioned, power / before.clamp(min=1e-30), direction)
-        return found
+        return solution
 
     def _preconditioner(self, weights: Sequence[Tensor]) -> Control:
         """Return a rough inverse of I + Lᵀ A L, from its diagonal."""

@@ -125,7 +125,7 @@ class UNetReconstructor:
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
         ) -> tuple[np.ndarray, np.ndarray]:
             def work(here: Region, solver: Solver, crop: tuple[slice, slice]) -> np.ndarray:
-                found = np.zeros((2, len(block), *here.water.shape), np.float32)
+                mean_and_std = np.zeros((2, len(block), *here.water.shape), np.float32)
 
                 def fill(part: Placed) -> None:
                     seen = values[part.context, *crop]
@@ -135,10 +135,10 @@ class UNetReconstructor:
                         at, slots = part.at[which], part.slots[which]
                         centre = block[at[0]] + np.timedelta64(window // 2 - int(slots[0]), "D")
                         answers = self._correct(engine, seen[around], guess[around], here, centre, slots)
-                        found[:, at] = answers
+                        mean_and_std[:, at] = answers
 
                 list(pool.map(fill, of_days))
-                return found
+                return mean_and_std
 
             observed = np.isfinite(values).any((1, 2))
             of_days = [part for run in runs(block, window=window) for part in placed(run, observed, self.config)]
@@ -172,10 +172,10 @@ class UNetReconstructor:
         slots: np.ndarray,
     ) -> np.ndarray:
         """Return mean and standard deviation of some days of a window, the field's unit, (2, days, lat, lon)."""
-        found = np.zeros((2, len(slots), *region.water.shape), np.float32)
-        found[1] = region.scale
+        mean_and_std = np.zeros((2, len(slots), *region.water.shape), np.float32)
+        mean_and_std[1] = region.scale
         if not np.isfinite(values).any():
-            return found
+            return mean_and_std
         scalars, spread = scalars_of(self.guess, region, centre, self.config), spread_of(region)
         grid = region.water.shape
         tiles = blended_tiles(grid, tile=sides(grid, tile=(TILE, TILE), halo=HALO), halo=HALO)
@@ -187,8 +187,8 @@ class UNetReconstructor:
             pieces.append([answer[slots] if answer.ndim > 2 else answer[None] for answer in answers])
         for k in (0, 1):
             for day in range(len(slots)):
-                found[k, day] = blend(tiles, (piece[k][day] for piece in pieces)) * region.scale
-        return found
+                mean_and_std[k, day] = blend(tiles, (piece[k][day] for piece in pieces)) * region.scale
+        return mean_and_std
 
     def _engine(self, kind: str) -> Engine:
         """Return what runs the networks, made once."""
