@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from stores import DAYS, REACH, StoppedError, maps, stamps, stop_after
 
-from sereno.cli.filling import told_of
+from sereno.cli.filling import report_lines
 from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.io.inputs.cube import open_cube
@@ -100,9 +100,9 @@ def test_maps_that_are_lost_or_damaged_are_filled_again(
     done = fill_to(cube, model, path)
     assert done.lost == done.written
     assert 0 < done.lost < 3
-    assert told_of(done)[0] == f"filled again, because their maps were lost or damaged: {done.lost} days"
+    assert report_lines(done)[0] == f"filled again, because their maps were lost or damaged: {done.lost} days"
     assert maps(path) == maps(whole)
-    assert told_of(fill_to(cube, model, path)) == [f"nothing to do: {path} has all days"]
+    assert report_lines(fill_to(cube, model, path)) == [f"nothing to do: {path} has all days"]
 
 
 def test_a_merge_and_an_update_find_what_is_lost(cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path) -> None:

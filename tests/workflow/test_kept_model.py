@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from sereno.cli.filling import told_of
+from sereno.cli.filling import report_lines
 from sereno.config import ClimatologyConfig, RunConfig, configure
 from sereno.errors import InputError
 from sereno.io.stores.checksums import Images
@@ -215,6 +215,6 @@ def test_a_model_that_is_given_is_neither_kept_nor_looked_for(small: xr.Dataset,
 def test_the_command_line_says_in_a_line_that_it_was_kept_or_reused(tmp_path: Path) -> None:
     place = tmp_path / "out.nc.model"
     kept = Filled(tmp_path / "out.nc", 3, 3, "linear", finished=True, kept_model=place)
-    assert told_of(kept)[0] == f"kept the model in {place}: filling these images again will reuse it"
+    assert report_lines(kept)[0] == f"kept the model in {place}: filling these images again will reuse it"
     again = Filled(tmp_path / "out.nc", 3, 3, "linear", finished=True, kept_model=place, reused=True)
-    assert told_of(again)[0].startswith(f"reused the model in {place}: ")
+    assert report_lines(again)[0].startswith(f"reused the model in {place}: ")

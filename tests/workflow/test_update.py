@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from stores import DAYS, REACH, StoppedError, days_of, maps, stamps, stop_after
 
-from sereno.cli.filling import told_of
+from sereno.cli.filling import report_lines
 from sereno.cube import field_of
 from sereno.errors import InputError
 from sereno.io.stores.filled import FilledStore
@@ -148,7 +148,7 @@ def test_an_image_that_is_gone_is_told_of(cube: xr.Dataset, model: Model, tmp_pa
     assert done.update is not None
     assert done.update.gone == cube["time"].values[seen].astype("datetime64[D]")
     assert not done.update.changed_images.size
-    assert told_of(done)[0] == f"image is gone: {cube['time'].values[seen]!s:.10}"
+    assert report_lines(done)[0] == f"image is gone: {cube['time'].values[seen]!s:.10}"
 
 
 def test_an_input_that_rolls_on_is_enough_where_it_holds_what_bears_on_the_days(

@@ -68,8 +68,10 @@ def _require_options(words: list[str], shards: int, *, origin: str) -> None:
     """Refuse a command line of a job that would fail on the cluster by its options."""
     verb, *rest = words[:1] + without_debug(words[1:])
     given = {word.partition("=")[0] for word in rest}
-    if shards > 1 and (beside := sorted(given & {"--update", "--merge", "--shard"})):
-        raise InputError(f"{origin}: {beside[0]} does not go together with shards = {shards}; leave one of them out")
+    if shards > 1 and (excluded := sorted(given & {"--update", "--merge", "--shard"})):
+        raise InputError(
+            f"{origin}: {excluded[0]} does not go together with shards = {shards}; leave one of them out"
+        )
     command = typer.main.get_command(app)
     try:
         command.commands[verb].make_context(verb, rest)  # type: ignore[attr-defined]

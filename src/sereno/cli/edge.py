@@ -37,7 +37,7 @@ def run(application: Callable[[], object], words: list[str]) -> int:
     if DEBUG in words[: words.index("--") if "--" in words else None]:
         os.environ[VARIABLE] = "1"
     tune_memory()
-    with standard_streams() as output, quiet_libraries(_told_of_thread), heeding_stops() as stop:
+    with standard_streams() as output, quiet_libraries(_report_of_thread), heeding_stops() as stop:
         try:
             code = _run(application, words, stop)
             output.flush()
@@ -54,7 +54,7 @@ def _run(application: Callable[[], object], words: list[str], stop: Stop) -> int
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except BaseException as error:
         # A signal in the midst of an import may come out as another error.
-        code = stop.code if stop.number and not debugging() else _told(error, words)
+        code = stop.code if stop.number and not debugging() else _report(error, words)
     else:
         code = 0
     if not stop.number:
@@ -76,7 +76,7 @@ def _require_address_space(words: list[str]) -> None:
         )
 
 
-def _told(error: BaseException, words: list[str]) -> int:
+def _report(error: BaseException, words: list[str]) -> int:
     """Print an error in one line, and return the exit status."""
     if debugging():
         _show(error)
@@ -143,7 +143,7 @@ def _say(text: str, colour: str) -> None:
     sys.stderr.write(f"{start}{line}{end}\n" if coloured else f"{line}\n")
 
 
-def _told_of_thread(failed: Any) -> None:  # noqa: ANN401
+def _report_of_thread(failed: Any) -> None:  # noqa: ANN401
     """Print in one line that a thread ended with an error."""
     if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
         name, text = failed.exc_type.__name__, reason_of(failed.exc_value)

@@ -21,10 +21,10 @@ def shard_of(text: str) -> Shard:
     """Read ``I/N``."""
     from sereno.workflow.fill_to import Shard
 
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    if found is None:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None:
         raise InputError(f"--shard {text}: give I/N, such as 1/8, with I from 1 to N")
-    return Shard(int(found[1]), int(found[2]))
+    return Shard(int(match[1]), int(match[2]))
 
 
 def workers_of(text: str) -> int | str:
@@ -56,7 +56,7 @@ def _days(number: int) -> str:
     return "1 day" if number == 1 else f"{number} days"
 
 
-def told_of(done: Filled) -> list[str]:
+def report_lines(done: Filled) -> list[str]:
     """Return the lines that say what was done."""
     if not done.finished:
         how = f"{done.written} of its {done.days} days by {done.method}"

@@ -128,8 +128,8 @@ def describe(
     from sereno.report.input_tables import show_description
     from sereno.workflow.describe import describe as describe_cube
 
-    told = {"variable": variable, "water": water, "quality_level": quality}
-    run = configuration(None if config else "climatology", config, settings or [], told)
+    overrides = {"variable": variable, "water": water, "quality_level": quality}
+    run = configuration(None if config else "climatology", config, settings or [], overrides)
     require_other_place(inputs, output, run.water, run.climatology.file)
     refuse_folder(output)
     require_periods({"--days": days, "climatology.period": run.climatology.period})
@@ -171,9 +171,9 @@ def climatology(
     from sereno.workflow.climatology import make_climatology
 
     require_other_place(inputs, output, water)
-    told = {"kind": method, "harmonics": harmonics, "window": window, "smoothing": smoothing}
-    told["period"] = None if period is None else ":".join(period)
-    config = configure("climatology", climatology={key: value for key, value in told.items() if value is not None})
+    choices = {"kind": method, "harmonics": harmonics, "window": window, "smoothing": smoothing}
+    choices["period"] = None if period is None else ":".join(period)
+    config = configure("climatology", climatology={key: value for key, value in choices.items() if value is not None})
     require_periods({"--period": config.climatology.period})
     require_place(output)
     with shown_progress() as progress, sole_writer(output):

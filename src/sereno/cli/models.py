@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sereno.cli.filling import shard_of, to_do, told_of, workers_of
+from sereno.cli.filling import report_lines, shard_of, to_do, workers_of
 from sereno.cli.options import (
     Days,
     Inputs,
@@ -131,9 +131,9 @@ def fit(
     from sereno.workflow.models import Model, save
     from sereno.workflow.tile_files import is_tile_folder
 
-    told = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
-    told |= {"variable": variable, "water": water, "quality_level": quality}
-    run = with_members(configuration(method, config, settings or [], told), members)
+    overrides = {"train": train, "valid": valid, "max_minutes": max_minutes, "seed": seed}
+    overrides |= {"variable": variable, "water": water, "quality_level": quality}
+    run = with_members(configuration(method, config, settings or [], overrides), members)
     require_other_place(inputs, output, run.water, run.climatology.file)
     require_place_for_model(output)
     require_periods({"--train": run.train, "--valid": run.valid, "climatology.period": run.climatology.period})
@@ -291,6 +291,6 @@ def fill(
             overwrite=overwrite,
             progress=progress,
         )
-    for line in told_of(done):
+    for line in report_lines(done):
         typer.echo(line)
     leave_with(cube.attrs["skipped"])

@@ -29,7 +29,7 @@ SKIPPED = 3
 
 _tallies: list[Tally] = []
 """Of the inputs of the verb that runs: what was taken as missing in images that were read."""
-_told: set[str] = set()
+_warned: set[str] = set()
 """Messages already printed about files that were left out."""
 
 
@@ -53,7 +53,7 @@ class Verbs(typer.core.TyperGroup):
             for tally in _tallies:
                 tell(tally.notes(), [])
             _tallies.clear()
-            _told.clear()
+            _warned.clear()
 
 
 def without_debug(words: list[str]) -> list[str]:
@@ -147,8 +147,8 @@ def tell_skipped(skipped: list[str]) -> None:
     """Print the faults of files that were left out."""
     from sereno.io.inputs.file import some_of
 
-    new = [line for line in skipped if line not in _told]
-    _told.update(new)
+    new = [line for line in skipped if line not in _warned]
+    _warned.update(new)
     if step.rank() == 0:
         for line in some_of(new):
             typer.secho(one_line(with_options(f"warning: skipped {line}")), fg="yellow", err=True)
@@ -185,12 +185,12 @@ def open_for(
     return open_input(inputs, variable or config.variable, water or config.water, level, skip_bad=skip_bad)
 
 
-def configuration(method: str | None, path: Path | None, settings: list[str], told: dict[str, Any]) -> RunConfig:
+def configuration(method: str | None, path: Path | None, settings: list[str], overrides: dict[str, Any]) -> RunConfig:
     """Merge the run file, ``--set`` and the options, the later over the earlier, and validate."""
     from sereno.config import override, parse_config, read_config
 
     values = {} if path is None else read_config(path)
-    values = override(values, settings) | {key: value for key, value in told.items() if value is not None}
+    values = override(values, settings) | {key: value for key, value in overrides.items() if value is not None}
     model = values.setdefault("model", {})
     if method is not None and isinstance(model, dict):
         model["method"] = method

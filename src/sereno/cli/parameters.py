@@ -42,4 +42,4 @@ def with_options(message: str) -> str:
     >>> with_options("`min_observations` is for means; leave it out")
     '--min-observations is for means; leave it out'
     """
-    return _NAMED.sub(lambda found: option_of(found[1]) or found[0], message)
+    return _NAMED.sub(lambda match: option_of(match[1]) or match[0], message)

@@ -131,14 +131,14 @@ def _lines() -> Progress:
     A line says how long the rest of the stage will take, at the speed since its first report.
     """
     begun: dict[str, tuple[float, float]] = {}
-    told: dict[str, tuple[int, float]] = {}
+    reported: dict[str, tuple[int, float]] = {}
 
     def report(stage: str, fraction: float) -> None:
         twentieth, now = int(20 * fraction), time.monotonic()
         since, first = begun.setdefault(stage, (now, fraction))
-        before, when = told.setdefault(stage, (-1, now))
+        before, when = reported.setdefault(stage, (-1, now))
         if twentieth > before and (twentieth == 20 or now - when >= SECONDS_BETWEEN_LINES):
-            told[stage] = (twentieth, now)
+            reported[stage] = (twentieth, now)
             left = ""
             if first < fraction < 1 and now > since:
                 left = f", about {_in_words((now - since) * (1 - fraction) / (fraction - first))} left"

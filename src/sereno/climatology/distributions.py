@@ -33,7 +33,7 @@ def distributions(fields: Mapping[str, xr.DataArray]) -> xr.Dataset:
     Parameters
     ----------
     fields
-        By name, arrays (time, lat, lon), lazy or not, NaN where missing; ``units`` are handed on.
+        By name, arrays (time, lat, lon), lazy or not, NaN where missing; ``units`` are kept.
 
     Returns
     -------

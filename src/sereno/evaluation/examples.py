@@ -19,7 +19,7 @@ def middling(covered: np.ndarray) -> int:
 def gallery_days(days: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """Choose the days of the gallery, ascending.
 
-    The day of middling coverage, and one of each of seven bands of equally many days by coverage, that which lies
+    The day of median coverage, and one of each of seven bands of equally many days by coverage: the one that lies
     furthest in time from those already chosen.
 
     Parameters

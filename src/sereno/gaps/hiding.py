@@ -19,7 +19,7 @@ def hide(cube: xr.Dataset, withheld: xr.DataArray) -> xr.Dataset:
     """Return the cube's field and water without the withheld observations: all that a method may see.
 
     Everything else that the cube carries (``truth``, ``sst_withheld``, attributes, where it was read from) is left
-    behind. What is in memory is copied, so that whoever is handed the result can neither reach what was hidden nor
+    behind. Data in memory are copied, so that code that gets the result can neither reach what was hidden nor
     change the cube; of what is lazy, or too large to be copied, the same is true of every block computed.
     """
     visible = visible_part(cube).copy(deep=True)

@@ -132,7 +132,7 @@ def write_netcdf(
     encoding: Mapping[Hashable, Mapping[str, Any]],
     how: Mapping[str, Any],
 ) -> None:
-    """Write a dataset as NetCDF-4; lazy variables are computed without the lock, as dask is told by `how`."""
+    """Write a dataset as NetCDF-4; lazy variables are computed without the lock; `how` is passed to dask."""
     writer = ArrayWriter()
     with HDF5:
         store = NetCDF4DataStore.open(os.fspath(path.absolute()), mode="w", format="NETCDF4", lock=HDF5)

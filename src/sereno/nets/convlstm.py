@@ -21,7 +21,7 @@ _SLOPES = {"hard_sigmoid": 1 / 6, "hard_sigmoid_keras2": 0.2}
 class ConvLSTM(nn.Module):
     """A convolutional LSTM over a sequence of maps.
 
-    With x the input, h the state handed on, c the cell, * a convolution of 'same' padding and · the product element
+    With x the input, h the state, c the cell, * a convolution of 'same' padding and · the product element
     by element::
 
         i = σ(W_i * x + U_i * h + b_i)      f = σ(W_f * x + U_f * h + b_f)

@@ -55,7 +55,7 @@ def examples(inputs: Sequence[Input], sizes: Mapping[str, int] = TRACED) -> tupl
 
 @dataclass(frozen=True, eq=False)
 class Portable:
-    """A network with what another program must know of it.
+    """A network with the description that another program needs.
 
     Attributes
     ----------

@@ -88,7 +88,7 @@ def training_precision(config: ConvLSTM | UNet) -> torch.dtype:
     if device() == "cuda":
         supported = torch.cuda.is_bf16_supported()
     else:
-        # Processors without these instructions emulate bfloat16, slowly; an old torch cannot tell.
+        # Processors without these instructions emulate bfloat16, slowly; an old torch does not report it.
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         supported = any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
     return torch.bfloat16 if supported else torch.float32

@@ -74,7 +74,7 @@ class AnomalyReconstructor:
         method
             The method's class, if no table has it.
         **training
-            Handed to the method: for networks ``folder``, ``resume`` and ``max_minutes``.
+            Passed to the method: for networks ``folder``, ``resume`` and ``max_minutes``.
         """
         # Climatology, tuning and calibration go through the days over and over: read the files once.
         cube = _in_memory(cube, _FEW_BYTES)

@@ -79,12 +79,12 @@ def by_block(
     if block_days is None:
         longer = _even(len(days), half, CONTEXT_CELLS // water.size) if together == 1 else together * cores()
         block_days = max(days_per_block(water.size), 2 * half + longer)
-    handed = [values, *([stated] if with_error and (stated := cube.get(f"{values.name}_error")) is not None else [])]
+    inputs = [values, *([stated] if with_error and (stated := cube.get(f"{values.name}_error")) is not None else [])]
     parts = []
     group = days.astype("datetime64[D]").astype(int) // together
     for block in _blocks(_positions(cube, days), group, half, block_days):
         # In a `partial`, which dask does not look into: it would read all of the context at once, and then copy it.
-        work = partial(_block, handed, block, water, half, margin, ahead, reconstruct_block)
+        work = partial(_block, inputs, block, water, half, margin, ahead, reconstruct_block)
         result = delayed(work, pure=False, traverse=False)()
         parts.append(da.from_delayed(result, shape=(4, len(block), *water.shape), dtype=np.float32))
     stacked = da.concatenate(parts, axis=1)
@@ -100,7 +100,7 @@ def by_block(
 
 
 def _block(
-    handed: list[xr.DataArray],
+    inputs: list[xr.DataArray],
     block: np.ndarray,
     water: np.ndarray,
     half: int,
@@ -112,8 +112,8 @@ def _block(
 
     Parameters
     ----------
-    handed
-        The field of all days, and what else is handed over, lazily.
+    inputs
+        The field of all days, and the other inputs of the method, lazily.
     block
         Positions of the days to reconstruct.
 
@@ -123,13 +123,13 @@ def _block(
         Mean, std, source and age of the data stacked, float32 (4, n, lat, lon).
     """
     stacked = np.empty((4, len(block), *water.shape), np.float32)
-    start, contexts = 0, [_Context(0, np.empty((0, *water.shape), np.float32))] * len(handed)
+    start, contexts = 0, [_Context(0, np.empty((0, *water.shape), np.float32))] * len(inputs)
     for run in np.split(block, np.flatnonzero(np.diff(block) != 1) + 1):
         within = run[0] - half, run[-1] + half + 1
-        contexts = [context.moved(part, *within, water) for context, part in zip(contexts, handed, strict=True)]
+        contexts = [context.moved(part, *within, water) for context, part in zip(contexts, inputs, strict=True)]
         values, *rest = (context.values for context in contexts)
         part = slice(start, start + len(run))
-        stacked[0, part], stacked[1, part] = reconstruct_block(values, handed[0]["time"].values[run], *rest)
+        stacked[0, part], stacked[1, part] = reconstruct_block(values, inputs[0]["time"].values[run], *rest)
         observed = np.isfinite(values[margin : len(values) - margin])
         stacked[2, part], stacked[3, part] = _source_and_age(observed, half - margin, ahead=ahead)
         start += len(run)

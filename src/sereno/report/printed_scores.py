@@ -73,7 +73,7 @@ def show_scores(results: Results) -> None:
 
 
 def cautions(fitted: Mapping[str, FitRecord]) -> Iterator[str]:
-    """Yield what the reader must know of how the methods were fitted."""
+    """Yield notes for the reader on how the methods were fitted."""
     for method, record in fitted.items():
         if record.training_period_holds_scored_days:
             yield f"{method} was fitted on {record.training_period}, scored days too, without their withheld pixels"

@@ -12,7 +12,8 @@ from sereno.synthetic.config import TwinSeaConfig
 METRES_PER_DEGREE = 111_195.0
 """Length of a degree of latitude on a sphere of radius 6371 km."""
 MARGIN = 1.25
-"""The periodic domain is this much longer than the window, so that its opposite shores hardly know of each other."""
+"""The periodic domain is this much longer than the window, so that its opposite shores hardly influence each
+other."""
 SHORTEST_DOMAIN = 500e3
 """Room for a few eddies even where the window is small, metres."""
 

@@ -50,5 +50,5 @@ def denormalise(output: np.ndarray, *, mean: float, scale: float) -> np.ndarray:
 
 
 def land_channel(config: ConvLSTM, water: np.ndarray) -> np.ndarray | None:
-    """Return what `encode` must know of the land for the mask that a configuration asks for."""
+    """Return the land argument of `encode` for the mask of a configuration."""
     return water if config.mask == "state" else None

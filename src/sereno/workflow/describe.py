@@ -105,12 +105,12 @@ def _coverages(share: xr.DataArray) -> xr.Dataset:
     daily = 100 * share
     monthly = daily.resample(time="MS").mean().rename(time="month")
     of_year = daily.groupby("time.month").mean().rename(month="month_of_year")
-    found = {"coverage": daily, "coverage_monthly": monthly, "coverage_by_month_of_year": of_year}
+    means = {"coverage": daily, "coverage_monthly": monthly, "coverage_by_month_of_year": of_year}
     names = ("on each day", "mean of each calendar month", "mean of each month of the year")
     coverages = xr.Dataset(
         {
             key: values.assign_attrs(long_name=f"share of the water observed, {long_name}", units="%")
-            for (key, values), long_name in zip(found.items(), names, strict=True)
+            for (key, values), long_name in zip(means.items(), names, strict=True)
         }
     )
     coverages["month"].attrs = {"long_name": "first day of the calendar month"}

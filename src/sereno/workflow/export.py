@@ -1,4 +1,4 @@
-"""Networks handed to other programs: a model's, or that of the package, as a file that these can run."""
+"""Export of networks: the network of a model or the pre-trained one, as a file that other programs can run."""
 
 from __future__ import annotations
 
@@ -79,5 +79,5 @@ def _source(model: Model | BareNetwork | None) -> tuple[RunConfig, State | None,
         return configure_at_once(UNet().method), None, PACKAGED
     if isinstance(model, BareNetwork):
         return model.config, model.state, model.origin
-    told = model.description.weights_from or model.description.training_period
-    return model.config, model.reconstructor.inner.state(), told
+    trained_on = model.description.weights_from or model.description.training_period
+    return model.config, model.reconstructor.inner.state(), trained_on

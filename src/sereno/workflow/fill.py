@@ -113,8 +113,8 @@ def _keep_observed(analysis: xr.Dataset, cube: xr.Dataset, model: Model) -> xr.D
     at = {"time": analysis["time"]}
     error: Any = float(np.sqrt(model.reconstructor.noise_variance)) or analysis["std"]
     if f"{name}_error" in cube:
-        told = cube[f"{name}_error"].sel(at)
-        error = told.where(told > 0, error)
+        stated = cube[f"{name}_error"].sel(at)
+        error = stated.where(stated > 0, error)
     mean = cube[name].sel(at).where(observed, analysis["mean"]).astype("float32")
     std = xr.where(observed, error, analysis["std"]).astype("float32").transpose(*analysis["mean"].dims)
     chunks = analysis["mean"].chunksizes

@@ -45,7 +45,7 @@ _SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Job:
-    """Days to fill, and what a process needs to know for it; another process can be sent it."""
+    """Days to fill, and all that a process needs for it; it can be sent to another process."""
 
     cube: xr.Dataset
     store: Path

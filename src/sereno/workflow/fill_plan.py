@@ -190,9 +190,7 @@ def _require_same(ask: Request, store: FilledStore, influence: Influence) -> boo
     """
     remedy = f"repeat those settings to continue it, or begin again with `overwrite`, which removes {store.path}"
     if store.path == ask.output:
-        remedy = (
-            "repeat those settings, take in new days with `update`, replace it with `overwrite`, or fill elsewhere"
-        )
+        remedy = "repeat those settings, add new days with `update`, replace it with `overwrite`, or fill elsewhere"
     store.require_settings({k: v for k, v in ask.settings.items() if k != "checksums"}, remedy=remedy)
     other = _days_of_other_images(store, ask.part_of(store.days), influence)
     if other.size and ask.overwrite and ask.alone and not ask.merge:

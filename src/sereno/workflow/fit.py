@@ -199,21 +199,21 @@ def model_for(
 
 def cautions(cube: xr.Dataset, config: RunConfig) -> list[str]:
     """Return warnings for a method that is fitted on a cube: a short record, cells of another size."""
-    found, days = [], select_period(cube, config.train).sizes["time"]
+    notes, days = [], select_period(cube, config.train).sizes["time"]
     if config.climatology.file is None and days < SEASON_DAYS:
-        found.append(
+        notes.append(
             f"{days} days show no seasonal cycle: the climatology is only their mean; better a longer "
             "record, or climatology.file in a run file"
         )
     if config.weights != "fresh":
         steps = [float(np.median(np.diff(cube[dim]))) for dim in ("lat", "lon") if cube.sizes[dim] > 1]
         if not all(KNOWN_CELLS[0] <= step * 1.01 and step <= KNOWN_CELLS[1] * 1.01 for step in steps):
-            told = " × ".join(f"{step:.4g}°" for step in steps)
-            found.append(
-                f"cells of {told}: the pre-trained network was trained on cells of 1/24° to 1/4°; compare it with "
+            size = " × ".join(f"{step:.4g}°" for step in steps)
+            notes.append(
+                f"cells of {size}: the pre-trained network was trained on cells of 1/24° to 1/4°; compare it with "
                 "oi-grid by `evaluate`"
             )
-    return found
+    return notes
 
 
 def _later(cube: xr.Dataset, needed: int) -> str:

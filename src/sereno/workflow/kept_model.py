@@ -128,12 +128,12 @@ def _record(cube: xr.Dataset, choice: Choice, images: Images, *, nrt: bool) -> d
 
 def _program() -> str:
     """Return what changes with every file of the package, also where the version does not."""
-    found = hashlib.sha256()
+    hashed = hashlib.sha256()
     root = Path(str(files("sereno")))
     for path in sorted(path for kind in ("*.py", "*.safetensors", "*.npz") for path in root.rglob(kind)):
         status = path.stat()
-        found.update(f"{path.relative_to(root)} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return found.hexdigest()[:12]
+        hashed.update(f"{path.relative_to(root)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return hashed.hexdigest()[:12]
 
 
 def _load(place: Path, record: dict[str, Any]) -> Model | None:

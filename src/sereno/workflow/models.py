@@ -172,8 +172,8 @@ class _Saved:
         """Return the shapes of the weights that the model must have; None where its method says nothing of them."""
         model, row = self.configuration(description).model, self.row(description)
         if model.method != description.method:
-            told = f"it is of {description.method}, its configuration of {model.method}"
-            raise InputError(f"{self.folder}: damaged, {told}")
+            reason = f"it is of {description.method}, its configuration of {model.method}"
+            raise InputError(f"{self.folder}: damaged, {reason}")
         if row.own_settings is not None:
             return None
         return dict(row.network().weights(model)) if row.is_network else {}

@@ -25,7 +25,7 @@ ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
     *("REVOKED", "TIMEOUT", "unknown"),
 }
-"""The states of `squeue` and `sacct` that a job never leaves, and that of one which neither knows any more."""
+"""Final states of a job by `squeue` and `sacct`, and the state of a job that neither lists any more."""
 
 
 class State(NamedTuple):

@@ -137,7 +137,7 @@ def write_tiles(tiles: Tiles, folder: str | Path, *, progress: Progress = silent
     return scale
 
 
-def read_scale(told: str | Path) -> float:
+def read_scale(given: str | Path) -> float:
     """Return ``max_std_seq`` as given: a number, the file that holds it, or the folder of that file.
 
     Raises
@@ -146,14 +146,16 @@ def read_scale(told: str | Path) -> float:
         If the file cannot be read or holds no such number above zero.
     """
     try:
-        scale = float(str(told))
+        scale = float(str(given))
     except ValueError:
-        path = Path(told) / SCALE_FILE if Path(told).is_dir() else Path(told)
-        found = read_npz(path, ("max_std_seq",), wanted="max_std_seq.npz, its folder, or the number itself is wanted")
+        path = Path(given) / SCALE_FILE if Path(given).is_dir() else Path(given)
+        content = read_npz(
+            path, ("max_std_seq",), wanted="max_std_seq.npz, its folder, or the number itself is wanted"
+        )
         with file_edge(path, "it holds one number, max_std_seq"):
-            scale = float(found["max_std_seq"].item())
+            scale = float(content["max_std_seq"].item())
     if not 0 < scale <= LARGEST:
-        raise InputError(f"{told}: max_std_seq is {scale}, it must be above zero, and no more than {LARGEST:g}")
+        raise InputError(f"{given}: max_std_seq is {scale}, it must be above zero, and no more than {LARGEST:g}")
     return scale
 
 
@@ -223,17 +225,17 @@ def _std(window: HiddenWindow) -> float:
 
 def _arrays(path: Path, shape: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
     """Read sequence and target, and make sure of their shapes and values."""
-    found = read_npz(path, ("sequence", "target"), wanted=_TILE)
-    told = ", ".join(f"{name} {array.shape}" for name, array in found.items())
-    sequence, target = found.values()
+    arrays = read_npz(path, ("sequence", "target"), wanted=_TILE)
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    sequence, target = arrays.values()
     if sequence.ndim != 4 or sequence.shape[-1] != 2 or target.shape != sequence.shape[1:] or not sequence.size:
-        raise InputError(f"{path}: {told}; a tile has sequence (window, lat, lon, 2) and target (lat, lon, 2)")
-    if any(array.dtype.kind not in "fiub" for array in found.values()):
-        types = " and ".join(str(array.dtype) for array in found.values())
+        raise InputError(f"{path}: {shapes}; a tile has sequence (window, lat, lon, 2) and target (lat, lon, 2)")
+    if any(array.dtype.kind not in "fiub" for array in arrays.values()):
+        types = " and ".join(str(array.dtype) for array in arrays.values())
         raise InputError(f"{path}: sequence and target are {types}; a tile has real numbers")
     if shape is not None and sequence.shape[:3] != shape:
-        raise InputError(f"{path}: {told}, the tiles before have sequence {(*shape, 2)}; keep one size a folder")
-    for name, array in found.items():
+        raise InputError(f"{path}: {shapes}, the tiles before have sequence {(*shape, 2)}; keep one size a folder")
+    for name, array in arrays.items():
         if not (np.abs(array[..., 0]) <= LARGEST).all():
             raise InputError(
                 f"{path}: {name} has anomalies that are not finite or beyond {LARGEST:g}; write it again"
@@ -244,8 +246,8 @@ def _arrays(path: Path, shape: tuple[int, ...] | None) -> tuple[np.ndarray, np.n
 
 
 def _day(path: Path) -> np.datetime64:
-    found = read_npz(path, (), optional=("day",), wanted=_TILE)
-    if "day" not in found:
+    content = read_npz(path, (), optional=("day",), wanted=_TILE)
+    if "day" not in content:
         return np.datetime64("NaT", "D")
     with file_edge(path, "write the tile again"):
-        return iso_day({"day": str(found["day"])}, "day")
+        return iso_day({"day": str(content["day"])}, "day")

@@ -76,14 +76,14 @@ def update_store(store: FilledStore, ask: Request, influence: Influence) -> Upda
     again = influence.influenced(had[done != NOT_YET], np.concatenate([late, other, gone, came]))
     again = np.union1d(again, _influenced_by_others(store, held, before_input.first, influence))
     empty = new[images.of(new) == EMPTY]
-    found = Update(new, again, late, other, gone, empty)
-    if found.changed:
+    update = Update(new, again, late, other, gone, empty)
+    if update.changed:
         influence.require_input(again, held[0], before_input.first)
         now_input = DayRange(before_input.first, max(held[-1], before_input.last))
         now_days = DayRange(had[0], max(wanted.last, had[-1]))
         moved = {"input": str(now_input), "days": str(now_days)}
         store.fill_again({**ask.settings, **moved}, again, last=now_days.last)
-    return found
+    return update
 
 
 def _influenced_by_others(

@@ -87,7 +87,7 @@ def test_a_re_issued_file_is_noted_and_taken_in_where_that_is_asked_for(
     assert prepare(files, store, grid=grid).notes == done.notes
     done = prepare(files, store, grid=grid, refresh=True)
     assert done.written == 2
-    assert done.notes == ["2 days (2020-01-02, 2020-01-04) were re-issued, and taken in"]
+    assert done.notes == ["2 days (2020-01-02, 2020-01-04) were re-issued and read again"]
     prepare(files, tmp_path / "new.zarr", grid=grid)
     assert content(store) == content(tmp_path / "new.zarr")
     before = stamps(store)

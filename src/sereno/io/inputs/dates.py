@@ -39,7 +39,7 @@ _UNITS = {
     "seconds": ("s", "sec", "secs", "second"),
     "milliseconds": ("ms", "msec", "msecs", "millisec", "millisecs", "millisecond"),
 }
-"""Spellings that UDUNITS knows, by the one that xarray reads whatever the numbers are."""
+"""Spellings of UDUNITS, by the one that xarray reads whatever the numbers are."""
 _IN_WORDS = ("%d-%b-%Y", "%d-%b-%Y %H:%M:%S", "%d %b %Y", "%d %B %Y", "%B %d, %Y", "%b %d, %Y")
 
 

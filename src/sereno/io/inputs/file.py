@@ -41,7 +41,7 @@ class Part:
     images: dict[str, Images] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     about: dict[str, str] = field(default_factory=dict)
-    """Attributes of a field that is no temperature, besides its units."""
+    """Attributes of a field that is not a temperature, in addition to its units."""
 
     def water(self) -> tuple[np.ndarray | None, list[str]]:
         """Read the mask that the file carries, bool (lat, lon), or None; and why another was passed over."""

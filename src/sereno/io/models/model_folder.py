@@ -131,7 +131,7 @@ class ModelDescription:
 
     @classmethod
     def of_network(cls, config: dict[str, Any], *, weights_from: str, weights_period: str) -> Self:
-        """Describe a bare network, which knows neither field nor grid, nor any period but that of its weights."""
+        """Describe a bare network, which has neither field nor grid, and no period but that of its weights."""
         return cls(
             method=config["model"]["method"],
             config=config,

@@ -29,8 +29,8 @@ def naming_output(target: Path, temporary: Path) -> Iterator[None]:
         if _is_of_writing(error, temporary):
             raise at_file(error, target, "choose another place") from error
         if shutil.disk_usage(target if target.is_dir() else target.parent).free < _LEAST_FREE:
-            raise at_file(OSError(errno.ENOSPC, str(error)), target, "") from error  # which NetCDF does not tell
-        if "NetCDF" in str(error):  # a limit or a failing disk, which it does not tell either
+            raise at_file(OSError(errno.ENOSPC, str(error)), target, "") from error  # which NetCDF does not report
+        if "NetCDF" in str(error):  # a limit or a failing disk, which it does not report either
             raise InputError(f"{target}: cannot be written; is the disk failing? ({reason_of(error)})") from error
         raise
 

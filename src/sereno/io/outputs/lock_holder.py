@@ -74,7 +74,7 @@ class Holder:
 
 
 def machine_of_this() -> str:
-    """Return what tells one boot of a machine, and one set of process numbers in it, from another."""
+    """Return an identifier of the boot of this machine and of its set of process numbers."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"

@@ -138,7 +138,7 @@ def output_lock(output: str | Path, *, shared: str | None = None) -> Iterator[Ou
 
 
 def _take(lock: OutputLock) -> None:
-    """Come in, or raise the InputError that tells who is at work."""
+    """Take the lock, or raise the InputError that names its holder."""
     if not lock.folder.parent.is_dir():
         raise InputError(f"{lock.output}: there is no folder {lock.folder.parent}; make it first")
     prepared = lock.folder.with_name(f"{lock.folder.name}.{_here()}-{os.getpid()}-{lock.token[:8]}.part")
@@ -259,6 +259,6 @@ def _give_signs(lock: OutputLock, ended: threading.Event) -> None:
         try:
             os.utime(lock.file)
         except FileNotFoundError:
-            return  # `OutputLock.require` tells
+            return  # `OutputLock.require` reports it
         except OSError:
             continue  # the file server may come back

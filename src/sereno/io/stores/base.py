@@ -69,7 +69,7 @@ class GrowingStore:
         """What the store was made with."""
         return dict(json.loads(str(self.group.attrs[self.settings_name])))
 
-    def array(self, name: str) -> Any:  # noqa: ANN401  zarr's own types do not tell an array from a group
+    def array(self, name: str) -> Any:  # noqa: ANN401  the types of zarr do not distinguish arrays from groups
         """Return an array of the store."""
         return self.group[name]
 
@@ -139,7 +139,7 @@ def new_array(
     fill_value: Any = None,  # noqa: ANN401
     chunks: tuple[int, ...] | None = None,
 ) -> Any:  # noqa: ANN401
-    """Make an array: maps of up to 1024 cells a side, one map a chunk, unless told otherwise."""
+    """Make an array: maps of up to 1024 cells a side, one map a chunk, unless `chunks` says otherwise."""
     maps = (*[1] * (len(shape) - 2), *(min(CHUNK_SIDE, side) for side in shape[-2:]))
     return group.create_array(
         name,

@@ -1,4 +1,4 @@
-"""Numbers that tell one image of a day from another, and one set of images that influence a day from another."""
+"""Checksums of the image of a day, and of the set of images that influence a day."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def plan_days(
     plan.prepared[again] = NOT_YET
     changed = _changed(store, scanned, recipe, plan, sources, pool, progress)
     if changed.size and refresh:
-        plan.notes.append(f"{_days(store, changed)} re-issued, and taken in")
+        plan.notes.append(f"{_days(store, changed)} re-issued and read again")
         plan.prepared[changed] = NOT_YET
     elif changed.size:
         plan.notes.append(f"{_days(store, changed)} re-issued since; run with `refresh` to take them in")

@@ -33,7 +33,7 @@ class Recipe:
         return read_part(file, variable=self.variable, quality_level=self.quality_level, tally=tally)
 
     def settings(self, first: Part) -> dict[str, Any]:
-        """Return all that the values of a store depend on besides its files, by the names of the options."""
+        """Return all that the values of a store depend on, except its files, by the names of the options."""
         return {
             "variable": first.attrs["variable"],
             "quality": self.quality_level,
@@ -82,7 +82,7 @@ class Recipe:
 
 
 def _digest(path: Path | None) -> str:
-    """Tell files apart by their content."""
+    """Return a digest of the content of files."""
     if path is None:
         return "none"
     digest = hashlib.sha256()

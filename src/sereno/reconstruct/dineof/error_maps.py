@@ -11,7 +11,7 @@ import numpy as np
 
 
 def information(maps: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Return LₚᵀLₚ, what the observed pixels of a day tell of the amplitudes, float64 (modes, modes).
+    """Return LₚᵀLₚ, the information of the observed pixels of a day on the amplitudes, float64 (modes, modes).
 
     Parameters
     ----------

@@ -165,8 +165,8 @@ def confidence(
 ) -> np.ndarray:
     """Return what the spread is a falling function of: support, over the error map relative to the climatology's std.
 
-    The error map knows where the modes are poorly determined and what they leave out, support what was observed on
-    the days around; neither knows the other's part.
+    The error map shows where the modes are poorly determined and what they do not explain. The data density shows
+    what was observed on the days around. Neither contains the other.
 
     Parameters
     ----------

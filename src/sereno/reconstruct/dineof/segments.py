@@ -18,7 +18,8 @@ from sereno.reconstruct.dineof.filter import smoothing
 from sereno.reconstruct.dineof.iterations import Filling, Stopping, numbers_of_modes
 
 REPETITION = 100.0
-"""Observed cells that tell as much as one: neighbours repeat each other, in their noise and in what modes leave out.
+"""Observed cells with the information of one: neighbours repeat each other, in their noise and in what modes do not
+explain.
 About a square of ten by ten cells; it raises μ² to the effective one of Beckers et al. (2006, section 3.2)."""
 BYTES = 5
 """Of a cell and a day: its value, and whether it is missing."""

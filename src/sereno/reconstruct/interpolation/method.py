@@ -114,7 +114,7 @@ def _inner(values: np.ndarray, window: int) -> np.ndarray:
 
 
 class _Sea(NamedTuple):
-    """What samples are filled with besides the scales: the window, the size of a cell, and the water mask."""
+    """What samples are filled with in addition to the scales: the window, the size of a cell, and the water mask."""
 
     window: int
     cell: tuple[float, float]

@@ -41,7 +41,7 @@ class Lattice:
         return np.cumsum([0, *(rows * columns for rows, columns in map(self.size, range(self.levels)))])
 
     def numbers(self, origin: np.ndarray, level: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-        """Return the numbers of squares that are told by their place from the first in a largest square.
+        """Return the numbers of squares that are given by their offset from the first in a largest square.
 
         Parameters
         ----------

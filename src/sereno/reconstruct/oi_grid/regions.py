@@ -39,7 +39,7 @@ class Run(NamedTuple):
     targets
         The same days counted from the run's first.
     context
-        The days that influence the run, among those handed over: a window round each day, and `RUN` − 1 days more.
+        The days that influence the run, among those given: a window round each day, and `RUN` − 1 days more.
     """
 
     at: np.ndarray

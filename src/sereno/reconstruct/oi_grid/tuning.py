@@ -39,7 +39,7 @@ MOMENTA = (0.8, 0.95)
 """Adam's decay rates: there are few steps."""
 STEEPEST = 3.0
 """Norm to which the gradient of the logarithm of the mean squared error is cut: a wide term that is seen everywhere
-makes equations near the singular, whose few steps are as good as ever but not their derivatives."""
+makes nearly singular equations, for which the few steps are still good but their derivatives are not."""
 STIFFNESS = 0.02
 """Weight of the pull of the logarithms towards their start, relative to the logarithm of the mean squared error."""
 

@@ -23,7 +23,7 @@ class Placed:
     Attributes
     ----------
     context
-        The days of the first guess, among those handed over.
+        The days of the first guess, among those given.
     at
         Positions, among the days asked for, of those that are answered.
     windows
@@ -68,7 +68,7 @@ def placed(run: Run, seen: np.ndarray, config: UNet) -> list[Placed]:
     run
         As of `sereno.reconstruct.oi_grid.regions.runs`.
     seen
-        Whether anything was observed, of each day that was handed over: `margin` and half a window before the first
+        Whether anything was observed, of each given day: `margin` and half a window before the first
         day asked for, all of these, and as many after.
     """
     window, half = config.window, config.window // 2

@@ -21,7 +21,7 @@ LAGS = (0, 1, 2, 3, 4, 5, 7, 10, 14)
 REACH = 600.0
 """Distance in km up to which pairs are counted."""
 BINS = 28
-"""Classes of distance besides that of a cell with itself, the first from 0.75 cells on."""
+"""Classes of distance, in addition to that of a cell with itself; the first begins at 0.75 cells."""
 NEAREST = 0.75
 """Where the first of these begins, in cells."""
 FEWEST_CELLS = 4
