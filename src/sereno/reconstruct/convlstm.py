@@ -28,10 +28,10 @@ from sereno.reconstruct.uncertainty.spread import (
     SPREAD,
     ObservedPixels,
     Spread,
+    data_density,
     learned_in,
     noise_variance,
     state_with,
-    support,
 )
 from sereno.saved import LARGEST, LEAST, number
 from sereno.training.archive import Archive
@@ -57,7 +57,7 @@ class ConvLSTMReconstructor:
     scale
         Standard deviation of the training anomalies, which the network's inputs are divided by.
     spread
-        The standard deviation of the error as a function of support.
+        The standard deviation of the error as a function of data density.
     observed
         What an observation of the day itself is worth: the network is trained on hidden pixels alone, so its output
         says little of its own at a pixel that it sees.
@@ -167,8 +167,8 @@ class ConvLSTMReconstructor:
             # Each day by itself: a batch would change the last bits with the days that happen to share it.
             with kept_memory():
                 mean = np.stack([self._map(values[day : day + window], water, tiles) for day in range(len(block))])
-            supported = support(values, window, water=water)
-            std = np.where(supported > 0, self.spread.std(supported, climatology_std), climatology_std)
+            density = data_density(values, window, water=water)
+            std = np.where(density > 0, self.spread.std(density, climatology_std), climatology_std)
             return self.observed.weigh(mean, std, values[window // 2 : window // 2 + len(block)])
 
         return by_block(cube, days, window=window, reconstruct_block=reconstruct_block)
@@ -245,16 +245,16 @@ def _fit_uncertainty(
     climatology_std = cube["climatology_std"].values
     columns, departures, truths = [], [], []
     for window in islice(windows.of_epoch(0), 0, None, max(1, len(windows) // CALIBRATION_WINDOWS)):
-        supported = support(window.values, len(window.values), water=window.water)[0]
+        density = data_density(window.values, len(window.values), water=window.water)[0]
         mean = _predict(network, window.values, window.water, config, scale)
         squared_error = np.square(window.truth - mean)
-        columns.append([part[window.hidden] for part in (supported, squared_error, climatology_std[window.crop])])
+        columns.append([part[window.hidden] for part in (density, squared_error, climatology_std[window.crop])])
         departure = window.values[len(window.values) // 2] - mean
         departures.append(departure[np.isfinite(departure)])
         truths.append(window.truth)
     if not columns:
         raise InputError("the days given have too few observations to learn the network's uncertainty from")
-    supports, squared_errors, stds = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    densities, squared_errors, stds = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     noise = noise_variance(np.stack(truths))
-    spread = Spread.fit(supports, squared_errors, scale=stds, noise_variance=noise)
+    spread = Spread.fit(densities, squared_errors, scale=stds, noise_variance=noise)
     return spread, ObservedPixels.fit(np.concatenate(departures), noise)

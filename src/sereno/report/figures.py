@@ -56,7 +56,7 @@ def coverage_figure(cube: xr.Dataset, analysis: xr.Dataset | None = None, *, day
         The observations.
     analysis
         ``mean`` and ``source`` of some or all days of the cube. Coverage after counts what was observed or filled
-        from observations within the window, and leaves out what lies beyond support.
+        from observations within the window, without the pixels that are beyond support.
     day
         The day to map: a date, or text such as ``"2017-05-12"``.
 

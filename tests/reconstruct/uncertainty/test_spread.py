@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, ObservedPixels, Spread, noise_variance, support
+from sereno.reconstruct.uncertainty.spread import SMALLEST_STD, ObservedPixels, Spread, data_density, noise_variance
 
 SHAPE = (30, 40)
 WATER = np.ones(SHAPE, bool)
@@ -18,7 +18,7 @@ def images(days: int, seen: float, seed: int = 0) -> np.ndarray:
 
 
 def test_nothing_seen_is_no_support() -> None:
-    found = support(images(9, 0), 5, water=WATER)
+    found = data_density(images(9, 0), 5, water=WATER)
     assert found.shape == (5, *SHAPE)
     assert (found == 0).all()
 
@@ -28,14 +28,14 @@ def test_a_lone_day_wholly_seen_is_the_unit_of_support_up_to_the_coast() -> None
     water[:12, :15] = False
     values = images(7, 0)
     values[3] = np.where(water, 1, np.nan)
-    found = support(values, 7, water=water)[0]
+    found = data_density(values, 7, water=water)[0]
     np.testing.assert_allclose(found[water], 1, rtol=1e-5)
 
 
 def test_support_fades_with_the_days_between_and_with_distance() -> None:
     values = images(13, 0)
     values[6, 10, 10] = 0
-    found = support(values, 7, water=WATER)
+    found = data_density(values, 7, water=WATER)
     at_the_pixel = found[:, 10, 10]
     assert at_the_pixel.argmax() == 3
     # e-folding in three days, the window's three days either way.
@@ -50,16 +50,16 @@ def test_more_observations_never_mean_less_support(seed: int, share: float) -> N
     some, more = (images(7, seen, seed) for seen in (0.5 * share, share))
     assert (np.isfinite(more) | ~np.isfinite(some)).all()
     tolerance = 1e-6  # float32 sums of at most a few units
-    assert (support(more, 5, water=WATER) >= support(some, 5, water=WATER) - tolerance).all()
+    assert (data_density(more, 5, water=WATER) >= data_density(some, 5, water=WATER) - tolerance).all()
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.4])
 def test_a_known_law_of_variance_is_recovered_beneath_the_noise(noise: float) -> None:
     rng = np.random.default_rng(0)
     size = 240_000
-    supported, scale = rng.uniform(0, 3, size), rng.uniform(0.3, 1.5, size)
-    residual = scale * rng.normal(size=size) / np.sqrt(1 + 2 * supported) + noise * rng.normal(size=size)
-    spread = Spread.fit(supported, residual**2, scale=scale, noise_variance=noise**2)
+    density, scale = rng.uniform(0, 3, size), rng.uniform(0.3, 1.5, size)
+    residual = scale * rng.normal(size=size) / np.sqrt(1 + 2 * density) + noise * rng.normal(size=size)
+    spread = Spread.fit(density, residual**2, scale=scale, noise_variance=noise**2)
     at = np.linspace(0.1, 2.9, 15)
     # 24 bins of 10⁴ squares each know a standard deviation to 0.7 %; with noise of two to four times the
     # variance besides, to some 4 %.
@@ -73,9 +73,9 @@ def test_a_known_law_of_variance_is_recovered_beneath_the_noise(noise: float) ->
     st.floats(0, 10),
 )
 def test_the_spread_falls_with_support_and_stays_above_its_floor(
-    supported: np.ndarray, squared: np.ndarray, noise: float
+    density: np.ndarray, squared: np.ndarray, noise: float
 ) -> None:
-    spread = Spread.fit(supported, squared, scale=np.full(300, 2.0), noise_variance=noise)
+    spread = Spread.fit(density, squared, scale=np.full(300, 2.0), noise_variance=noise)
     std = spread.std(np.linspace(0, 6, 50), np.full(50, 2.0))
     assert (np.diff(std) <= 1e-6 * std[:-1]).all()
     assert (std >= np.float32(2 * SMALLEST_STD)).all()

@@ -16,7 +16,7 @@ from sereno.progress import Progress
 from sereno.reconstruct.dineof.filter import smoothing
 from sereno.reconstruct.dineof.iterations import trials
 from sereno.reconstruct.dineof.segments import Solution, observations, solve, stopping
-from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, noise_variance, support
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, data_density, noise_variance
 
 MATRICES = 3
 """Matrices, spread over the record, that are examined: in a short one the same, each time under other clouds."""
@@ -160,10 +160,8 @@ def learn_uncertainty(
     return spread, ObservedPixels.fit(np.concatenate(departures), noise)
 
 
-def confidence(
-    solution: Solution, day: int, seen: np.ndarray, supported: np.ndarray, scale: np.ndarray
-) -> np.ndarray:
-    """Return what the spread is a falling function of: support, over the error map relative to the climatology's std.
+def confidence(solution: Solution, day: int, seen: np.ndarray, density: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the predictor of the error: the data density over the error map relative to the climatological std.
 
     The error map shows where the modes are poorly determined and what they do not explain. The data density shows
     what was observed on the days around. Neither contains the other.
@@ -172,14 +170,14 @@ def confidence(
     ----------
     seen
         Which pixels were observed on the day, (pixels,).
-    supported, scale
+    density, scale
         Support and climatological standard deviation, (pixels,).
     """
-    return np.asarray(supported * scale / solution.error(day, seen), dtype=np.float32)
+    return np.asarray(density * scale / solution.error(day, seen), dtype=np.float32)
 
 
 def _support(matrix: Matrix, day: int, config: DINEOF) -> np.ndarray:
-    """Return the support of a day at the pixels of the matrix, without what is withheld."""
+    """Return the data density of a day at the pixels of the matrix, without what is withheld."""
     half, field = config.window // 2, field_of(matrix.cube)
     first, last = max(day - half, 0), min(day + half + 1, field.sizes["time"])
     values = field.isel(time=slice(first, last)).values.astype(np.float32)
@@ -187,7 +185,7 @@ def _support(matrix: Matrix, day: int, config: DINEOF) -> np.ndarray:
     values[matrix.places[near] - first] = np.where(matrix.withheld[near], np.nan, values[matrix.places[near] - first])
     pad = (half - (day - first), half + 1 - (last - day))
     values = np.pad(values, (pad, (0, 0), (0, 0)), constant_values=np.nan)
-    return np.asarray(support(values, 2 * half + 1, water=matrix.cube["water"].values)[0][matrix.pixels])
+    return np.asarray(data_density(values, 2 * half + 1, water=matrix.cube["water"].values)[0][matrix.pixels])
 
 
 def _images(matrix: Matrix) -> np.ndarray:

@@ -14,7 +14,7 @@ from sereno.progress import Progress, silent
 from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.dineof.fitting import choose_modes, confidence, learn_uncertainty, matrices
 from sereno.reconstruct.dineof.segments import Solver, reach
-from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, learned_in, state_with, support
+from sereno.reconstruct.uncertainty.spread import ObservedPixels, Spread, data_density, learned_in, state_with
 from sereno.saved import iso_day, whole
 
 
@@ -73,17 +73,17 @@ class Dineof:
         solver = Solver(cube, self.modes, self.config, self.origin)
 
         def expand(values: np.ndarray, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            supported = support(values, window, water=water)
+            density = data_density(values, window, water=water)
             here = values[window // 2 : window // 2 + len(block)]
             mean, std = np.zeros_like(here), np.broadcast_to(scale, here.shape).copy()
             for place, day in enumerate(block):
                 solution, number = solver.of_day(day)
                 mean[place][water] = solution.mean(number)
                 backing = confidence(
-                    solution, number, np.isfinite(here[place][water]), supported[place][water], scale[water]
+                    solution, number, np.isfinite(here[place][water]), density[place][water], scale[water]
                 )
                 spread = self.spread.std(backing, scale[water])
-                std[place][water] = np.where(supported[place][water] > 0, spread, scale[water])
+                std[place][water] = np.where(density[place][water] > 0, spread, scale[water])
             return self.observed.weigh(mean, std, here)
 
         return by_block(cube, days, window=window, reconstruct_block=expand)

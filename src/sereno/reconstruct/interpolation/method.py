@@ -20,12 +20,12 @@ from sereno.reconstruct.interpolation import corrections
 from sereno.reconstruct.interpolation.corrections import fill_gaps, stages_reach
 from sereno.reconstruct.uncertainty.by_lag import images_noise, of_withheld
 from sereno.reconstruct.uncertainty.spread import (
-    SUPPORT_REACH,
+    DENSITY_REACH,
     ObservedPixels,
     Spread,
+    data_density,
     learned_in,
     state_with,
-    support,
 )
 from sereno.saved import LARGEST, LEAST, number
 
@@ -86,10 +86,10 @@ class Interpolation:
             mean = fill_gaps(values, window, **scales, cell=cell, water=water)
             values = _inner(values, window)
             std = np.empty_like(mean)
-            for tile in exact_tiles(water.shape, tile=corrections.TILE, halo=(SUPPORT_REACH, SUPPORT_REACH)):
-                supported = support(values[:, *tile.outer], window, water=water[tile.outer])[:, *tile.inner]
+            for tile in exact_tiles(water.shape, tile=corrections.TILE, halo=(DENSITY_REACH, DENSITY_REACH)):
+                density = data_density(values[:, *tile.outer], window, water=water[tile.outer])[:, *tile.inner]
                 own = scale[tile.core]
-                std[:, *tile.core] = np.where(supported > 0, self.spread.std(supported, own), own)
+                std[:, *tile.core] = np.where(density > 0, self.spread.std(density, own), own)
             return self.observed.weigh(mean, std, values[window // 2 : window // 2 + len(block)])
 
         margin = self.reach - window // 2
@@ -167,11 +167,11 @@ def _fit_spread(
 ) -> Spread:
     """Learn the spread from the residuals of the chosen scales."""
     std = cube["climatology_std"].values
-    squares, supports, stds = [], [], []
+    squares, densities, stds = [], [], []
     for sample in drawn:
         here = (sample.rows, sample.columns)
         squares.append((sample.withheld - _fill(sample, scales, sea)) ** 2)
-        supports.append(support(_inner(sample.values, sea.window), sea.window, water=sea.water[here])[0])
+        densities.append(data_density(_inner(sample.values, sea.window), sea.window, water=sea.water[here])[0])
         stds.append(std[here])
-    supported, squared, scale = of_withheld(drawn, supports, squares, stds)
-    return Spread.fit(supported, squared, scale=scale, noise_variance=noise)
+    density, squared, scale = of_withheld(drawn, densities, squares, stds)
+    return Spread.fit(density, squared, scale=scale, noise_variance=noise)

@@ -50,7 +50,7 @@ def spread_by_lag(
     Returns
     -------
     tuple
-        The spread, whose support is the `closeness` of the observations, and what observed pixels are worth: the
+        The spread, whose predictor is the `closeness` of the observations, and what observed pixels are worth: the
         observation exists, with its noise.
     """
     observed = ObservedPixels(float(np.sqrt(noise_variance)), gain=0.0)

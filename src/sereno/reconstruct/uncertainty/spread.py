@@ -1,7 +1,7 @@
-"""How uncertain a method is, learned from withheld residuals.
+"""The error standard deviation of a method, learned from residuals at withheld pixels.
 
-The variance of the error is a falling function of *support*: how densely a cell was observed near the target day
-and near the cell. It is measured on pixels hidden from the method, in units of the local climatological variance,
+The variance of the error is a falling function of the *data density*: how densely a cell was observed near the target
+day and near the cell. It is measured on pixels hidden from the method, in units of the local climatological variance,
 and made monotone by isotonic regression.
 """
 
@@ -19,13 +19,13 @@ from sereno.methods import State
 from sereno.saved import LARGEST, LEAST, array, number
 
 TIME_SCALE = 3.0
-"""e-folding time, in days, of an observation's contribution to support."""
+"""e-folding time, in days, of the contribution of an observation to the data density."""
 SPACE_SCALES = (1.0, 5.0)
-"""Standard deviations, in cells, of the neighbourhoods whose mean density is the support."""
-SUPPORT_REACH = 15
-"""Cells from which away they are counted."""
+"""Standard deviations, in cells, of the neighbourhoods whose mean density is the data density."""
+DENSITY_REACH = 15
+"""Cells on either side that contribute."""
 SMALLEST_STD = 0.02
-"""Floor of the relative standard deviation: no analysis is surer than this share of the climatological spread."""
+"""Least relative standard deviation, as a share of the climatological one."""
 LARGEST_VARIANCE = 1e4
 """Bound of a saved relative variance."""
 SPREAD = "spread."
@@ -34,8 +34,8 @@ _BIN_SAMPLES = 64
 _BINS = 24
 
 
-def support(values: np.ndarray, window: int, *, water: np.ndarray) -> np.ndarray:
-    """Return how well each cell of the target days is supported by observations.
+def data_density(values: np.ndarray, window: int, *, water: np.ndarray) -> np.ndarray:
+    """Return the data density at each cell of the target days.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def support(values: np.ndarray, window: int, *, water: np.ndarray) -> np.ndarray
     Returns
     -------
     np.ndarray
-        float32 (n, lat, lon), 0 where nothing was seen; 1 where a lone day was wholly observed.
+        float32 (n, lat, lon): 0 without observations, 1 where a single day was completely observed.
     """
     half = window // 2
     weights = np.exp(-np.abs(np.arange(-half, half + 1)) / TIME_SCALE).astype(np.float32)
-    seen = np.isfinite(values).astype(np.float32)
-    recent = correlate1d(seen, weights, axis=0, mode="constant")[half : len(values) - half]
+    observed = np.isfinite(values).astype(np.float32)
+    recent = correlate1d(observed, weights, axis=0, mode="constant")[half : len(values) - half]
     total = np.zeros_like(recent)
     for scale in SPACE_SCALES:
         sea = gaussian_filter(water.astype(np.float32), scale, mode="constant", truncate=3)
@@ -65,34 +65,34 @@ def support(values: np.ndarray, window: int, *, water: np.ndarray) -> np.ndarray
 
 @dataclass(frozen=True)
 class Spread:
-    """The relative error variance as a function of support, interpolated linearly between `knots`."""
+    """The relative error variance as a falling function, linear between `knots`, of the data density or the like."""
 
     knots: np.ndarray
     variance: np.ndarray
 
     @classmethod
     def fit(
-        cls, support: np.ndarray, squared_error: np.ndarray, *, scale: np.ndarray, noise_variance: float = 0.0
+        cls, predictor: np.ndarray, squared_error: np.ndarray, *, scale: np.ndarray, noise_variance: float = 0.0
     ) -> Self:
         """Learn the spread from withheld pixels.
 
         Parameters
         ----------
         support, squared_error
-            Support and squared residual (observation − analysis)² of each withheld pixel, 1-D.
+            Predictor and squared residual (observation − analysis)² of each withheld pixel, 1-D.
         scale
             Climatological standard deviation at each of the pixels, 1-D, > 0.
         noise_variance
-            Variance of the observations' own noise, taken off the residuals: what remains is the variance of
-            (truth − analysis).
+            Variance of the noise of the observations, subtracted from the squared residuals, which leaves the
+            variance of (truth − analysis).
         """
-        order = np.argsort(support, kind="stable")
+        order = np.argsort(predictor, kind="stable")
         relative = ((squared_error - noise_variance) / scale**2)[order]
-        count = int(np.clip(support.size // _BIN_SAMPLES, 1, _BINS))
-        groups = [group for group in np.array_split(np.arange(support.size), count) if group.size]
+        count = int(np.clip(predictor.size // _BIN_SAMPLES, 1, _BINS))
+        groups = [group for group in np.array_split(np.arange(predictor.size), count) if group.size]
         if not groups:
             return cls(np.zeros(1), np.ones(1))
-        knots = np.array([support[order][group].mean() for group in groups], dtype=np.float64)
+        knots = np.array([predictor[order][group].mean() for group in groups], dtype=np.float64)
         mean = np.array([relative[group].mean() for group in groups], dtype=np.float64)
         weight = np.array([group.size for group in groups], dtype=np.float64)
         falling = scipy.optimize.isotonic_regression(mean, weights=weight, increasing=False).x
@@ -110,12 +110,12 @@ class Spread:
         """Return what is saved of it."""
         return {f"{SPREAD}knots": self.knots, f"{SPREAD}variance": self.variance}
 
-    def std(self, support: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of the error, float32, for cells of given support and local scale.
+    def std(self, predictor: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Return the standard deviation of the error, float32, for cells of given predictor and local scale.
 
-        It is that of the climatology, `scale`, at most, so that it does not fall where support ends.
+        It is at most that of the climatology, `scale`, so that it does not fall where there are no observations.
         """
-        relative = np.minimum(np.sqrt(np.interp(support, self.knots, self.variance)), 1.0)
+        relative = np.minimum(np.sqrt(np.interp(predictor, self.knots, self.variance)), 1.0)
         return np.asarray(relative * scale, dtype=np.float32)
 
 
