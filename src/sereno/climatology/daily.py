@@ -279,16 +279,18 @@ def recent_mean(anomaly: xr.DataArray, water: xr.DataArray, half_width: int) -> 
 
     Days weigh by a triangle of `half_width`; a basin of which little was seen is drawn towards zero.
     """
-    seen = anomaly.where(water)
-    total, count = compute(seen.sum(("lat", "lon")), seen.notnull().sum(("lat", "lon")))
+    anomalies_at_sea = anomaly.where(water)
+    total, count = compute(anomalies_at_sea.sum(("lat", "lon")), anomalies_at_sea.notnull().sum(("lat", "lon")))
     mean = _recent(total.values, count.values, int(water.sum()), half_width)
     return xr.DataArray(mean, dims="time", coords={"time": anomaly["time"]})
 
 
 def mean_of_days(anomaly: np.ndarray, water: np.ndarray, half_width: int) -> np.ndarray:
     """Return the same of arrays in memory: `anomaly` (time, lat, lon), NaN where missing, and `water` (lat, lon)."""
-    seen = anomaly[:, water]
-    return _recent(np.nansum(seen, axis=1), np.isfinite(seen).sum(axis=1), int(water.sum()), half_width)
+    anomalies_at_sea = anomaly[:, water]
+    return _recent(
+        np.nansum(anomalies_at_sea, axis=1), np.isfinite(anomalies_at_sea).sum(axis=1), int(water.sum()), half_width
+    )
 
 
 def _recent(total: np.ndarray, count: np.ndarray, cells: int, half_width: int) -> np.ndarray:

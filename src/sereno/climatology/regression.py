@@ -105,12 +105,12 @@ def _normal_equations(cube: xr.Dataset, regressors: np.ndarray) -> tuple[np.ndar
     offset: float | None = None
     for part, values in images(cube):
         basis = regressors[part]
-        seen = np.isfinite(values)
-        if offset is None and seen.any():
-            offset = float(values[seen].mean())
-        values = np.where(seen, values - (offset or 0.0), 0.0)
+        observed = np.isfinite(values)
+        if offset is None and observed.any():
+            offset = float(values[observed].mean())
+        values = np.where(observed, values - (offset or 0.0), 0.0)
         for sums, weights, of in (
-            (pairs, basis[:, rows] * basis[:, columns], seen.astype(np.float64)),
+            (pairs, basis[:, rows] * basis[:, columns], observed.astype(np.float64)),
             (moment, basis, values),
         ):
             for total, weight in zip(sums, weights.T, strict=True):  # no more than a map is made on the way
@@ -158,10 +158,10 @@ def _neighbourhood(values: np.ndarray, water: np.ndarray, scale: float) -> Calla
 
     def near(rows: slice) -> np.ndarray:
         halo = int(3 * scale + 0.5)
-        seen = slice(max(0, rows.start - halo), rows.stop + halo)
-        sea = water[seen]
-        found = _over_sea(np.where(sea, values[:, seen], 0.0), sea[None].astype(float), scale)
-        return found[:, rows.start - seen.start : rows.stop - seen.start]
+        outer = slice(max(0, rows.start - halo), rows.stop + halo)
+        sea = water[outer]
+        found = _over_sea(np.where(sea, values[:, outer], 0.0), sea[None].astype(float), scale)
+        return found[:, rows.start - outer.start : rows.stop - outer.start]
 
     return near
 

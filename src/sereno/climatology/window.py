@@ -90,5 +90,7 @@ def window_table(
         count.total[:, here] = smooth(number, 1)
         departure.total[:, here] = smooth(mean, config.smoothing) + np.tensordot(base, slopes[:, here], axes=1)
     coords = {"lat": coefficients["lat"], "lon": coefficients["lon"]}
-    table, seen = (xr.DataArray(s.total, dims=("dayofyear", "lat", "lon"), coords=coords) for s in (departure, count))
-    return table, seen
+    table, counts = (
+        xr.DataArray(s.total, dims=("dayofyear", "lat", "lon"), coords=coords) for s in (departure, count)
+    )
+    return table, counts

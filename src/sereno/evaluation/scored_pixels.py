@@ -125,9 +125,9 @@ def require_unseen(label: str, model: Model, cube: xr.Dataset, chosen: Withholdi
             continue
         mask = chosen.mask.sel(time=parse_period(period))
         shown = field_of(cube).sel(time=mask["time"]).notnull().transpose(*DIMS)
-        if seen := int((mask & shown).any(("lat", "lon")).sum()):
+        if overlap := int((mask & shown).any(("lat", "lon")).sum()):
             raise InputError(
-                f"{label}: it was {what} on {period}, and so on what is withheld here on {seen} of the "
+                f"{label}: it was {what} on {period}, and so on what is withheld here on {overlap} of the "
                 f"{chosen.mask.sizes['time']} days to score; fit it on days (`train`) that end before "
                 f"{span(chosen.mask)[:10]}, score later days by `days`, or give the method by its name, so that it "
                 "is fitted here without them"
@@ -137,9 +137,9 @@ def require_unseen(label: str, model: Model, cube: xr.Dataset, chosen: Withholdi
 def require_unseen_climatology(label: str, model: Model, withheld: xr.DataArray) -> None:
     """Refuse a climatology from a file whose base period holds days to score: it has seen what is withheld."""
     period, file = model.reconstructor.climatology.base_period, model.config.climatology.file
-    if file is not None and period is not None and (seen := withheld.sel(time=parse_period(period))["time"].size):
+    if file is not None and period is not None and (overlap := withheld.sel(time=parse_period(period))["time"].size):
         raise InputError(
-            f"{label}: the base period {period} of its climatology, {file}, holds {seen} of the days to score "
+            f"{label}: the base period {period} of its climatology, {file}, holds {overlap} of the days to score "
             f"({span(withheld)}); give one that was made without them, or score other days"
         )
 

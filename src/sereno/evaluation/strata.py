@@ -127,10 +127,10 @@ def bins(
     cells = int(water.sum())
     season = pd.DatetimeIndex(time).month.to_numpy() % 12 // 3
     for index, day in enumerate(scored):
-        seen = observed[index] & water
+        visible = observed[index] & water
         values = {
-            "cloud_cover": 100 * (cells - int(seen.sum())) / cells,
-            "distance_to_observation": distance_to(seen, size)[day],
+            "cloud_cover": 100 * (cells - int(visible.sum())) / cells,
+            "distance_to_observation": distance_to(visible, size)[day],
             "days_since_observation": since[index][day],
             "days_to_nearest_observation": nearest[index][day],
             "distance_to_coast": coast[day],

@@ -27,9 +27,9 @@ def nearest(values: np.ndarray, half: int, *, side: Literal["before", "after"]) 
     value = np.zeros((len(values) - 2 * half, *values.shape[1:]), np.float32)
     lag = np.full(value.shape, np.inf, np.float32)
     for distance, there in _approaching(values, half, side=side, closest=int(side == "after")):
-        seen = np.isfinite(there)
-        np.copyto(value, there, where=seen)
-        np.copyto(lag, np.float32(distance), where=seen)
+        known = np.isfinite(there)
+        np.copyto(value, there, where=known)
+        np.copyto(lag, np.float32(distance), where=known)
     return value, lag
 
 

@@ -80,10 +80,10 @@ def _window(
 ) -> np.ndarray:
     """Return the days around one, float32 (2 half + 1, lat, lon); NaN on land and beyond the record."""
     first, last = index - half, index + half + 1
-    seen = variable.isel(time=slice(max(first, 0), last), lat=rows, lon=columns).values.astype(np.float32)
-    seen = np.where(water[rows, columns], seen, np.float32(np.nan))
+    cut = variable.isel(time=slice(max(first, 0), last), lat=rows, lon=columns).values.astype(np.float32)
+    cut = np.where(water[rows, columns], cut, np.float32(np.nan))
     pad = (max(-first, 0), max(last - variable.sizes["time"], 0))
-    return np.pad(seen, (pad, (0, 0), (0, 0)), constant_values=np.nan)
+    return np.pad(cut, (pad, (0, 0), (0, 0)), constant_values=np.nan)
 
 
 def _cut(size: int, side: int, rng: np.random.Generator) -> slice:

@@ -230,7 +230,7 @@ class AllDays(nn.Module):
         scalars
             (batch, `SCALARS`).
         """
-        seen = torch.isfinite(values) & water[:, None]
+        observed = torch.isfinite(values) & water[:, None]
         sea = water[:, None].float()
         days = values.shape[1]
         static = torch.cat([sea, offshore(sea), spread[:, None]], 1)[:, None].expand(-1, days, -1, -1, -1)
@@ -238,11 +238,11 @@ class AllDays(nn.Module):
         log_std = torch.zeros_like(guess)
         flow = torch.zeros(*values.shape[:2], 2, *(-(-n // COARSE) for n in values.shape[2:]), device=values.device)
         for _ in range(self.design.passes):
-            departure = torch.where(seen, values - mean, 0.0)
-            before = _nearest(departure, seen)
-            after = [part.flip(1) for part in _nearest(departure.flip(1), seen.flip(1))]
-            carried = _carried(departure, seen, flow) if self.design.flow else []
-            daily = torch.stack([departure, seen.float(), mean, *before, *after], 2)
+            departure = torch.where(observed, values - mean, 0.0)
+            before = _nearest(departure, observed)
+            after = [part.flip(1) for part in _nearest(departure.flip(1), observed.flip(1))]
+            carried = _carried(departure, observed, flow) if self.design.flow else []
+            daily = torch.stack([departure, observed.float(), mean, *before, *after], 2)
             maps = torch.cat([daily, static, *(part[:, :, None] for part in carried)], 2)
             answer = self.network(maps, scalars).float()
             mean = mean + TYPICAL_ERROR * answer[:, :, 0]
@@ -257,7 +257,7 @@ class AllDays(nn.Module):
         return Answer(torch.stack(means), log_std, torch.stack(flows) if flows else None)
 
 
-def _carried(departure: Tensor, seen: Tensor, flow: Tensor) -> list[Tensor]:
+def _carried(departure: Tensor, observed: Tensor, flow: Tensor) -> list[Tensor]:
     """Return the departures of adjacent days where the flow of a day has carried them, and how surely seen.
 
     Each (batch, days, lat, lon): of a day and a lag, what the day so much later has at the place where the water is
@@ -270,7 +270,7 @@ def _carried(departure: Tensor, seen: Tensor, flow: Tensor) -> list[Tensor]:
         torch.arange(lat, device=flow.device), torch.arange(lon, device=flow.device), indexing="ij"
     )
     here = torch.stack([columns, rows], -1).float()
-    both = torch.stack([departure, seen.float()], 2)
+    both = torch.stack([departure, observed.float()], 2)
     found = []
     for lag in LAGS:
         first, last = max(0, -lag), min(days, days - lag)
@@ -281,12 +281,12 @@ def _carried(departure: Tensor, seen: Tensor, flow: Tensor) -> list[Tensor]:
     return found
 
 
-def _nearest(departure: Tensor, seen: Tensor) -> list[Tensor]:
+def _nearest(departure: Tensor, observed: Tensor) -> list[Tensor]:
     """Return the last value seen up to each day, 0 where there is none, and exp(−lag / MEMORY)."""
     value, weight = torch.zeros_like(departure[:, 0]), torch.zeros_like(departure[:, 0])
     values, weights, fade = [], [], math.exp(-1 / MEMORY)
     for day in range(departure.shape[1]):
-        here = seen[:, day]
+        here = observed[:, day]
         value = torch.where(here, departure[:, day], value)
         weight = torch.where(here, 1.0, fade * weight)
         values.append(value)

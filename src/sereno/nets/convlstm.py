@@ -173,8 +173,8 @@ class _Recurrence(torch.autograd.Function):
                     d_state = _input_gradient(here, to_state)
                     if ctx.whole:
                         d_state = d_state.add_(d_states[step - 1])
-            flat, seen = (part.flatten(0, 1) for part in (inflow[: len(chunk)], beside[chunk.start : stop]))
-            _add_weight_gradient(d_weight, d_bias, flat, seen, kernel)
+            flat, inputs = (part.flatten(0, 1) for part in (inflow[: len(chunk)], beside[chunk.start : stop]))
+            _add_weight_gradient(d_weight, d_bias, flat, inputs, kernel)
             if d_input is not None:
                 d_input[chunk.start : stop] = _input_gradient(flat, gates_of.on_input).view(
                     d_input[chunk.start : stop].shape
@@ -241,8 +241,8 @@ def _input_gradient(outflow: Tensor, kernel: Tensor) -> Tensor:
 
 def _add_weight_gradient(weight: Tensor, bias: Tensor, outflow: Tensor, inflow: Tensor, kernel: Tensor) -> None:
     """Add the gradients of a convolution's kernel and bias to `weight` and `bias`."""
-    maps, seen = outflow.permute(0, 3, 1, 2), inflow.permute(0, 3, 1, 2)
-    _, d_weight, d_bias = _convolution_backward(maps, seen, kernel, (False, True, True))
+    maps, inputs = outflow.permute(0, 3, 1, 2), inflow.permute(0, 3, 1, 2)
+    _, d_weight, d_bias = _convolution_backward(maps, inputs, kernel, (False, True, True))
     weight += d_weight
     bias += d_bias
 

@@ -49,24 +49,36 @@ def encode(values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, scalars
         and after with its lag; water, distance from the coast, spread; the numbers of the whole window.
     """
     half = values.shape[1] // 2
-    seen = torch.isfinite(values) & water[:, None]
-    departure = torch.where(seen, values - guess, 0.0)
+    observed = torch.isfinite(values) & water[:, None]
+    departure = torch.where(observed, values - guess, 0.0)
     centre = guess[:, half : half + 1]
     lags = [lag for lag in LAGS if lag <= half]
     others = [guess[:, half + sign * lag : half + sign * lag + 1] - centre for lag in lags for sign in (-1, 1)]
-    before = _nearest(departure[:, : half + 1].flip(1), seen[:, : half + 1].flip(1))
-    after = _nearest(departure[:, half:], seen[:, half:])
+    before = _nearest(departure[:, : half + 1].flip(1), observed[:, : half + 1].flip(1))
+    after = _nearest(departure[:, half:], observed[:, half:])
     sea = water[:, None].float()
     constant = scalars[:, :, None, None].expand(-1, -1, *water.shape[1:])
     return torch.cat(
-        [departure, seen.float(), centre, *others, *before, *after, sea, offshore(sea), spread[:, None], constant], 1
+        [
+            departure,
+            observed.float(),
+            centre,
+            *others,
+            *before,
+            *after,
+            sea,
+            offshore(sea),
+            spread[:, None],
+            constant,
+        ],
+        1,
     )
 
 
-def _nearest(departure: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+def _nearest(departure: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     """Return the first value seen along the days, 0 where there is none, and exp(−lag / MEMORY); (batch, 1, …)."""
-    lag = torch.argmax(seen.int(), 1, keepdim=True)  # of several the first
-    weight = torch.where(seen.any(1, keepdim=True), torch.exp(-lag / MEMORY), 0.0)
+    lag = torch.argmax(observed.int(), 1, keepdim=True)  # of several the first
+    weight = torch.where(observed.any(1, keepdim=True), torch.exp(-lag / MEMORY), 0.0)
     return departure.gather(1, lag), weight
 
 
@@ -90,11 +102,11 @@ class Corrector(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return mean and logarithm of the standard deviation, float32 (batch, lat, lon), in the unit of `values`."""
         half = values.shape[1] // 2
-        seen = torch.isfinite(values) & water[:, None]
+        observed = torch.isfinite(values) & water[:, None]
         for _ in range(self.passes):
             maps = encode(values, guess, water, spread, scalars).contiguous(memory_format=torch.channels_last)
             days = torch.stack(
-                [torch.where(seen, values - guess, 0.0), seen.float(), guess - guess[:, half : half + 1]], 2
+                [torch.where(observed, values - guess, 0.0), observed.float(), guess - guess[:, half : half + 1]], 2
             )
             correction, log_std = self.network(maps, days).float().unbind(1)
             mean = guess[:, half] + TYPICAL_ERROR * correction

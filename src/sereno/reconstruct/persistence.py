@@ -104,10 +104,10 @@ def fit_damping(withheld: np.ndarray, last: np.ndarray, lag: np.ndarray, half: i
         float64 (half + 1,), between 0 and 1; lags that were not met are interpolated, e^(−lag / half) if none was.
     """
     lags = np.arange(half + 1.0)
-    seen = np.isfinite(lag)
-    place = lag[seen].astype(int)
+    known = np.isfinite(lag)
+    place = lag[known].astype(int)
     square, product = (
-        np.bincount(place, (last * other)[seen].astype(np.float64), half + 1) for other in (last, withheld)
+        np.bincount(place, (last * other)[known].astype(np.float64), half + 1) for other in (last, withheld)
     )
     met = square > 0
     if not met.any():
@@ -119,5 +119,5 @@ def fit_damping(withheld: np.ndarray, last: np.ndarray, lag: np.ndarray, half: i
 
 def damping_at(damping: np.ndarray, lag: np.ndarray) -> np.ndarray:
     """Return the damping of observations `lag` days old, float32 of the same shape; 0 where there is none."""
-    seen = np.isfinite(lag)
-    return np.where(seen, damping[np.where(seen, lag, 0).astype(int)], 0).astype(np.float32)
+    known = np.isfinite(lag)
+    return np.where(known, damping[np.where(known, lag, 0).astype(int)], 0).astype(np.float32)

@@ -79,20 +79,20 @@ def daily_figure(daily: xr.Dataset, *, units: str) -> Figure:
         Of the field's differences.
     """
     figure = Figure(figsize=(10.5, 6.2), layout="constrained")
-    errors, biases, seen = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1.2))
+    errors, biases, coverage_axis = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1.2))
     for order, label in enumerate(daily["method"].values):
         for axis, score in ((errors, "rmse"), (biases, "bias")):
             _draw_days(axis, daily[score].sel({"method": label}), shown_name(str(label)), order)
     biases.axhline(0, color="0.4", linewidth=1, linestyle="--")
-    seen.vlines(daily["time"].values, 0, 100 * daily["coverage"].values, color="#a9bccf", linewidth=2)
+    coverage_axis.vlines(daily["time"].values, 0, 100 * daily["coverage"].values, color="#a9bccf", linewidth=2)
     errors.set_ylim(bottom=0)
-    seen.set_ylim(0, 103)
+    coverage_axis.set_ylim(0, 103)
     texts = {"RMSE": errors, "bias": biases}
     for name, axis in texts.items():
         axis.set_ylabel(f"{name} ({units})" if units else name, fontsize=LABEL)
-    seen.set_ylabel("sea observed (%)", fontsize=LABEL)
-    mark_dates(seen, daily["time"].values)
-    for axis in (errors, biases, seen):
+    coverage_axis.set_ylabel("sea observed (%)", fontsize=LABEL)
+    mark_dates(coverage_axis, daily["time"].values)
+    for axis in (errors, biases, coverage_axis):
         tidy(axis)
     figure.align_ylabels()
     handles, labels = errors.get_legend_handles_labels()

@@ -27,10 +27,10 @@ Row = tuple[str, str, str, Any, str]
 def summary_of(cube: xr.Dataset) -> dict[str, str]:
     """Read all of an input, and return its summary: variable, grid, period, missing days, coverage, range."""
     field = field_of(cube)
-    seen, on_land, (low, middle, high) = _read_all(cube)
+    coverage, on_land, (low, middle, high) = _read_all(cube)
     height, width = cell_size(cube)
     lat, lon = cube["lat"].values, cube["lon"].values
-    days, empty = cube.sizes["time"], int((seen == 0).sum())
+    days, empty = cube.sizes["time"], int((coverage == 0).sum())
     units = field.attrs.get("units", "")
     dropped = {"dropped": f"{on_land} observations on what the mask calls land"} if on_land else {}
     return {
@@ -41,8 +41,8 @@ def summary_of(cube: xr.Dataset) -> dict[str, str]:
         "water": f"{100 * float(cube['water'].mean()):.1f} % of the grid, from {cube.attrs['water_from']}",
         "period": f"{span(cube)}, {days} days",
         "missing days": f"{len(cube.attrs['inserted_days'])} without a file, {empty} without an observation in all",
-        "coverage": f"{100 * float(seen.mean()):.1f} % of the water on average, "
-        f"{100 * float(seen.min()):.1f} to {100 * float(seen.max()):.1f} % a day",
+        "coverage": f"{100 * float(coverage.mean()):.1f} % of the water on average, "
+        f"{100 * float(coverage.min()):.1f} to {100 * float(coverage.max()):.1f} % a day",
         "values": f"{low:.2f} to {high:.2f}, median {middle:.2f} {units}",
     } | dropped
 
@@ -187,9 +187,11 @@ def _read_all(cube: xr.Dataset) -> tuple[xr.DataArray, int, tuple[float, float, 
     """
     field = field_of(cube)
     observed, of_water = field.notnull(), field.where(cube["water"])
-    seen = of_water.notnull().sum(("lat", "lon"))
+    observed_cells = of_water.notnull().sum(("lat", "lon"))
     some = of_water.isel(time=slice(None, None, max(1, field.sizes["time"] // 24)))
     others = [cube[name].notnull().any() for name in cube.data_vars if name not in (field.name, "water")]
-    seen, total, some, low, high, *_ = compute(seen, observed.sum(), some, of_water.min(), of_water.max(), *others)
+    observed_cells, total, some, low, high, *_ = compute(
+        observed_cells, observed.sum(), some, of_water.min(), of_water.max(), *others
+    )
     range_of = (float(low), float(np.nanmedian(some)), float(high))
-    return seen / cube["water"].sum(), int(total - seen.sum()), range_of
+    return observed_cells / cube["water"].sum(), int(total - observed_cells.sum()), range_of

@@ -59,10 +59,10 @@ def _image(sea: TwinSea, index: int) -> tuple[xr.Dataset, dict[str, dict[str, An
     """Return the dataset of one day and how its variables are packed."""
     images, config = sea.images, sea.config
     sensor = images.sensor[index]
-    seen = sensor >= 0
-    bias = np.where(seen, np.take(SENSOR_BIAS, sensor), np.nan)
+    observed = sensor >= 0
+    bias = np.where(observed, np.take(SENSOR_BIAS, sensor), np.nan)
     noise = np.hypot(config.white_noise, config.correlated_noise) * np.take(SENSOR_NOISE, sensor)
-    hours = np.where(seen, np.take(SENSOR_HOUR, sensor), np.nan)
+    hours = np.where(observed, np.take(SENSOR_HOUR, sensor), np.nan)
     sea_skin = {"units": "kelvin", "standard_name": "sea_surface_subskin_temperature"}
     quality_meanings = "no_data bad_data worst_quality low_quality acceptable_quality best_quality"
     flags = {"flag_values": np.arange(6, dtype=np.int8), "flag_meanings": quality_meanings}
@@ -81,12 +81,12 @@ def _image(sea: TwinSea, index: int) -> tuple[xr.Dataset, dict[str, dict[str, An
         "quality_level": (images.quality[index], {"long_name": "quality level of SST pixel"} | flags, _FLAG),
         "sses_bias": (bias, {"long_name": "SSES bias estimate", "units": "kelvin"}, _DIFFERENCE),
         "sses_standard_deviation": (
-            np.where(seen, noise, np.nan),
+            np.where(observed, noise, np.nan),
             {"long_name": "SSES standard deviation", "units": "kelvin"},
             _DIFFERENCE,
         ),
         "sources_of_sst": (
-            np.where(seen, sensor + 1.0, np.nan),
+            np.where(observed, sensor + 1.0, np.nan),
             {"long_name": "sources of sea surface temperature"} | sources,
             _FLAG,
         ),

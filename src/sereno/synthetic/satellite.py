@@ -70,15 +70,15 @@ def observe(
     sensor = np.full(truth.shape, -1, dtype=np.int8)
     north, east = config.shape
     for day in range(len(truth)):
-        seen = np.isfinite(truth[day]) & ~cloudy[day]
+        observed = np.isfinite(truth[day]) & ~cloudy[day]
         swath = _swaths(config, rng)
         noise = config.white_noise * rng.standard_normal(config.shape)
         noise += config.correlated_noise * grid.inverse(smooth * grid.noise(rng))[:north, :east]
         bias, level = _cloud_edges(cloudy[day], rng)
         image = truth[day] + np.take(SENSOR_NOISE, swath) * noise + bias
-        adjusted[day] = np.where(seen, image, np.nan)
-        quality[day] = np.where(seen, level, 0)
-        sensor[day] = np.where(seen, swath, -1)
+        adjusted[day] = np.where(observed, image, np.nan)
+        quality[day] = np.where(observed, level, 0)
+        sensor[day] = np.where(observed, swath, -1)
         progress("satellite", (day + 1) / len(truth))
     return SatelliteImages(adjusted, quality, sensor)
 

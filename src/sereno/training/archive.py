@@ -119,8 +119,8 @@ class Archive:
         total = np.zeros(3)
         for block in self.blocks():
             values = self.anomaly.isel(time=slice(block.start, block.stop)).values
-            seen = values[np.isfinite(values)].astype(np.float64)
-            total += seen.size, seen.sum(), np.square(seen).sum()
+            known = values[np.isfinite(values)].astype(np.float64)
+            total += known.size, known.sum(), np.square(known).sum()
         count = max(total[0], 1.0)
         variance = total[2] / count - (total[1] / count) ** 2
         return float(np.sqrt(max(variance, 0.0))), int(total[0])

@@ -66,27 +66,27 @@ def describe(
     config = configure("climatology") if config is None else config
     if not isinstance(config, RunConfig):
         raise InputError(f"`config`: give a sereno.RunConfig (got {config!r:.60})")
-    seen = visible_part(select_period(validate(cube), period_text(cube, days)))
-    name, field = field_name(seen), field_of(seen)
+    visible = visible_part(select_period(validate(cube), period_text(cube, days)))
+    name, field = field_name(visible), field_of(visible)
     if name == "anomaly":
         raise InputError("the field is an anomaly already; describe the field that it was taken from")
-    gaps = gap_statistics(seen, progress=progress)
-    if not bool((gaps["gap_longest"] < seen.sizes["time"]).any()):
-        raise InputError(f"{name}: not one observation over water in {span(seen)}; choose other days")
+    gaps = gap_statistics(visible, progress=progress)
+    if not bool((gaps["gap_longest"] < visible.sizes["time"]).any()):
+        raise InputError(f"{name}: not one observation over water in {span(visible)}; choose other days")
     progress("climatology", 0.0)
     settings = replace(config.climatology, recent_days=0)
-    climatology = fit_climatology(seen, settings, table=climatology_table(settings, seen))
-    anomaly = climatology.anomalies(seen)["anomaly"]
+    climatology = fit_climatology(visible, settings, table=climatology_table(settings, visible))
+    anomaly = climatology.anomalies(visible)["anomaly"]
     progress("climatology", 1.0)
     progress("distributions", 0.0)
-    spread = distributions({name: field.where(seen["water"]).assign_attrs(field.attrs), "anomaly": anomaly})
+    spread = distributions({name: field.where(visible["water"]).assign_attrs(field.attrs), "anomaly": anomaly})
     progress("distributions", 1.0)
-    described = gaps.merge(spread).merge(_coverages(coverage(seen))).assign(water=seen["water"])
+    described = gaps.merge(spread).merge(_coverages(coverage(visible))).assign(water=visible["water"])
     return described.assign_attrs(
-        title=f"Gaps, coverage and distributions of {name}, {span(seen)}",
+        title=f"Gaps, coverage and distributions of {name}, {span(visible)}",
         field=name,
         variable=str(cube.attrs.get("variable", name)),
-        period=span(seen),
+        period=span(visible),
         climatology=settings.file or _terms_of(climatology),
         sereno_config=to_toml(config),
     )

@@ -78,15 +78,15 @@ def fill_days(
 ) -> xr.Dataset:
     """Reconstruct chosen days of a cube, ascending, by a fitted model; see `fill`."""
     check_fits(model.description, cube)
-    seen = visible_part(cube)
+    visible = visible_part(cube)
     if nrt:
         made = model.reconstructor
-        each = [made.reconstruct(seen.sel(time=slice(None, day)), np.array([day]), nrt=True) for day in wanted]
+        each = [made.reconstruct(visible.sel(time=slice(None, day)), np.array([day]), nrt=True) for day in wanted]
         analysis = xr.concat(each, "time", data_vars="minimal", coords="minimal", compat="override", join="override")
     else:
-        analysis = model.reconstructor.reconstruct(seen, wanted)
+        analysis = model.reconstructor.reconstruct(visible, wanted)
     if keep_observed:
-        analysis = _keep_observed(analysis, seen, model)
+        analysis = _keep_observed(analysis, visible, model)
     analysis.attrs["field"] = field_name(cube)
     product = product_of(cube, model, nrt=nrt, keep_observed=keep_observed)
     return analysis.assign_attrs(product.as_attributes())

@@ -104,19 +104,19 @@ def fitted_or_kept(
 
 def _record(cube: xr.Dataset, choice: Choice, images: Images, *, nrt: bool) -> dict[str, Any]:
     """Return all that a fitted model depends on."""
-    seen, days = visible_part(cube), cube["time"].values
-    field = str(seen.attrs["field"])
+    visible, days = visible_part(cube), cube["time"].values
+    field = str(visible.attrs["field"])
     record: dict[str, Any] = {
         "sereno": f"{version('sereno')}, {_program()}",
         "settings": as_mapping(choice.config),
         "nrt": nrt,
-        "field": {field: {key: str(value) for key, value in seen[field].attrs.items()}},
+        "field": {field: {key: str(value) for key, value in visible[field].attrs.items()}},
         "days": [str(days[0]), str(days[-1]), len(days)],
         "images": digest(images.of(days)),
-        "grid": [digest(seen[name].values) for name in ("lat", "lon", "water")],
+        "grid": [digest(visible[name].values) for name in ("lat", "lon", "water")],
     }
-    if f"{field}_error" in seen:
-        errors = seen.assign_attrs(field=f"{field}_error")
+    if f"{field}_error" in visible:
+        errors = visible.assign_attrs(field=f"{field}_error")
         record["errors"] = digest(Images(errors).of(days))
     if choice.network is not None:
         record["network"] = fingerprint(choice.network.state)

@@ -151,13 +151,13 @@ class Looks(NamedTuple):
 
     Attributes
     ----------
-    seen
+    counts
         Observations of each cell, (lat, lon).
     images
         How many images were examined.
     """
 
-    seen: np.ndarray
+    counts: np.ndarray
     images: int
 
 
@@ -178,17 +178,17 @@ def water_of(
         If the file does not say what is water, or many observations lie on what a mask calls land.
     """
     if isinstance(given, np.ndarray):
-        return given, "mask that was given", compare(given, looks.seen, origin="`water`", images=looks.images)
+        return given, "mask that was given", compare(given, looks.counts, origin="`water`", images=looks.images)
     if given is not None:
         mask, notes = read_water(Path(given), first.lat, first.lon)
-        return mask, f"file {given}", notes + compare(mask, looks.seen, origin=str(given), images=looks.images)
+        return mask, f"file {given}", notes + compare(mask, looks.counts, origin=str(given), images=looks.images)
     own, notes = first.water()
     if own is not None:
-        notes += compare(own, looks.seen, origin=str(first.path), images=looks.images)
+        notes += compare(own, looks.counts, origin=str(first.path), images=looks.images)
         return own, "mask of the input", notes
-    seen = count_seen()
-    mask, origin = seen > 0, SEEN
-    if np.median(seen[seen > 0]) < _SEEN_OFTEN:
+    counts = count_seen()
+    mask, origin = counts > 0, SEEN
+    if np.median(counts[counts > 0]) < _SEEN_OFTEN:
         mask, origin = mask | ~land_mask(first.lat, first.lon), f"{origin}, and the sea of the shipped coast"
     notes.append(f"no mask in the input: water is {origin}; give one by `water` to be sure")
     return mask, origin, notes
@@ -222,11 +222,11 @@ def check_values(
     spread_out = np.unique(np.linspace(0, len(images) - 1, _LOOKS).astype(int))
     rest = np.setdiff1d(np.arange(0 if may_be_empty else len(images)), spread_out)
     used_images = looked = 0
-    seen: np.ndarray = np.zeros((), "int32")
+    counts: np.ndarray = np.zeros((), "int32")
     for place in (*spread_out, *rest):
         part, index = images[place]
         image = image_of(part, index)
-        seen, looked = seen + np.isfinite(image), looked + 1
+        counts, looked = counts + np.isfinite(image), looked + 1
         if np.isfinite(image).any():
             used_images += 1
         if (place == spread_out[-1] and used_images) or used_images >= _LOOKS:
@@ -238,4 +238,4 @@ def check_values(
             f"{first.path}: {first.attrs['variable']} holds no observation at all; check the variable and the "
             "quality level"
         )
-    return Looks(seen, looked)
+    return Looks(counts, looked)

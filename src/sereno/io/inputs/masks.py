@@ -89,14 +89,14 @@ def water_of_mask(mask: xr.DataArray, latitude: str, longitude: str, *, one: str
     return xr.DataArray(maps[0], dims=(latitude, longitude), name=mask.name)
 
 
-def compare(water: np.ndarray, seen: np.ndarray, *, origin: str, images: int) -> list[str]:
+def compare(water: np.ndarray, counts: np.ndarray, *, origin: str, images: int) -> list[str]:
     """Hold a mask against what was observed, and return notes.
 
     Parameters
     ----------
     water
         bool (lat, lon).
-    seen
+    counts
         Number of observations of each cell, (lat, lon), in some images.
     origin
         The mask, for the message.
@@ -108,7 +108,7 @@ def compare(water: np.ndarray, seen: np.ndarray, *, origin: str, images: int) ->
     InputError
         If more than `MOST_ON_LAND` of the observations lie on its land.
     """
-    total, on_land = int(seen.sum()), int(seen[~water].sum())
+    total, on_land = int(counts.sum()), int(counts[~water].sum())
     if not on_land:
         return []
     share = f"{on_land} of {total} observations ({on_land / total:.1%}) in {images} images examined"

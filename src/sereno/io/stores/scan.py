@@ -84,9 +84,9 @@ def scan(
         With all that is wrong with all files.
     """
     tasks = _tasks(files, recipe, first)
-    seen = compute(_look, tasks, pool=pool, done=counter(len(tasks), "scan", progress))
-    parts = [one for group in seen for one, _ in group]
-    stamps = {one.path: stamp for group in seen for one, stamp in group if isinstance(one, Part)}
+    looks = compute(_look, tasks, pool=pool, done=counter(len(tasks), "scan", progress))
+    parts = [one for group in looks for one, _ in group]
+    stamps = {one.path: stamp for group in looks for one, stamp in group if isinstance(one, Part)}
     whole = [replace(one, lat=first.lat, lon=first.lon) if _has_no_grid(one) else one for one in parts]
     parts, skipped = agreeing(whole, store=store, skip_bad=skip_bad)
     return Scanned(parts, stamps, skipped)
@@ -114,8 +114,8 @@ def count_seen(
     at_once = max(4, int(_COUNTS_BYTES / (2 * counts.size)))
     problems: list[str] = []
     for start in range(0, len(tasks), at_once):
-        for seen, wrong in compute(_count, tasks[start : start + at_once], pool=pool, done=done):
-            counts += seen
+        for seen_counts, wrong in compute(_count, tasks[start : start + at_once], pool=pool, done=done):
+            counts += seen_counts
             problems += wrong
     raise_all([] if skip_bad else problems)
     return counts
@@ -171,15 +171,15 @@ def _count(task: _Look) -> tuple[np.ndarray, list[str]]:
     counts = np.zeros((task.first.lat.size, task.first.lon.size), "uint16")
     problems = []
     for file in task.files:
-        seen = np.zeros_like(counts)
+        observed = np.zeros_like(counts)
         try:
             with file_edge(file, DAMAGED):
                 part = task.recipe.read(file)
                 for days in runs(range(part.days.size), counts.size):
                     image = part.images[part.name][days[0] : days[-1] + 1, :, :]
-                    seen += np.isfinite(image).sum(axis=0, dtype="uint16")
+                    observed += np.isfinite(image).sum(axis=0, dtype="uint16")
                 part.close()
-            counts += seen
+            counts += observed
         except InputError as error:
             problems.append(str(error))
     return counts, problems

@@ -20,8 +20,8 @@ def information(maps: np.ndarray, observed: np.ndarray) -> np.ndarray:
     observed
         Which pixels were observed that day, (pixels,).
     """
-    seen = maps[observed].astype(np.float64)
-    return np.asarray(seen.T @ seen)
+    modes_there = maps[observed].astype(np.float64)
+    return np.asarray(modes_there.T @ modes_there)
 
 
 def error_variance(maps: np.ndarray, known: np.ndarray, noise_variance: float) -> np.ndarray:

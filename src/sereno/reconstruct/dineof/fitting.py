@@ -148,11 +148,13 @@ def learn_uncertainty(
         hidden = matrix.hidden
         solution = solve(np.where(hidden, np.nan, matrix.observed), modes, config, share=matrix.share)
         for day in np.flatnonzero(hidden.any(axis=0)):
-            here, seen = hidden[:, day], np.isfinite(matrix.observed[:, day]) & ~hidden[:, day]
+            here, visible = hidden[:, day], np.isfinite(matrix.observed[:, day]) & ~hidden[:, day]
             residual = matrix.observed[:, day] - solution.mean(int(day))
-            backing = confidence(solution, int(day), seen, _support(matrix, int(day), config), scale[matrix.pixels])
+            backing = confidence(
+                solution, int(day), visible, _support(matrix, int(day), config), scale[matrix.pixels]
+            )
             columns.append((backing[here], residual[here] ** 2, scale[matrix.pixels][here]))
-            departures.append(residual[seen])
+            departures.append(residual[visible])
     if not columns:
         return Spread(np.zeros(1), np.ones(1)), ObservedPixels.fit(np.empty(0), noise)
     backing, squared, scales = (np.concatenate(parts) for parts in zip(*columns, strict=True))
@@ -160,7 +162,9 @@ def learn_uncertainty(
     return spread, ObservedPixels.fit(np.concatenate(departures), noise)
 
 
-def confidence(solution: Solution, day: int, seen: np.ndarray, density: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def confidence(
+    solution: Solution, day: int, visible: np.ndarray, density: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
     """Return the predictor of the error: the data density over the error map relative to the climatological std.
 
     The error map shows where the modes are poorly determined and what they do not explain. The data density shows
@@ -168,12 +172,12 @@ def confidence(solution: Solution, day: int, seen: np.ndarray, density: np.ndarr
 
     Parameters
     ----------
-    seen
+    visible
         Which pixels were observed on the day, (pixels,).
     density, scale
         Support and climatological standard deviation, (pixels,).
     """
-    return np.asarray(density * scale / solution.error(day, seen), dtype=np.float32)
+    return np.asarray(density * scale / solution.error(day, visible), dtype=np.float32)
 
 
 def _support(matrix: Matrix, day: int, config: DINEOF) -> np.ndarray:

@@ -22,7 +22,7 @@ class Batch:
 
     Attributes
     ----------
-    stencil, origin, seen
+    stencil, origin, reachable
         As for `sereno.reconstruct.oi.neighbours.nearest`.
     centre
         Row and column, (block, 2).
@@ -34,7 +34,7 @@ class Batch:
 
     stencil: Stencil
     origin: np.ndarray
-    seen: np.ndarray
+    reachable: np.ndarray
     centre: np.ndarray
     cell: np.ndarray
     weight: np.ndarray
@@ -52,11 +52,13 @@ def batches(geometry: Geometry, blocks: Blocks) -> list[Batch]:
         for some in np.array_split(mine, -(-len(mine) // BATCH)):
             cell, weight = _cells(geometry.water, blocks, some)
             origin, centre = start[some] // largest, blocks.centre[some]
-            made.append(Batch(stencil, origin, seen_squares(geometry, stencil, origin, centre), centre, cell, weight))
+            made.append(
+                Batch(stencil, origin, reachable_squares(geometry, stencil, origin, centre), centre, cell, weight)
+            )
     return made
 
 
-def seen_squares(geometry: Geometry, stencil: Stencil, origin: np.ndarray, centre: np.ndarray) -> np.ndarray:
+def reachable_squares(geometry: Geometry, stencil: Stencil, origin: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Return which places of a stencil no land hides from blocks, bool (block, place)."""
     square = geometry.lattice.numbers(origin, *stencil.places.T)
     beyond = (square == geometry.lattice.offsets[-1])[..., None]
@@ -76,8 +78,8 @@ def _cells(water: np.ndarray, blocks: Blocks, some: np.ndarray) -> tuple[np.ndar
     member = blocks.members[cell[..., 0], cell[..., 1]]
     own = member == some[:, None]
     same_square = (cell // side == start[:, None] // side).all(axis=-1)
-    seen = visible(water, blocks.centre[some], cell)
-    answers = inside & (own | ((member >= 0) & ~same_square & seen))
+    reachable = visible(water, blocks.centre[some], cell)
+    answers = inside & (own | ((member >= 0) & ~same_square & reachable))
     return cell, np.where(answers, np.outer(hat, hat).ravel(), 0.0)
 
 
@@ -116,7 +118,7 @@ def analyse_day(
             batch.stencil,
             origin=batch.origin,
             day=day,
-            seen=batch.seen,
+            reachable=batch.reachable,
             most=most,
         )
         target = points(batch.cell[..., 0], batch.cell[..., 1], None, batch.centre, geometry, scale)

@@ -224,14 +224,14 @@ def visible(water: np.ndarray, centre: np.ndarray, places: np.ndarray) -> np.nda
     places
         Row and column of each place, (block, place, 2).
     """
-    seen = np.ones(places.shape[:2], bool)
+    reachable = np.ones(places.shape[:2], bool)
     away = places - centre[:, None]
     distance = np.maximum(np.hypot(away[..., 0], away[..., 1]), 1e-6)
     edge = int(np.ceil(distance.max(initial=0))) + 1
     around = np.pad(water, edge, constant_values=True)
     width = around.shape[1]
     flat = around.ravel()
-    alive = np.arange(seen.size)
+    alive = np.arange(reachable.size)
     step, last = (away / distance[..., None]).reshape(-1, 2).astype(np.float32), distance.ravel()
     origin = np.repeat(centre + edge, places.shape[1], axis=0).astype(np.float32)
     for k in range(1, edge):
@@ -240,9 +240,9 @@ def visible(water: np.ndarray, centre: np.ndarray, places: np.ndarray) -> np.nda
             break
         at = np.rint(origin[alive] + k * step[alive]).astype(np.int64)
         dry = ~flat[at[:, 0] * width + at[:, 1]]
-        seen.ravel()[alive[dry]] = False
+        reachable.ravel()[alive[dry]] = False
         alive = alive[~dry]
-    return seen
+    return reachable
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class Neighbours:
     row, column
         Where they lie, in cells of the grid, float32.
     lag, value, noise
-        Days from the target day; what was seen; the variance of its error, in units of a typical observation's.
+        Days from the target day; the value; the variance of its error, in units of a typical observation's.
     """
 
     known: np.ndarray
@@ -274,7 +274,7 @@ def nearest(
     *,
     origin: np.ndarray,
     day: int,
-    seen: np.ndarray,
+    reachable: np.ndarray,
     most: int,
 ) -> Neighbours:
     """Take the most correlated observations around some blocks.
@@ -287,14 +287,14 @@ def nearest(
         Row and column, among the largest squares, of the one that each block lies in, (block, 2).
     day
         Position of the target day in the pyramid.
-    seen
-        Which of the stencil's places no land hides, (block, place).
+    reachable
+        Which places of the stencil are reached in a straight line over water, (block, place).
     most
         How many observations at most.
     """
     square = lattice.numbers(origin, stencil.level, stencil.row, stencil.column)
     index = (day + stencil.lag) * pyramid.count.shape[1] + square
-    free = (pyramid.count.ravel()[index] > 0) & seen[:, stencil.place]
+    free = (pyramid.count.ravel()[index] > 0) & reachable[:, stencil.place]
     for sector in range(4):
         mine = stencil.sector == sector
         part = free[:, mine]

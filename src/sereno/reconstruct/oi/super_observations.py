@@ -119,14 +119,16 @@ def _of_day(
     values: np.ndarray, lattice: Lattice, water: np.ndarray, relative_variance: np.ndarray | None
 ) -> list[np.ndarray]:
     """Return the fields of `Pyramid` for one day, each (square,)."""
-    seen = np.isfinite(values)
+    observed = np.isfinite(values)
     each = np.ones_like(values) if relative_variance is None else relative_variance
     row, column = (np.arange(n, dtype=np.float32) for n in values.shape)
-    fine = np.stack(np.broadcast_arrays(1, np.where(seen, values, 0), each, row[:, None], column)).astype(np.float32)
+    fine = np.stack(np.broadcast_arrays(1, np.where(observed, values, 0), each, row[:, None], column)).astype(
+        np.float32
+    )
     parts: list[list[np.ndarray]] = []
     for level in range(lattice.levels):
         side = 1 << level
-        count, total, error, rows, columns = _summed(fine * (seen & water[level]), lattice, level)
+        count, total, error, rows, columns = _summed(fine * (observed & water[level]), lattice, level)
         known = np.maximum(count, 1)
         middle = [(np.arange(n, dtype=np.float32) + 0.5) * side - 0.5 for n in count.shape]
         found = (

@@ -10,7 +10,7 @@ import torch
 
 from sereno.compute.threads import workers
 from sereno.gaps.samples import Sample
-from sereno.reconstruct.oi.analysis import points, seen_squares
+from sereno.reconstruct.oi.analysis import points, reachable_squares
 from sereno.reconstruct.oi.covariance import Covariance
 from sereno.reconstruct.oi.equations import Points, analyse
 from sereno.reconstruct.oi.neighbours import Geometry, Stencil, nearest
@@ -104,9 +104,9 @@ def gather(
                 stencils[which] = geometry.stencil(*divmod(int(which), lattice.largest))
             mine = phase == which
             centre, origin, stencil = chosen[mine], start[mine] // lattice.largest, stencils[which]
-            seen = seen_squares(here, stencil, origin, centre)
+            reachable = reachable_squares(here, stencil, origin, centre)
             neighbours = nearest(
-                pyramid, lattice, stencil, origin=origin, day=len(sample.values) // 2, seen=seen, most=most
+                pyramid, lattice, stencil, origin=origin, day=len(sample.values) // 2, reachable=reachable, most=most
             )
             cut = scale[sample.rows, sample.columns]
             observed = points(neighbours.row, neighbours.column, neighbours.lag, centre, here, cut)

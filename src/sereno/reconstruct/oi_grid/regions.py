@@ -129,8 +129,8 @@ class Region:
         stated
             Variance of each in units of a typical one's; None for all alike.
         """
-        seen = np.isfinite(values) & self.water
-        relative = seen * self.scale**2 if stated is None else seen * self.scale**2 / stated
+        observed = np.isfinite(values) & self.water
+        relative = observed * self.scale**2 if stated is None else observed * self.scale**2 / stated
         return torch.from_numpy(relative.astype(np.float32)) / noise**2
 
 

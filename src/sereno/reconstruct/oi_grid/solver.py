@@ -135,11 +135,11 @@ class _Group:
         values, precision = values[:, self.days], precision[:, self.days]
         of_cells = block_sums(precision, self.side)
         sums = block_sums(torch.where(precision > 0, precision * values, 0.0), self.side)
-        seen = of_cells > 0
+        observed = of_cells > 0
         of_one, of_all = self.noise
         count = block_sums((precision > 0).to(precision), self.side).clamp(min=1)
         noise = of_all + (of_one - of_all) / count
-        share = torch.where(seen, 1 / (1 + noise * of_cells), 0.0)
+        share = torch.where(observed, 1 / (1 + noise * of_cells), 0.0)
         weights, given = (part.permute(0, 2, 3, 1).contiguous() for part in (share * of_cells, share * sums))
         return weights, given
 

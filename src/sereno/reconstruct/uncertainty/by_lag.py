@@ -54,11 +54,11 @@ def spread_by_lag(
         observation exists, with its noise.
     """
     observed = ObservedPixels(float(np.sqrt(noise_variance)), gain=0.0)
-    seen = np.isfinite(lag)
-    knots, group, count = np.unique(closeness(lag[seen]), return_inverse=True, return_counts=True)
+    known = np.isfinite(lag)
+    knots, group, count = np.unique(closeness(lag[known]), return_inverse=True, return_counts=True)
     if not knots.size:
         return Spread(np.zeros(1), np.ones(1)), observed
-    relative = ((squared_error - noise_variance) / scale**2)[seen].astype(np.float64)
+    relative = ((squared_error - noise_variance) / scale**2)[known].astype(np.float64)
     mean = np.bincount(group, relative) / count
     falling = scipy.optimize.isotonic_regression(mean, weights=count.astype(np.float64), increasing=False).x
     return Spread(knots.astype(np.float64), np.maximum(falling, SMALLEST_STD**2)), observed

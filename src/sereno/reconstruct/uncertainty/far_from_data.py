@@ -47,12 +47,12 @@ class Remote:
             part.values.astype(float)
             for part in compute(anomaly.sum(("lat", "lon")), anomaly.notnull().sum(("lat", "lon")))
         )
-        seen = count > 0
-        days = seen.sum() * step / INDEPENDENT_DAYS
+        known = count > 0
+        days = known.sum() * step / INDEPENDENT_DAYS
         # Means of a few cells hold these cells' own anomalies: they count the less.
-        weight = count[seen] / (count[seen] + 0.05 * float(cube["water"].sum()))
-        square = (total[seen] / count[seen]) ** 2
-        recent = float((weight * square).sum() / weight.sum()) if seen.any() else 0.0
+        weight = count[known] / (count[known] + 0.05 * float(cube["water"].sum()))
+        square = (total[known] / count[known]) ** 2
+        recent = float((weight * square).sum() / weight.sum()) if known.any() else 0.0
         return cls(recent if climatology.recent_days else 0.0, float(PRIOR_DAYS / (PRIOR_DAYS + days)))
 
     def variance(self, scale: np.ndarray) -> np.ndarray:

@@ -133,8 +133,8 @@ def error_covariance(field: xr.DataArray) -> tuple[np.ndarray | None, np.ndarray
 
 def _clear_share(image: np.ndarray, water: np.ndarray) -> np.ndarray:
     """Return the share of the water around each pixel that was observed, (lat, lon)."""
-    seen, sea = (uniform_filter(part.astype(float), AROUND, mode="constant") for part in (np.isfinite(image), water))
-    return np.asarray(seen / np.maximum(sea, 1e-6))
+    clear, sea = (uniform_filter(part.astype(float), AROUND, mode="constant") for part in (np.isfinite(image), water))
+    return np.asarray(clear / np.maximum(sea, 1e-6))
 
 
 def _of_all(square: np.ndarray, number: np.ndarray, share: np.ndarray) -> float:
@@ -150,8 +150,8 @@ def _of_all(square: np.ndarray, number: np.ndarray, share: np.ndarray) -> float:
 
 def _products(departure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return sums and numbers of the products of a map's values with those this many cells away, (separations,)."""
-    seen = np.isfinite(departure)
-    values = np.where(seen, departure, 0.0)
+    known = np.isfinite(departure)
+    values = np.where(known, departure, 0.0)
     rows, columns = departure.shape
     sums, pairs = np.zeros((2, len(SEPARATIONS)))
     for place, apart in enumerate(SEPARATIONS):
@@ -160,7 +160,7 @@ def _products(departure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             (np.s_[:, apart:], np.s_[:, : max(columns - apart, 0)]),
         ):
             sums[place] += np.vdot(values[ahead], values[behind])
-            pairs[place] += np.count_nonzero(seen[ahead] & seen[behind])
+            pairs[place] += np.count_nonzero(known[ahead] & known[behind])
     return sums, pairs
 
 

@@ -55,7 +55,7 @@ def margin(config: UNet) -> int:
     return RUN - 1 if config.network == "central-day" else config.window - 1 - config.window // 2
 
 
-def placed(run: Run, seen: np.ndarray, config: UNet) -> list[Placed]:
+def placed(run: Run, observed: np.ndarray, config: UNet) -> list[Placed]:
     """Return the windows of the days of a run.
 
     The network of the central day has a window of its own for each. That of all days answers the run as the middle
@@ -67,7 +67,7 @@ def placed(run: Run, seen: np.ndarray, config: UNet) -> list[Placed]:
     ----------
     run
         As of `sereno.reconstruct.oi_grid.regions.runs`.
-    seen
+    observed
         Whether anything was observed, of each given day: `margin` and half a window before the first
         day asked for, all of these, and as many after.
     """
@@ -78,7 +78,7 @@ def placed(run: Run, seen: np.ndarray, config: UNet) -> list[Placed]:
     days = run.at + half + margin(config)
     first = days - run.targets
     end = first + RUN - 1 + AFTER if window >= LONG_ENOUGH else days + half
-    latest = np.maximum.accumulate(np.where(seen, np.arange(len(seen)), 0))
+    latest = np.maximum.accumulate(np.where(observed, np.arange(len(observed)), 0))
     last = np.maximum(days, latest[end])
     parts = []
     for each in np.unique(last):

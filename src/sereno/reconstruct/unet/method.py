@@ -128,13 +128,13 @@ class UNetReconstructor:
                 mean_and_std = np.zeros((2, len(block), *here.water.shape), np.float32)
 
                 def fill(part: Placed) -> None:
-                    seen = values[part.context, *crop]
+                    context = values[part.context, *crop]
                     stated = None if error is None else error[part.context, *crop]
-                    guess = self.guess.analyse(solver, seen, here, stated)
+                    guess = self.guess.analyse(solver, context, here, stated)
                     for around, which in part.each_window():
                         at, slots = part.at[which], part.slots[which]
                         centre = block[at[0]] + np.timedelta64(window // 2 - int(slots[0]), "D")
-                        answers = self._correct(engine, seen[around], guess[around], here, centre, slots)
+                        answers = self._correct(engine, context[around], guess[around], here, centre, slots)
                         mean_and_std[:, at] = answers
 
                 list(pool.map(fill, of_days))

@@ -49,14 +49,14 @@ class Image:
     """
 
     def __init__(self, values: np.ndarray, spacing: tuple[float, float]) -> None:
-        self.seen = np.isfinite(values)
-        self._values = np.where(self.seen, values, 0.0)
+        self.observed = np.isfinite(values)
+        self._values = np.where(self.observed, values, 0.0)
         self._shape = padded(values.shape, spacing)
 
     @cached_property
     def spectra(self) -> np.ndarray:
         """Transforms of the values, of their squares and of the mask, complex128 (3, rows, columns)."""
-        parts = np.stack([self._values, self._values**2, self.seen]).astype(np.float64)
+        parts = np.stack([self._values, self._values**2, self.observed]).astype(np.float64)
         return np.asarray(scipy.fft.rfft2(parts, self._shape, workers=1))
 
 
@@ -155,7 +155,7 @@ def pair_moments(pairs: Iterable[Pair], shape: tuple[int, int], spacing: tuple[f
     sums = np.zeros((len(LAGS), 3, size[0], size[1] // 2 + 1), np.complex128)
     images = 0
     for place, first, second in pairs:
-        if not (first.seen.any() and second.seen.any()):
+        if not (first.observed.any() and second.observed.any()):
             continue
         images += LAGS[place] == 0
         here, there = first.spectra, second.spectra
