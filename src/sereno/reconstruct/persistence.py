@@ -113,8 +113,8 @@ def fit_damping(withheld: np.ndarray, last: np.ndarray, lag: np.ndarray, half: i
     if not met.any():
         return np.exp(-lags / max(half, 1))
     falling = scipy.optimize.isotonic_regression(product[met] / square[met], weights=square[met], increasing=False).x
-    known, kept = np.concatenate([[0.0], lags[met]]), np.concatenate([[1.0], np.clip(falling, 0, 1)])
-    return np.asarray(np.interp(lags, known, kept))
+    knots, values = np.concatenate([[0.0], lags[met]]), np.concatenate([[1.0], np.clip(falling, 0, 1)])
+    return np.asarray(np.interp(lags, knots, values))
 
 
 def damping_at(damping: np.ndarray, lag: np.ndarray) -> np.ndarray:
