@@ -2,7 +2,7 @@
 
 Usage: ``PYTHONPATH=src:pretraining python benchmarks/ablation.py FOLDER [--minutes 60] [--only NAME …]``. Each
 training draws the same seas, begins with the weights that the package has had for the central day, and lets its step
-size fall to zero over its last third. What is there is gone on with or not done again. The table has the RMSE at
+size fall to zero over its last third. What is there is continued or not done again. The table has the RMSE at
 hidden cells of the validation seas over that of the first guess, and over that of the first training, with an
 interval of 90 % by drawing the seas again, both from the geometric mean over seas.
 """

@@ -78,7 +78,7 @@ def main() -> None:
     """Print the tables, and write them where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--minutes", type=float, help="train the network for so many minutes")
+    parser.add_argument("--minutes", type=float, help="train the network for this many minutes")
     parser.add_argument("--output", type=Path, help="write the tables to this Markdown file too")
     arguments = parser.parse_args()
     lines = tasmania(arguments.folder / "tasmania_l3.nc", arguments.minutes)

@@ -24,6 +24,6 @@ def mediterranean(days: int) -> xr.Dataset:
 
 
 def laid_out(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Lay a patch, (…, lat, lon), beside its mirror images until it has a shape."""
+    """Lay a patch, (…, lat, lon), next to its mirror images until it has a shape."""
     beyond = [(0, whole - part) for whole, part in zip(shape, values.shape[-2:], strict=True)]
     return np.pad(values, [(0, 0)] * (values.ndim - 2) + beyond, mode="symmetric")

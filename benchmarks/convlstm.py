@@ -3,7 +3,7 @@
 Usage: ``make bench-convlstm``, which makes ``.venv-keras``, or ``python benchmarks/convlstm.py --keras PYTHON``
 with the interpreter of an environment that has Keras. Single steps alternate between Keras and sereno in float32 and
 in bfloat16, so that a busy machine slows all of them; the fastest step of each counts. Every program has a process of
-its own for each shape and for training and prediction, whose peak memory is told. The rate is of 627 kFLOP a pixel
+its own for each shape and for training and prediction, whose peak memory is printed. The rate is of 627 kFLOP a pixel
 and day forward, thrice that in training; the convolution's is the best of a 5 × 5 convolution from 64 to 128 channels
 of the same maps, either layout, either direction. Prints a table in Markdown.
 """

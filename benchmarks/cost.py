@@ -1,7 +1,7 @@
 """What a method costs on the whole Mediterranean at 1/24°: its fit, and days from the days around them.
 
 Usage: ``python benchmarks/cost.py METHOD [--days N] [--filled N]``. The sea is that of `basin.py`. The method is
-fitted on the record first, a network used as it comes; then the clock runs for the filling of days amid it, from the
+fitted on the record first, a pre-trained network unchanged; then the filling of days in its middle is timed, from the
 cube in memory to mean and std.
 """
 

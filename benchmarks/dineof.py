@@ -1,4 +1,4 @@
-"""DINEOF's accuracy and speed beside pydineof, and its cost on a sea as large as the Mediterranean at 1/24°.
+"""DINEOF's accuracy and speed compared with pydineof, and its cost on a sea as large as the Mediterranean at 1/24°.
 
 Usage: ``python benchmarks/dineof.py peer FOLDER [--period A:B] [--modes N]``, and ``… settings FOLDER``, with the
 folder of `tasmania_l3.nc`; ``… cost [--days N]``. Speeds are compared as a ratio within one run: a machine that is
@@ -62,12 +62,12 @@ def with_pydineof(cube: xr.Dataset, modes: int) -> tuple[np.ndarray, int]:
     from pydineof import run_2D
 
     field = cube["sst"].reset_coords(drop=True).assign_coords(time=np.arange(cube.sizes["time"]))
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
         filled = run_2D(
             field.rename("sst"), cube["water"], modes, modes + 6, alpha=SETTINGS["alpha"], numit=3, seed=0
         )
-    retained = told.getvalue().split("retained for the reconstruction:")[1].split()[0]
+    retained = output.getvalue().split("retained for the reconstruction:")[1].split()[0]
     return filled.transpose("time", "lat", "lon").values, int(retained)
 
 
@@ -169,7 +169,7 @@ def main() -> None:
     """Run the part that was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest="part", required=True)
-    beside = parts.add_parser("peer", help="accuracy and speed beside pydineof")
+    beside = parts.add_parser("peer", help="accuracy and speed compared with pydineof")
     beside.add_argument("folder", type=Path)
     beside.add_argument("--period", default="2013-01-01:2014-12-31")
     beside.add_argument("--modes", type=int, default=20)

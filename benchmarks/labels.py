@@ -2,7 +2,7 @@
 
 Usage: ``PYTHONPATH=pretraining python benchmarks/labels.py [--seas 4] [--windows 12] [--uses 2]``. A labelled day is
 a map of 96 × 96 cells that a network is taught the truth of, in seconds of the processor. The last line is that of
-all together, each window being used so many times.
+all together, with each window used this many times.
 """
 
 from __future__ import annotations

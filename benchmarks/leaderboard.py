@@ -4,7 +4,7 @@ Usage: ``python benchmarks/leaderboard.py FOLDER [--minutes N] [--seas …] [--m
 [--document docs/leaderboard.md]``, with the folder of `tasmania_l3.nc` and `alboran_l3.nc`. Every method is fitted
 once on each sea with its defaults, and its model is kept in the working folder. Methods that must be trained take
 part with ``--minutes`` (of each training), or where their model lies in ``WORK/SEA/METHOD`` already. What is there is
-not done again, so a run that was stopped goes on where it was; to measure anew, remove the folder. The tables are
+not done again, so a run that was stopped continues where it was; remove the folder to measure again. The tables are
 printed and written into the document between its markers.
 """
 
@@ -41,7 +41,7 @@ SEEDS = (1, 2, 3)
 TWIN = "twin-"
 BEGIN, END = "<!-- leaderboard: begin -->", "<!-- leaderboard: end -->"
 FILLED_DAYS = 30
-"""The filling of so many days, the last of the cube, is timed."""
+"""The filling of this many days, the last of the cube, is timed."""
 COLUMNS = (
     "method",
     "RMSE (K)",
@@ -57,7 +57,7 @@ COLUMNS = (
 )
 FURTHER = ("method", "std of z, least", "greatest", "near real time (K)", "ratio to delayed")
 STRATA, FEWEST_PIXELS = ("days_to_nearest_observation", "cloud_cover"), 1000
-"""Strata among which the std of z is compared, those of so many pixels at least."""
+"""Strata among which the std of z is compared, those of at least this many pixels."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _is_network(method: str) -> bool:
 
 
 def takes_part(method: str, folder: Path, minutes: float | None) -> bool:
-    """Tell whether a method can be had: it is cheap, or has time to be trained, or its model is there."""
+    """Return whether a method can be had: it is cheap, or has time to be trained, or its model is there."""
     return not _is_network(method) or minutes is not None or (folder / method / "model.json").exists()
 
 
@@ -176,26 +176,26 @@ def against_truth(scores: Mapping[str, Any]) -> dict[str, Any]:
 def z_in_strata(scores: Mapping[str, Any], method: str) -> list[float]:
     """Return the stds of z in the strata of lag and of cover that are large enough."""
     strata = against_truth(scores)["strata"]
-    told = [stratum[method] for name in STRATA for stratum in strata.get(name, {}).values() if method in stratum]
-    return [row["z_std"] for row in told if row["n_pixels"] >= FEWEST_PIXELS and row["z_std"] is not None]
+    z_rows = [stratum[method] for name in STRATA for stratum in strata.get(name, {}).values() if method in stratum]
+    return [row["z_std"] for row in z_rows if row["n_pixels"] >= FEWEST_PIXELS and row["z_std"] is not None]
 
 
 def rows(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the scores of the methods, best first: against the truth where it is known, with their times."""
-    told = against_truth(record["scores"])["methods"]
+    methods = against_truth(record["scores"])["methods"]
     timed = {
         name: row
         | {key: record[key].get(name) for key in ("fit_seconds", "fill_seconds", "near_real_time")}
         | {"z_strata": z_in_strata(record["scores"], name)}
-        for name, row in told.items()
+        for name, row in methods.items()
     }
-    if YARDSTICK not in told:  # then the ratios are to something else
+    if YARDSTICK not in methods:  # then the ratios are to something else
         timed = {name: row | {"ratio": None} for name, row in timed.items()}
     return dict(sorted(timed.items(), key=lambda item: float(item[1]["rmse"])))
 
 
 def number(value: float | None, digits: int) -> str:
-    """Write a number with so many digits after the point; a dash for one that there is not."""
+    """Write a number with this many digits after the point; a dash for one that there is not."""
     return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
@@ -237,12 +237,12 @@ def markdown(lines: list[list[str]], columns: Sequence[str] = COLUMNS) -> list[s
     return [f"| {' | '.join(line)} |" for line in table]
 
 
-def tables(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def tables(by_method: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the two tables of a sea, or of the mean over seas."""
     return [
-        *markdown([cells(name, row) for name, row in told.items()]),
+        *markdown([cells(name, row) for name, row in by_method.items()]),
         "",
-        *markdown([further_cells(name, row) for name, row in told.items()], FURTHER),
+        *markdown([further_cells(name, row) for name, row in by_method.items()], FURTHER),
         "",
     ]
 
@@ -251,24 +251,24 @@ def section(title: str, record: Mapping[str, Any]) -> list[str]:
     """Return a sea's heading, what was scored, its table, and what a method said that would not be fitted."""
     scores = record["scores"]
     against = "the truth" if "truth" in scores else "the withheld observations"
-    told = (
+    summary = (
         f"{scores['n_pixels']:,} withheld pixels on {scores['n_days']} days of {scores['days']}, against {against}."
     )
     refused = [f"- `{name}` could not be fitted: {said.splitlines()[0]}" for name, said in record["refused"].items()]
-    return [f"## {title}", "", told, "", *tables(rows(record)), *refused, *([""] if refused else [])]
+    return [f"## {title}", "", summary, "", *tables(rows(record)), *refused, *([""] if refused else [])]
 
 
 def over_seeds(records: list[Mapping[str, Any]]) -> list[str]:
     """Return the means over twin seas of what all of them have, with the least and the greatest in brackets."""
-    told = [rows(record) for record in records]
-    shared = [name for name in told[0] if all(name in one for one in told)]
-    lines = {name: mean_row([one[name] for one in told]) for name in shared}
+    tables_of = [rows(record) for record in records]
+    shared = [name for name in tables_of[0] if all(name in one for one in tables_of)]
+    lines = {name: mean_row([one[name] for one in tables_of]) for name in shared}
     ranked = sorted(lines, key=lambda name: lines[name]["rmse"])
     heading = f"The mean of {len(records)} seeds; in brackets the least and the greatest of them."
     return ["## The twin sea", "", heading, "", *tables({name: lines[name] for name in ranked})]
 
 
-def mean_row(told: list[dict[str, Any]]) -> dict[str, Any]:
+def mean_row(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the mean of the rows of a method, the intervals of RMSE and ratio being the range over them."""
 
     def known(values: list[Any]) -> list[float]:
@@ -276,15 +276,15 @@ def mean_row(told: list[dict[str, Any]]) -> dict[str, Any]:
 
     means: dict[str, Any] = {}
     for key in ("rmse", "bias", "crps", "coverage_1sigma", "coverage_2sigma", "z_std", "effective_resolution"):
-        values = known([row.get(key) for row in told])
+        values = known([row.get(key) for row in records])
         means[key] = float(np.mean(values)) if values else None
-    means["z_strata"] = [std for row in told for std in row["z_strata"]]
+    means["z_strata"] = [std for row in records for std in row["z_strata"]]
     for key in ("fit_seconds", "fill_seconds", "near_real_time"):
-        values = known([row[key] for row in told])
+        values = known([row[key] for row in records])
         means[key] = float(np.mean(values)) if values else None
-    errors = [row["rmse"] for row in told]
+    errors = [row["rmse"] for row in records]
     means["rmse_interval"] = [min(errors), max(errors)]
-    ratios = known([(row.get("ratio") or {}).get("rmse") for row in told])
+    ratios = known([(row.get("ratio") or {}).get("rmse") for row in records])
     if ratios:
         means["ratio"] = {"rmse": float(np.mean(ratios)), "rmse_interval": [min(ratios), max(ratios)]}
     return means
@@ -304,7 +304,7 @@ def main() -> None:
     sereno.tune_memory()  # as the command line does
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--minutes", type=float, help="train the networks for so many minutes each")
+    parser.add_argument("--minutes", type=float, help="train the networks for this many minutes each")
     parser.add_argument("--seas", nargs="+", choices=list(seas(Path())), default=list(seas(Path())))
     parser.add_argument("--methods", nargs="+", choices=ALL, default=ALL)
     parser.add_argument("--work", type=Path, default=Path("leaderboard"))

@@ -1,9 +1,9 @@
 """The memory that filling one day of a large map needs, from files to a store.
 
 Usage: ``python benchmarks/memory.py METHOD... --folder DIR [--shape LAT LON]``. The sea is a patch of a twin sea laid
-beside its mirror images until the map is full, kept in DIR; each method is fitted on the patch, its climatology is
-laid out in the same way, and one day amid the record is filled in a process of its own, whose peak memory and time
-are printed.
+next to its mirror images until the map is full, kept in DIR; each method is fitted on the patch, its climatology is
+laid out in the same way, and one day in the middle of the record is filled in a process of its own, whose peak
+memory and time are printed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """How far a large map that is analysed in parts is from the same map analysed whole.
 
 Usage: ``python benchmarks/parts.py METHOD... [--days N]``. The sea is that of `basin.py`, which is small enough to be
-analysed whole. Each method is fitted on it, a day amid the record is filled whole, then in the parts that maps of
-more than 2²⁰ cells are cut into, or in the tiles of `interpolation`. Prints a table in Markdown: root mean square and
-largest difference of the means, the same where parts are blended, and the root mean square of the stated std.
+analysed whole. Each method is fitted on it, a day in the middle of the record is filled whole, then in the parts
+that maps of more than 2²⁰ cells are cut into, or in the tiles of `interpolation`. Prints a table in Markdown: root
+mean square and largest difference of the means, the same where parts are blended, and the root mean square of the
+stated std.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ def main() -> None:
         model = sereno.fit(cube, configure_at_once(method))
         whole, parts = (analysis(cube, model, whole=whole) for whole in (True, False))
         apart = (parts["mean"] - whole["mean"]).values
-        told = [np.sqrt(np.nanmean(apart**2)), np.nanmax(abs(apart))]
-        told += [np.sqrt(np.nanmean(apart[at_seams] ** 2)), np.nanmax(abs(apart[at_seams]))]
-        told.append(np.sqrt(float((whole["std"] ** 2).mean())))
-        print(f"| {method} |", " | ".join(f"{value:.2g}" for value in told), "|", flush=True)
+        errors = [np.sqrt(np.nanmean(apart**2)), np.nanmax(abs(apart))]
+        errors += [np.sqrt(np.nanmean(apart[at_seams] ** 2)), np.nanmax(abs(apart[at_seams]))]
+        errors.append(np.sqrt(float((whole["std"] ** 2).mean())))
+        print(f"| {method} |", " | ".join(f"{value:.2g}" for value in errors), "|", flush=True)
 
 
 if __name__ == "__main__":

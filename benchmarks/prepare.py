@@ -2,7 +2,7 @@
 
 Usage: ``python benchmarks/prepare.py [--days 4 12] [--workers 1 2] [--folder FOLDER]``. Makes the files from a small
 twin sea, repeated over the real grid, prepares them to 1/24° and prints a table: seconds of wall time a day and the
-highest resident memory of the command and its workers together, as /proc tells it ten times a second.
+highest resident memory of the command and its workers together, as /proc gives it ten times a second.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", default=["climatology", "interpolation", "unet"], metavar="METHOD")
-    parser.add_argument("--days", type=int, default=20, help="days that are filled, amid the year")
+    parser.add_argument("--days", type=int, default=20, help="days that are filled, in the middle of the year")
     parser.add_argument("--work", type=Path, default=Path("year"))
     asked = parser.parse_args()
     clock = Clock()

@@ -2,9 +2,9 @@
 
 Usage: ``python benchmarks/reference.py twin|tasmania [--bench FOLDER] [--minutes N] [--output FOLDER]``. Each network
 is trained for N minutes at most (twice as long the deep one) with ``examples/reference.toml`` on smaller tiles, then
-all are scored on wholly hidden days of a later period, with sereno's own interpolation beside them. A run that was
-stopped goes on where it was. Prints tables in Markdown and leaves them, ``scores.json``, figures and the loss curves
-in the folder.
+all are scored on wholly hidden days of a later period, with sereno's own interpolation for comparison. A run that was
+stopped continues where it was. Prints tables in Markdown and leaves them, ``scores.json``, figures and the loss
+curves in the folder.
 """
 
 from __future__ import annotations

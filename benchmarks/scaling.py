@@ -2,7 +2,7 @@
 
 Usage: ``python benchmarks/scaling.py [--work scaling] [--docs docs]`` (``make bench-scaling``). Each stage runs in a
 process of its own (`stages.py`); its peak memory is that of its largest process, interpreter and libraries included.
-What was measured is kept in the working folder and not done again; remove it to measure anew. Tables go into
+What was measured is kept in the working folder and not done again; remove it to measure again. Tables go into
 ``scaling.md`` and ``how-large.md`` between their markers, the figure into ``figures/scaling.png``. Seconds are those
 of the processor, so that other work on the machine hardly counts.
 """
@@ -46,12 +46,12 @@ def finished(command: Sequence[str]) -> tuple[str, resource.struct_rusage]:
     """Run a process; return what it printed, and what it and those that it started used (memory: the largest's)."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = process.stdout.read()
+        output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"failed with {process.returncode}: {' '.join(command)}")
-    return told, usage
+    return output, usage
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Run:
             rows, columns = map(str, self.shape)
             options = ["--method", self.method, "--shape", rows, columns]
             options += ["--days", str(self.days), "--workers", str(self.workers)]
-            told, usage = finished([sys.executable, str(HERE / "stages.py"), self.stage, str(folder), *options])
-            kept.write_text(json.dumps(json.loads(told) | {"peak": 1024 * usage.ru_maxrss}))
+            printed, usage = finished([sys.executable, str(HERE / "stages.py"), self.stage, str(folder), *options])
+            kept.write_text(json.dumps(json.loads(printed) | {"peak": 1024 * usage.ru_maxrss}))
             print(name, kept.read_text(), flush=True)
         numbers: Numbers = json.loads(kept.read_text())
         return numbers
@@ -203,8 +203,8 @@ def reach_table(results: Mapping[Run, Numbers]) -> list[str]:
             hours = {method: results[FILLS[method][-1]]["seconds"] / 3600 for method in SHOWN}
         memory = found["unet"].memory.at(cells) / GIB
         output = found["unet"].output.at(cells * days) / GIB
-        told = [_number(memory), _number(output), _engine(hours["unet"], memory)]
-        work = [f"{cells:,}", _number(sea * days), *(_number(value) for value in hours.values()), *told]
+        columns = [_number(memory), _number(output), _engine(hours["unet"], memory)]
+        work = [f"{cells:,}", _number(sea * days), *(_number(value) for value in hours.values()), *columns]
         rows.append([name, *work])
     return table([*head, "memory, `unet` (GiB)", "output (GiB)", "what it needs, `unet`"], rows)
 

@@ -2,7 +2,7 @@
 
 Usage: ``python benchmarks/stages.py STAGE FOLDER [--method M] [--shape LAT LON] [--days N] [--workers N]``. Prints as
 JSON the processor seconds of the stage, with those of the processes that it started, the cells and the pixels of sea
-of a map, and the bytes written. The sea is a patch of a twin sea laid beside its mirror images; models are fitted on
+of a map, and the bytes written. The sea is a patch of a twin sea laid next to its mirror images; models are fitted on
 the patch and their climatology is laid out in the same way.
 """
 
@@ -99,7 +99,7 @@ def laid_out_model(model: Model, cube: xr.Dataset) -> Model:
 
 
 def amid(cube: xr.Dataset, days: int) -> str:
-    """Return so many days amid the record, as A:B."""
+    """Return this many days in the middle of the record, as A:B."""
     first = (RECORD - days) // 2
     return ":".join(str(cube["time"].values[day])[:10] for day in (first, first + days - 1))
 
@@ -180,8 +180,8 @@ def step_stage(measured: Measured, asked: argparse.Namespace) -> None:
     maps, cells = torch.randn(size), torch.rand(size[0], SIDE, SIDE)
     batch = [torch.randn(size[0], size[1], 2, SIDE, SIDE), cells, cells > 0.5]
     if isinstance(config, UNet):
-        told, noise = torch.randn(size[0], 11), torch.full((size[0],), 0.02)
-        batch = [maps, maps, cells > 0.1, cells, told, cells, (cells > 0.5).float(), noise]
+        scalars, noise = torch.randn(size[0], 11), torch.full((size[0],), 0.02)
+        batch = [maps, maps, cells > 0.1, cells, scalars, cells, (cells > 0.5).float(), noise]
     learner = learner_of(config)
     optimiser = torch.optim.AdamW(learner.network.parameters())
     with measured.clock():

@@ -115,7 +115,7 @@ def nrt_days(cube: xr.Dataset) -> str:
 
 
 def ends_well(work: Path, mode: str, threads: int, expected: dict[str, np.ndarray]) -> bool:
-    """Fill the folder in a process of its own, and tell whether every value is as it must be."""
+    """Fill the folder in a process of its own, and return whether every value is as it must be."""
     out = work / "out"
     for path in (out, work / ".out.filling", work / "out.filling.zarr"):
         shutil.rmtree(path, ignore_errors=True)
@@ -144,7 +144,7 @@ def tell(mode: str, threads: int, text: str) -> None:
 
 
 def same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Tell whether two maps hold the same values in the same places."""
+    """Return whether two maps hold the same values in the same places."""
     return bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
 
 

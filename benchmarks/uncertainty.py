@@ -36,7 +36,7 @@ RUN = 5
 HALF = 31
 """Days either side that are looked at for the last observation."""
 FEWEST = 2000
-"""A bin of so many pixels at least counts."""
+"""A bin of at least this many pixels counts."""
 BINS = {
     "since": ("days_since_observation", (1.5, 2.5, 3.5, 5.5, 7.5, 15.5, np.inf)),
     "nearest": ("days_to_nearest_observation", (1.5, 2.5, 3.5, 5.5, 7.5, 15.5, np.inf)),
@@ -69,7 +69,7 @@ def recalibrated(model: Model, cube: xr.Dataset) -> Model:
 
 
 def chosen_days(days: np.ndarray, count: int) -> np.ndarray:
-    """Return about so many of the days, in groups of the calendar, spread evenly."""
+    """Return about this many of the days, in groups of the calendar, spread evenly."""
     group = days.astype("datetime64[D]").astype(int) // RUN
     groups = np.unique(group)
     wanted = groups[np.unique(np.linspace(0, len(groups) - 1, -(-count // RUN)).astype(int))]
@@ -116,11 +116,20 @@ def spread(z: np.ndarray) -> float:
     return float(np.sqrt(np.mean(z**2))) if z.size else np.nan
 
 
-def row(name: str, mode: str, told: dict[str, Any], by: str) -> str:
+def row(name: str, mode: str, summary_of: dict[str, Any], by: str) -> str:
     """Return a row of a table."""
-    cells = [f"{value:.2f}" if n >= FEWEST else "–" for value, n in told[by]]
+    cells = [f"{value:.2f}" if n >= FEWEST else "–" for value, n in summary_of[by]]
     return (
-        " | ".join([f"| {name}", mode, f"**{told['all']:.3f}**", f"{told['1']:.3f}", f"{told['2']:.3f}", *cells])
+        " | ".join(
+            [
+                f"| {name}",
+                mode,
+                f"**{summary_of['all']:.3f}**",
+                f"{summary_of['1']:.3f}",
+                f"{summary_of['2']:.3f}",
+                *cells,
+            ]
+        )
         + " |"
     )
 
@@ -147,17 +156,17 @@ def main() -> None:
         sea = seas(options.bench)[name]
         cube = sea.open().load()
         days = select_period(cube, sea.scored)["time"].values
-        told = {}
+        summaries = {}
         for method in options.methods:
             model = fitted(sea, cube, method, options.work / name, recalibrate=options.recalibrate)
             for nrt in (False, True):
                 mode = "near real time" if nrt else "delayed"
                 found = standardised(cube, model, chosen_days(days, options.days), nrt=nrt)
-                told[method, mode] = summary(list(found))
-                print(name, method, mode, told[method, mode], flush=True)
+                summaries[method, mode] = summary(list(found))
+                print(name, method, mode, summaries[method, mode], flush=True)
         for by in BINS:
             print(f"\n{sea.title}\n\n{head(by)}")
-            print(*(row(*key, each, by) for key, each in told.items()), sep="\n", flush=True)
+            print(*(row(*key, each, by) for key, each in summaries.items()), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ DAYS, SIDE, AMPLITUDE = 1100, 96, 0.6
 TRAIN, SHOWN, SCORED = ":2021-08-26", "2021-08-20", "2021-09-10"
 WITHHELD, SEED = 0.35, 3
 SMOOTH = 31
-"""The first of the smooth seas; they are those of so many kilometres a cell in the family's stream of this seed."""
+"""The first of the smooth seas; they are those of this many kilometres a cell in the family's stream of this seed."""
 SMOOTH_SEED, CELL = 800_001, (4.0, 12.0)
 QUALITY = Quality(150.0, 7.0, 0.2)
 EVERY = 4

@@ -91,8 +91,8 @@ def measured(cube: xr.Dataset, sea: Sea, method: str, years: Sequence[str], seed
                     alone, both = (rmse(cube, m, sea.scored) for m in (with_scales(whole, model), model))
                     errors[covariance] = alone, both
             every += errors.values()
-            told = ", ".join(f"{alone:.4f} | {both:.4f}" for alone, both in errors.values())
-            print(f"| {sea.title} | `{method}` | {period} | {told} | {np.mean(seconds):.1f} |", flush=True)
+            columns = ", ".join(f"{alone:.4f} | {both:.4f}" for alone, both in errors.values())
+            print(f"| {sea.title} | `{method}` | {period} | {columns} | {np.mean(seconds):.1f} |", flush=True)
     low, high = np.min(every, axis=0), np.max(every, axis=0)
     apart = " | ".join(f"±{part:.1%}" for part in (high - low) / (high + low))
     print(f"| {sea.title} | `{method}` | all | {apart} | |", flush=True)

@@ -2,7 +2,7 @@
 
 Usage: ``python benchmarks/year.py [METHOD…] [--days 365] [--by 1 2 1/4] [--cores N] [--work year] [--docs docs]``.
 The sea is that of `basin.py`, in a Zarr store; each method is fitted on its first 91 days, a network used as it is,
-and then ``sereno fill`` runs in a process of its own, with so many workers or as one shard of so many (1/4), on so
+and then ``sereno fill`` runs in a process of its own, with N workers or as one shard of N (1/4), on this
 many cores. Days in the midst of the year are filled where fewer are asked for. What `climatology` takes is a bound
 for reading and writing. Peak memory is that of the largest process, interpreter and libraries included; each worker
 has as much. What was measured is kept in the working folder and not done again. The table goes into ``scaling.md``
@@ -53,7 +53,7 @@ def main() -> None:
     able = [name for name, row in METHODS.items() if not row.needs_training]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", default=able, metavar="METHOD", help=", ".join(able))
-    parser.add_argument("--days", type=int, default=YEAR, help="days that are filled, amid the year")
+    parser.add_argument("--days", type=int, default=YEAR, help="days that are filled, in the middle of the year")
     parser.add_argument("--by", nargs="+", default=["1", "2", "1/4"], help="workers, or the shard that is filled")
     parser.add_argument("--cores", type=int, default=CPU_COUNT, help="cores that are used; all of them if not given")
     parser.add_argument("--work", type=Path, default=Path("year"))
@@ -84,13 +84,13 @@ def sea_in(work: Path) -> Path:
 
 
 def midst(sea: xr.Dataset, days: int) -> str:
-    """Return the period of so many days amid a cube."""
+    """Return the period of this many days in the middle of a cube."""
     first = (sea.sizes["time"] - days) // 2
     return ":".join(str(sea["time"].values[day])[:10] for day in (first, first + days - 1))
 
 
 def measured(work: Path, cube: Path, method: str, days: int, by: str, cores: int) -> dict[str, Any]:
-    """Fill so many days, or a shard of them, unless that was done before; return what it took."""
+    """Fill this many days, or a shard of them, unless that was done before; return what it took."""
     kept = work / f"{method}-{days}-{by.replace('/', '-of-')}-{cores}.json"
     if not kept.exists():
         model, output = fitted(work, cube, method), work / f"{method}.zarr"
@@ -109,7 +109,7 @@ def measured(work: Path, cube: Path, method: str, days: int, by: str, cores: int
 
 @contextmanager
 def on_cores(count: int) -> Iterator[None]:
-    """Let the processes that are started here have so many cores."""
+    """Limit the processes that are started here to this many cores."""
     able = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(able)[:count])
     try:

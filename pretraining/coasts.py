@@ -22,7 +22,7 @@ WATER_SHARE = (0.35, 0.995)
 SPACING = (1 / 24, 1 / 4)
 """Finest and coarsest grid, degrees."""
 LATITUDES = 65.0
-"""Windows have their centre within so many degrees of the equator."""
+"""Windows have their centre within this many degrees of the equator."""
 SCORED = ((37.0, 44.5, 5.0, 13.5), (-46.0, -36.0, 144.0, 162.0), (34.5, 37.5, -6.0, 0.0))
 """South, north, west, east of the default twin sea, of Tasmania, of the Alboran Sea: no window touches them."""
 
@@ -53,7 +53,7 @@ def _coast(side: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def touches_scored(lat: np.ndarray, lon: np.ndarray) -> bool:
-    """Tell whether a window shares any ground with a sea that is scored."""
+    """Return whether a window shares any ground with a sea that is scored."""
     return any(
         lat[0] <= north and lat[-1] >= south and lon[0] <= east and lon[-1] >= west
         for south, north, west, east in SCORED

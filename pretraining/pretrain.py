@@ -2,7 +2,7 @@
 
 Usage: ``python pretraining/pretrain.py FOLDER [--device cuda] [--minutes N]``; it needs torch, numpy and scipy, and
 `src` and `pretraining` on the path. It can be stopped at any time: the folder's ``checkpoint.pt`` is written every
-ten minutes and when it ends, and the same command goes on from it. ``log.csv`` holds the losses, ``validation.csv``
+ten minutes and when it ends, and the same command continues from it. ``log.csv`` holds the losses, ``validation.csv``
 the errors on seas of their own, by kind, and ``weights.pt`` the averaged weights.
 """
 
@@ -27,7 +27,7 @@ from engine.whole import write_whole
 from sereno.nets.alldays import Design
 
 SEED = 1
-SAVED_EVERY, TOLD_EVERY = 600.0, 60.0
+SAVED_EVERY, REPORTED_EVERY = 600.0, 60.0
 """Seconds from one checkpoint to the next, from one line of the log to the next."""
 AT_ONCE = {
     "cpu": {"seas": 4, "windows": 12, "batch": 8, "kept": 192},
@@ -84,7 +84,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 96, 128, 160])
     parser.add_argument("--fold", type=int, default=1)
     parser.add_argument("--passes", type=int, default=1)
-    parser.add_argument("--flow", action="store_true", help="tell the flow, and follow it from one pass to the next")
+    parser.add_argument(
+        "--flow", action="store_true", help="give the flow to the network, and follow it from one pass to the next"
+    )
     parser.add_argument("--answered", choices=["all", "central"], default="all", help="the days that are taught")
     parser.add_argument("--batch", type=int, help="windows of a step")
     parser.add_argument("--rate", type=float, default=1e-3, help="step size")
@@ -112,7 +114,7 @@ def run(training: Training, pool: Pool, validation: Validation, options: argpars
     """Take steps until the time is over."""
     clock = time.monotonic if options.device != "cpu" else time.process_time
     before, begun, validated = training.spent, clock(), training.spent
-    saved = told = time.monotonic()
+    saved = reported = time.monotonic()
     sums = {"loss": 0.0, "ratio": 0.0}
     steps = 0
     ended: list[int] = []
@@ -123,11 +125,11 @@ def run(training: Training, pool: Pool, validation: Validation, options: argpars
         training.block, training.spent = pool.block, before + clock() - begun
         sums, steps = {name: sums[name] + found[name] for name in sums}, steps + 1
         now = time.monotonic()
-        if now - told > TOLD_EVERY:
+        if now - reported > REPORTED_EVERY:
             means = {name: total / steps for name, total in sums.items()}
             row = {"step": training.step, "minutes": training.spent / 60, "made": pool.made, **means}
             tell(options.folder / "log.csv", row)
-            told, sums, steps = now, dict.fromkeys(sums, 0.0), 0
+            reported, sums, steps = now, dict.fromkeys(sums, 0.0), 0
         if now - saved > SAVED_EVERY:
             training.save(options.folder / "checkpoint.pt")
             saved = now

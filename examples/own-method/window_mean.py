@@ -46,7 +46,7 @@ class WindowMean:
         return by_block(cube, days, window=self.config.window, reconstruct_block=block)
 
     def state(self):
-        """Return what `from_state` needs besides the settings."""
+        """Return what `from_state` needs in addition to the settings."""
         return State()
 
     @classmethod

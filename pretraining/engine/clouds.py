@@ -26,7 +26,7 @@ WEATHER_SPREAD, WEATHER_MEMORY, WINTER_CLOUDS = 1.4, 0.5, 0.5
 PLACES = 0.4
 """As of the same names in `sereno.synthetic.clouds`; the mean wind, m/s, blows from any side."""
 DOMAIN = 2
-"""The periodic domain is so many times as long as the masks."""
+"""The periodic domain is this many times as long as the masks."""
 DAY = 86_400.0
 SOURCES = {"goes": 0.3, "scenes": 0.15}
 """Real clouds, and how often each source is drawn."""

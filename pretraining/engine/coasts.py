@@ -26,7 +26,7 @@ def coasts() -> np.ndarray:
 
 
 def water_of(number: int, side: int) -> np.ndarray:
-    """Return a coast on so many cells, bool (side, side): thinned, cropped, or continued by its mirror image."""
+    """Return a coast on this many cells, bool (side, side): thinned, cropped, or continued by its mirror image."""
     coast = coasts()[number]
     step = max(1, len(coast) // side)
     coast = coast[::step, ::step]

@@ -31,7 +31,7 @@ class Term:
     smoothness
         ν.
     stretch
-        L along the parallel is so many times that along the meridian; their product is L².
+        L along the parallel is this many times that along the meridian; their product is L².
     """
 
     length: Tensor

@@ -21,11 +21,11 @@ EVERY = 6
 NOISELESS = 0.02
 """White noise of the truth, which has none, in its standard deviations."""
 WEEK, NEAR, CLEARLY = 7, 3, 0.97
-"""Lags in days, and number of the nearest classes of distance, whose variogram tells whether it pays to follow the
+"""Lags in days, and number of the nearest classes of distance, whose variogram shows whether it pays to follow the
 currents; how much of it there must be left at most."""
 TERMS, IMAGES = 6, 1000
 """Terms of the first guess, as in use; and images of the record of years that its moments stand for: the truth of
-some days, without gaps and noise, tells as much."""
+some days, without gaps and noise, shows as much."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def sea_terms(
 
 
 def pays(followed: PairMoments, still: PairMoments) -> bool:
-    """Tell whether water that is followed changes less from day to day than what stays in place."""
+    """Return whether water that is followed changes less from day to day than what stays in place."""
     lags = [place for place, lag in enumerate(LAGS) if 1 < lag <= WEEK]
     changes = [float(moments.variogram[lags, :NEAR].sum()) for moments in (followed, still)]
     return changes[0] < CLEARLY * changes[1]

@@ -9,7 +9,7 @@ from torch import Tensor
 def draw_pieces(
     random: torch.Generator, masks: Tensor, count: int, *, side: int, step: Tensor | None = None
 ) -> Tensor:
-    """Cut a piece of so many masks drawn at random.
+    """Cut a piece of this many masks drawn at random.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ IDLE_SMOOTHNESS = 5.0
 RECENT_DAYS = 15
 """Half-width of the recent mean of the basin that is taken off, days, as before every method of reconstruction."""
 MARGIN = 2
-"""The periodic domain of a Gaussian part is so many times as long as the sea."""
+"""The periodic domain of a Gaussian part is this many times as long as the sea."""
 
 
 @dataclass
@@ -133,7 +133,7 @@ def _eddying(
 
 
 def _parted(field: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Return anomalies of unit variance, and what rests beside them: the mean of each cell and the background.
+    """Return anomalies of unit variance, and what stays in place: the mean of each cell and the background.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def _autoregression(memory: list[float], random: torch.Generator) -> Iterator[Te
 
 
 def _smooth(seas: list[dict[str, Any]], grid: Grid, flow: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return Gaussian anomalies of unit variance, (n, days, side, side), and what rests beside them."""
+    """Return Gaussian anomalies of unit variance, (n, days, side, side), and what stays in place."""
     days, side = flow.shape[1], grid.side // MARGIN
     total = torch.zeros(len(seas), days, side, side, device=grid.device)
     resting = torch.zeros(len(seas), side, side, device=grid.device)

@@ -37,7 +37,7 @@ class Seas:
     water
         The coast along which a sea flows, bool (batch, side, side); all True in seas that know no coast.
     resting
-        What stays in place beside the anomalies, in their unit: water takes the sum of the two along, float32
+        What stays in place in addition to the anomalies, in their unit: water takes the sum of the two along, float32
         (batch, side, side).
     kind
         Of each sea, one of `engine.family.KINDS`.

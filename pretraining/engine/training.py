@@ -21,11 +21,11 @@ DAYS = (0.3,) * 5 + (1.5,) * 5 + (0.7,) * 4 + (2.0,)
 """Weight of each day of a window: the middle ones are answered in delayed mode, the last in near real time, those
 between at the end of a record."""
 FAR, NEAR = 0.3, 3
-"""Weight of days further than so many from the reference day of a window that follows the currents; 1 of others."""
+"""Weight of days further than this many from the reference day of a window that follows the currents; 1 of others."""
 FLOOR = 0.02
 """Least mean square of a first guess's error that a sample's loss is divided by."""
 LIKELIHOOD = 0.1
-"""Weight of the likelihood, which teaches the standard deviation, beside the squared error."""
+"""Weight of the likelihood, which trains the standard deviation, in addition to the squared error."""
 FIRST_PASS = 0.3
 """Weight of the first of several passes; that of the last is 1."""
 FLOW, SLOWEST = 0.05, 0.05
@@ -108,7 +108,7 @@ def weights_of(windows: Windows) -> Tensor:
 
 
 def turned(windows: Windows, generator: torch.Generator) -> Windows:
-    """Return windows turned, mirrored, of either sign: none of which a sea could tell; all alike but the sign."""
+    """Return windows rotated, mirrored, of either sign, which is as likely a sea; all alike but the sign."""
     lot = torch.rand(3, generator=generator) < 0.5
     axes = [axis for axis, flip in zip((-2, -1), lot[:2].tolist(), strict=True) if flip]
     sign = (2.0 * (torch.rand(len(windows), generator=generator) < 0.5) - 1).to(windows.values)[:, None, None, None]
@@ -203,7 +203,7 @@ class Training:
         write_whole(weights_of_network(self.averaged) | state, path)
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint.
+        """Continue from a checkpoint.
 
         Raises
         ------

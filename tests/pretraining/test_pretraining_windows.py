@@ -247,7 +247,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(engine.validation, "SeaStream", partial(SeaStream, days=20, side=48, run_days=20))
     monkeypatch.setattr(engine.validation, "Sampler", partial(Sampler, side=32))
     monkeypatch.setattr(pretrain, "SeaStream", partial(SeaStream, days=20, side=48, run_days=40))
-    monkeypatch.setattr(pretrain, "TOLD_EVERY", 0.0)
+    monkeypatch.setattr(pretrain, "REPORTED_EVERY", 0.0)
     ticks = count()
     monkeypatch.setattr(pretrain.time, "process_time", lambda: 0.2 * next(ticks))  # a step takes 0.2 s everywhere
     more = "--side 32 --seas 1 --windows 3 --kept 3 --batch 2 --widths 8 8 --minutes"

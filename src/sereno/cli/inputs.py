@@ -27,7 +27,7 @@ from sereno.cli.options import (
     tell,
     tell_skipped,
 )
-from sereno.cli.progress import can_go_on, shown_progress, sole_writer
+from sereno.cli.progress import can_continue, shown_progress, sole_writer
 from sereno.errors import InputError
 
 
@@ -86,7 +86,7 @@ def prepare(
     require_other_place(inputs, output, water, climatology)
     if resample not in (None, "mean", "nearest"):
         raise InputError(f"--resample {resample}: choose mean or nearest")
-    with shown_progress() as progress, can_go_on(output, "again"):
+    with shown_progress() as progress, can_continue(output, "again"):
         done = prepare_cube(
             inputs,
             output,

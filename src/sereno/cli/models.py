@@ -30,7 +30,7 @@ from sereno.cli.options import (
     require_place_for_model,
     with_members,
 )
-from sereno.cli.progress import can_go_on, holds_files, making_way, shown_progress, sole_writer
+from sereno.cli.progress import can_continue, holds_files, shown_progress, sole_writer, stopping_early
 from sereno.files import require_regular
 from sereno.methods import METHODS, method_named
 from sereno.slurm import step
@@ -148,7 +148,7 @@ def fit(
         caution(cube, run)
     model: Model | BareNetwork
     with sole_writer(output):
-        with shown_progress() as progress, can_go_on(checkpoints, "with --resume"), making_way(checkpoints):
+        with shown_progress() as progress, can_continue(checkpoints, "with --resume"), stopping_early(checkpoints):
             if cube is None:
                 model = fit_tiles(inputs[0], run, folder=checkpoints, resume=resume, progress=progress)
             else:
@@ -275,7 +275,7 @@ def fill(
         caution(cube, run)
     for line in to_do(cube, run.model.method, output, days, fitted=fitted, overwrite=overwrite):
         typer.echo(line, err=True)
-    with shown_progress() as progress, can_go_on(store_of(output), "again"):
+    with shown_progress() as progress, can_continue(store_of(output), "again"):
         done = fill_to(
             cube,
             named,

@@ -44,7 +44,7 @@ def sole_writer(output: Path) -> Iterator[None]:
 
 
 @contextmanager
-def can_go_on(place: Path, how: str) -> Iterator[None]:
+def can_continue(place: Path, how: str) -> Iterator[None]:
     """Say how to continue the work in a folder, when it is stopped and the folder holds something."""
     try:
         yield
@@ -60,7 +60,7 @@ def holds_files(folder: Path) -> bool:
 
 
 @contextmanager
-def making_way(checkpoints: Path) -> Iterator[None]:
+def stopping_early(checkpoints: Path) -> Iterator[None]:
     """Stop early on SIGUSR1 before and after a training, which itself writes a checkpoint then.
 
     Raises
@@ -74,13 +74,13 @@ def making_way(checkpoints: Path) -> Iterator[None]:
     def newest() -> float:
         return max((path.stat().st_mtime for path in checkpoints.rglob("last.ckpt")), default=0.0)
 
-    def make_way(*_: object) -> None:
+    def stop_early(*_: object) -> None:
         if newest() > before:
             raise PausedError("the training is done, and the calibration is not")
         raise InputError("the time limit is too short for the work before or after the training; give a longer one")
 
     before = newest()
-    with step.heeding_notice(make_way):
+    with step.heeding_notice(stop_early):
         yield
 
 

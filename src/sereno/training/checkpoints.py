@@ -78,7 +78,7 @@ class Logbook(Callback):
         spent = (time.monotonic() - self._began) / self._seconds
         self._progress("training", min(max(spent, trainer.global_step / self._all_steps), 1.0))
         # After the last step the epoch is brought to its end first.
-        if self.done < self._steps and self._make_way(trainer):
+        if self.done < self._steps and self._stop_early(trainer):
             self._pause(trainer)
         # Tasks have clocks of their own, and must stop at the same step.
         if self._seconds < np.inf and trainer.strategy.reduce_boolean_decision(spent >= 1, all=False):
@@ -104,7 +104,7 @@ class Logbook(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, *_: object) -> None:
         """Stop early if asked to while the epoch before was brought to its end: its checkpoint is written."""
-        if self.history and not self.done and self._make_way(trainer):
+        if self.history and not self.done and self._stop_early(trainer):
             raise PausedError(f"{trainer.global_step} steps are done")
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ class Logbook(Callback):
             self.sums = np.array(state_dict.get("sums", (0.0, 0.0)))
         self._began -= state_dict.get("seconds", 0.0)
 
-    def _make_way(self, trainer: Trainer) -> bool:
+    def _stop_early(self, trainer: Trainer) -> bool:
         """Return whether any task was asked to."""
         asked: bool = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
         return asked
