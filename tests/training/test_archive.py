@@ -69,7 +69,7 @@ def test_a_random_split_takes_no_validation_period() -> None:
 
 
 def test_a_random_split_of_random_windows_is_refused() -> None:
-    with pytest.raises(InputError, match="parts fixed tiles: set"):
+    with pytest.raises(InputError, match="divides fixed tiles: set"):
         split(anomaly_cube(20), ConvLSTM(window=5, split="random"))
 
 

@@ -119,7 +119,7 @@ def flat_sea(days: int, *, start: str = "2010-01-01", shape: tuple[int, int] = (
     ],
 )
 def test_validation_within_a_window_of_training_is_refused(sea: xr.Dataset, train: str, valid: str) -> None:
-    with pytest.raises(InputError, match=r"must keep more than the window of 7 days apart"):
+    with pytest.raises(InputError, match=r"must be more than the window of 7 days apart"):
         sereno.fit(sea, replace(with_window("climatology", 7), train=train, valid=valid))
 
 

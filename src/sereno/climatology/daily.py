@@ -146,7 +146,7 @@ def _require_map(fields: xr.Dataset, name: str, first: Mapping[str, tuple[str, i
     if name == "table":  # which may have no values on land
         right |= np.isnan(values).all(axis=fields[name].dims.index("dayofyear"), keepdims=True)
     if not right.all():
-        raise ValueError(f"the climatology's {name} has {(~right).sum()} values that are missing or cannot be")
+        raise ValueError(f"the climatology's {name} has {(~right).sum()} values that are missing or impossible")
 
 
 def fit_climatology(cube: xr.Dataset, config: ClimatologyConfig, *, table: xr.DataArray | None = None) -> Climatology:

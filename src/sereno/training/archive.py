@@ -146,7 +146,7 @@ def split(cube: xr.Dataset, config: ConvLSTM | UNet, *, valid: xr.Dataset | None
     days = archive.days
     if isinstance(config, ConvLSTM) and config.split == "random":
         if config.windows != "tiles":
-            raise InputError('model.split = "random" parts fixed tiles: set model.windows = "tiles" too')
+            raise InputError('model.split = "random" divides fixed tiles: set model.windows = "tiles" too')
         if valid is not None:
             raise InputError(
                 'model.split = "random" draws its validation windows from the training period: give no validation '

@@ -75,7 +75,7 @@ def train(
     spread, observations = archives[0].spread()
     if observations == 0:
         days = archives[0].days
-        raise InputError(f"the training days {days[0]} to {days[-1]} hold not one observation")
+        raise InputError(f"the training days {days[0]} to {days[-1]} hold no observation")
     training, validation = windows_for(*archives, config, seed=course.get("seed", 0))
     scale = spread or 1.0
     samples = [Encoded(windows, config, scale) for windows in (training, validation)]

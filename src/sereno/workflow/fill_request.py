@@ -86,7 +86,7 @@ class Request:
         if shard is not None and self.merge:
             raise InputError("`shard` fills a part and `merge` puts all together; give one of them")
         if self.update and self.overwrite:
-            raise InputError("`update` takes new days in and `overwrite` begins again; give one of them")
+            raise InputError("`update` adds new days and `overwrite` begins again; give one of them")
         if self.update and self.output.suffix == ".nc":
             raise InputError(f"{self.output}: one NetCDF file cannot be updated; give a name in .zarr or a folder")
 

@@ -202,7 +202,7 @@ def cautions(cube: xr.Dataset, config: RunConfig) -> list[str]:
     notes, days = [], select_period(cube, config.train).sizes["time"]
     if config.climatology.file is None and days < SEASON_DAYS:
         notes.append(
-            f"{days} days show no seasonal cycle: the climatology is only their mean; better a longer "
+            f"{days} days show no seasonal cycle: the climatology is only their mean; give a longer "
             "record, or climatology.file in a run file"
         )
     if config.weights != "fresh":
@@ -257,7 +257,7 @@ def _periods(cube: xr.Dataset, config: RunConfig) -> tuple[xr.Dataset, xr.Datase
     gap = max(last[0] - first[-1], first[0] - last[-1]) / np.timedelta64(1, "D")
     if gap <= config.model.window:
         raise InputError(
-            f"training {span(train)} and validation {span(valid)} must keep more than the window of "
-            f"{config.model.window} days apart, else the same images serve both; move one of them"
+            f"training {span(train)} and validation {span(valid)} must be more than the window of "
+            f"{config.model.window} days apart, otherwise they share images; move one of them"
         )
     return train, valid

@@ -82,7 +82,9 @@ def test_a_re_issued_file_is_noted_and_taken_in_where_that_is_asked_for(
     os.utime(files / "20200105.nc")  # another time, but the same values
     done = prepare(files, store, grid=grid)
     assert done.written == 0
-    assert done.notes == ["2 days (2020-01-02, 2020-01-04) were re-issued since; run with `refresh` to take them in"]
+    assert done.notes == [
+        "2 days (2020-01-02, 2020-01-04) were re-issued since; run with `refresh` to read them again"
+    ]
     xr.testing.assert_equal(open_cube(store), old)
     assert prepare(files, store, grid=grid).notes == done.notes
     done = prepare(files, store, grid=grid, refresh=True)

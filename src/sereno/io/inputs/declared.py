@@ -36,7 +36,7 @@ def standard_of(values: xr.DataArray, kind: Kind, *, offset: float, origin: str)
     low, high, notes = _valid_range(values, stored, scale=scale, shift=shift, packed=packed)
     step = abs(scale) if packed and stored.kind in "iu" else 0.0
     if low > high or (kind == "temperature" and high - low < _NARROWEST):
-        notes.append(f"{values.name}: its valid range, {low:g} to {high:g}, can be none; it was ignored")
+        notes.append(f"{values.name}: its valid range, {low:g} to {high:g}, is impossible; it was ignored")
         low, high = -np.inf, np.inf
     slack = [step / 2 or 1e-6 * max(1.0, abs(bound + offset)) for bound in (low, high)]
     standins = {*STANDINS, *(stand * scale + shift for stand in (*STANDINS, *_extremes(stored)) if packed)}

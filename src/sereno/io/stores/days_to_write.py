@@ -81,7 +81,7 @@ def plan_days(
         plan.notes.append(f"{_days(store, changed)} re-issued and read again")
         plan.prepared[changed] = NOT_YET
     elif changed.size:
-        plan.notes.append(f"{_days(store, changed)} re-issued since; run with `refresh` to take them in")
+        plan.notes.append(f"{_days(store, changed)} re-issued since; run with `refresh` to read them again")
     plan.notes += _gone(store, scanned, sources, np.setdiff1d(np.flatnonzero(plan.prepared == DONE), given))
     plan.tasks = _tasks(store, scanned, recipe, lambda at: at >= plan.prepared.size or plan.prepared[at] != DONE)
     return plan
