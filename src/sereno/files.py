@@ -24,7 +24,7 @@ _MAGIC = (
     (b"II*\x00", "it is a TIFF image; convert it to NetCDF first (gdal_translate)"),
     (b"MM\x00*", "it is a TIFF image; convert it to NetCDF first (gdal_translate)"),
 )
-"""How files begin that are met in the place of NetCDF, and what to do with them."""
+"""How files begin that are found in the place of NetCDF, and what to do with them."""
 _TAR, _TAR_AT = b"ustar", 257
 _BEGINNING = 512
 

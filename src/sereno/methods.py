@@ -158,7 +158,7 @@ class Method:
     learns_likelihood
         Whether its loss is a likelihood, not a squared error.
     own_settings
-        The dataclass of the settings of a method of one's own; None of one of the package.
+        The dataclass of the settings of a method of your own; None of one of the package.
     """
 
     name: str
@@ -265,7 +265,7 @@ def registered_names() -> list[str]:
 
 
 def own_method(own: type, *, origin: str = "") -> Method:
-    """Return the row of a class that is a method of one's own.
+    """Return the row of a class that is a method of your own.
 
     Raises
     ------

@@ -58,7 +58,7 @@ class Climatology:
         Raises
         ------
         KeyError, ValueError
-            If one is missing, has other dims or a value that cannot be.
+            If one is missing, has other dims or an impossible value.
         """
         # Earlier models have neither the basin-mean anomaly nor the base period.
         values = {"recent_days": 0, "base_period": None, **values}
@@ -136,7 +136,7 @@ class Climatology:
 
 
 def _require_map(fields: xr.Dataset, name: str, first: Mapping[str, tuple[str, int]]) -> None:
-    """Raise a ValueError for a saved map of other dims, or with a value that cannot be."""
+    """Raise a ValueError for a saved map of other dims, or with an impossible value."""
     dims = dict([first[name]]) if name in first else {}
     wanted = dims | {dim: fields[dim].size for dim in ("lat", "lon")}
     if dict(fields[name].sizes) != wanted or fields[name].dtype.kind != "f":
@@ -150,14 +150,14 @@ def _require_map(fields: xr.Dataset, name: str, first: Mapping[str, tuple[str, i
 
 
 def fit_climatology(cube: xr.Dataset, config: ClimatologyConfig, *, table: xr.DataArray | None = None) -> Climatology:
-    """Fit the daily climatology of a gappy cube.
+    """Fit the daily climatology of a cube with gaps.
 
     Parameters
     ----------
     cube
         The training cube. Nothing outside it is seen.
     config
-        The kind of climatology and its settings, and how strongly poorly observed pixels lean on their neighbours.
+        The kind of climatology and its settings, and how strongly poorly observed pixels depend on their neighbours.
         Records shorter than nine months get a mean alone, shorter than eighteen months no semi-annual cycle, shorter
         than five years no trend. Where ``period`` is given, only the spread is fitted on the whole cube.
     table

@@ -1,4 +1,4 @@
-"""Harmonics of the year and a trend, per pixel, from gappy images; poorly observed pixels lean on their neighbours.
+"""Harmonics of the year and a trend, per pixel, from images with gaps, with a prior from the neighbours.
 
 The normal equations add up, so a record of any length is read once. Each level of neighbourhood, from the widest to
 the pixel itself, is the prior of the next finer one (empirical Bayes).

@@ -1,4 +1,4 @@
-"""The daily climatology by a window of days of the year and a moving average, on gappy images.
+"""The daily climatology by a window of days of the year and a moving average, on images with gaps.
 
 After Hobday et al. (2016, Progress in Oceanography 141, 227-238): the mean over all years of the base period of the
 11 days centred on each day of the year, then a moving average over 31 days, both on the circle of the year.
@@ -51,10 +51,10 @@ def regression_table(means: np.ndarray, coefficients: xr.DataArray) -> xr.DataAr
 def window_table(
     cube: xr.Dataset, config: ClimatologyConfig, coefficients: xr.DataArray, *, harmonics: int, trend: bool
 ) -> tuple[xr.DataArray, xr.DataArray]:
-    """Average a gappy cube over a window of days of the year.
+    """Average a cube with gaps over a window of days of the year.
 
     Where the window of a pixel and day holds fewer than ``config.strength`` observations, as many departures of zero
-    are added as it lacks: a pixel seen seldom leans on its regression, which leans on the neighbours, and a pixel
+    are added as it lacks: a pixel seen seldom depends on its regression, which depends on the neighbours, and a pixel
     never seen follows them. The sums take 6 bytes for each day of the year and cell, whatever the record's length.
 
     Parameters

@@ -21,7 +21,7 @@ Settings = TypeVar("Settings")
 
 
 def clear_faults(cls: type[Settings]) -> type[Settings]:
-    """Have a pydantic dataclass list its faults in an `InputError` when it is called with values that cannot be."""
+    """Have a pydantic dataclass list its faults in an `InputError` when it is called with impossible values."""
     made: Callable[..., None] = cls.__init__
 
     @functools.wraps(made)

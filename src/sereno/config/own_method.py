@@ -1,4 +1,4 @@
-"""The settings of a method of one's own: any dataclass with ``method`` and ``window``, validated as sereno's are."""
+"""The settings of a method of your own: any dataclass with ``method`` and ``window``, validated as sereno's are."""
 
 from __future__ import annotations
 

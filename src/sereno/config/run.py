@@ -48,7 +48,7 @@ class ClimatologyConfig:
     period: str | None = None
     """Base period A:B within the training period; the whole training period where not given."""
     neighbours: float = Field(default=2.0, gt=0, le=1000)
-    """Standard deviation, in cells, of the neighbourhood that a poorly observed pixel leans on."""
+    """Standard deviation, in cells, of the neighbourhood that a poorly observed pixel depends on."""
     strength: float = Field(default=20.0, gt=0, le=1e9)
     """How many observations the neighbourhood counts for."""
     recent_days: int = Field(default=15, ge=0, le=366)
@@ -64,7 +64,7 @@ class ClimatologyConfig:
 
 
 def _settings(value: object, validate: Callable[[object], Any]) -> Any:  # noqa: ANN401
-    """Take settings of a method of one's own as they are, and validate all others."""
+    """Take settings of a method of your own as they are, and validate all others."""
     return value if own_method.is_settings(value) else validate(value)
 
 
@@ -74,7 +74,7 @@ class RunConfig:
     """All settings of a run; saved with every output."""
 
     model: Annotated[MethodConfig, WrapValidator(_settings)]
-    """Settings of one of sereno's methods, or a dataclass with ``method`` and ``window`` for one of one's own."""
+    """Settings of one of sereno's methods, or a dataclass with ``method`` and ``window`` for one of your own."""
     climatology: ClimatologyConfig = Field(default_factory=ClimatologyConfig)
     variable: str | None = None
     """Variable to read; found by the lexicon of product layouts where not given."""
@@ -117,7 +117,7 @@ def parse_config(values: dict[str, Any], *, origin: str = "configuration", setti
     origin
         Where it comes from, for messages.
     settings
-        The dataclass of ``model``, of a method of one's own that is not registered.
+        The dataclass of ``model``, of a method of your own that is not registered.
 
     Raises
     ------

@@ -146,7 +146,7 @@ class ScoresWithZeros:
     """RMSE (the field's unit) and R² over all cells, land and clouds as zeros.
 
     Use them only to compare with the RMSE and R² of the thesis: a cell that nobody predicted counts
-    as predicted without error, so both look the better the cloudier the days and the more land the grid holds.
+    as predicted without error, so both look better with more clouds and more land.
     """
 
     rmse_with_zeros: float

@@ -39,9 +39,9 @@ class Target:
     withheld
         bool (time, lat, lon) over the scored days.
     references
-        ``observations`` (the withheld ones and those in sight) and, where known, ``truth``, each (time, lat, lon).
+        ``observations`` (the withheld ones and the visible ones) and, where known, ``truth``, each (time, lat, lon).
     rounds
-        The scored days, parted into those that are reconstructed together.
+        The scored days, divided into those that are reconstructed together.
     hidden_at_once
         Whether all that is withheld is hidden in every round, or what is withheld on the round's own days alone.
     nrt
@@ -77,7 +77,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Scored:
-    """What the walk brings home: sums by reference, sums by pixel, and the analysis of the days of the gallery."""
+    """What the walk returns: sums by reference, sums by pixel, and the analysis of the days of the gallery."""
 
     tallies: dict[str, Tally]
     pixels: PixelSums
@@ -85,9 +85,9 @@ class Scored:
 
 
 def rounds(days: np.ndarray, *, protocol: str, reach: int, nrt: bool = False) -> list[np.ndarray]:
-    """Part the scored days into rounds, each reconstructed together.
+    """Divide the scored days into rounds, each reconstructed together.
 
-    Under ``hidden-day`` a day is reconstructed with its neighbours in sight, so a round's days lie further apart than
+    Under ``hidden-day`` a day is reconstructed with its neighbours visible, so a round's days lie further apart than
     `reach`, the days on either side that influence the analysis of a day. In near real time a round is a day.
     """
     if nrt:
@@ -201,7 +201,7 @@ def _walk(
 
 
 def _as_saved(model: Model) -> AnomalyReconstructor:
-    """Return the model as if it had been saved and loaded: what it remembers of an earlier round is forgotten."""
+    """Return the model as if it had been saved and loaded: what it kept of an earlier round is gone."""
     made = model.reconstructor
     return made.from_state(model.config, deepcopy(made.state()), method=type(made.inner))
 
@@ -215,7 +215,7 @@ def _blocks(analysis: xr.Dataset, cells: int) -> list[xr.Dataset]:
 
 
 def _parts(block: Block) -> Iterator[slice]:
-    """Part a block's days, so that what is made of them in double precision stays small."""
+    """Divide a block's days, so that what is made of them in double precision stays small."""
     step = max(1, SUMMED_CELLS // block.water.size)
     for first in range(0, len(block.days), step):
         yield slice(first, min(first + step, len(block.days)))

@@ -1,7 +1,7 @@
 """Power spectra along rows as mergeable sums, the score by wavelength, and the effective resolution.
 
 A spectrum is taken on segments of consecutive known cells of a row, half overlapping (Welch 1967, IEEE Transactions
-on Audio and Electroacoustics 15, 70-73), each with its line taken off and under a Hann window. Cells narrow towards
+on Audio and Electroacoustics 15, 70-73), each with its line subtracted and under a Hann window. Cells narrow towards
 the pole: power is summed by wavenumber in cycles per cell, each segment's density scaled by the width of its own
 cells, and a wavenumber is given the wavelength that it has on cells of the mean width of all segments. On a grid from
 30 to 46° N wavelengths are so up to a tenth off at its edges.

@@ -36,7 +36,7 @@ StrataScores = dict[str, BinnedScores]
 
 @dataclass(frozen=True)
 class Stratum:
-    """A quantity by which scored pixels are parted into bins.
+    """A quantity by which scored pixels are divided into bins.
 
     Attributes
     ----------

@@ -39,8 +39,8 @@ class Sample:
 def samples(cube: xr.Dataset, *, window: int, count: int, side: int, seed: int = 0) -> Iterator[Sample]:
     """Draw windows with withheld observations from a training cube, to tune and to calibrate on.
 
-    Every fifth loses its whole central day, so that cells far from any observation are met too. A short record is
-    gone through several times, each time with other clouds.
+    Every fifth loses its whole central day, so that cells far from any observation occur too. A short record is
+    used several times, each time with other clouds.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ SMALLEST_COVERAGE = 0.1
 WHOLE_DAY_EVERY = 5
 """One sample in this many has its whole day withheld."""
 ROUNDS = 4
-"""How often a short record is gone through for samples."""
+"""How often a short record is used for samples."""
 _TRIES, _FEWEST_DONORS = 20, 3
 
 

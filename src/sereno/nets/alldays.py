@@ -258,7 +258,7 @@ class AllDays(nn.Module):
 
 
 def _carried(departure: Tensor, observed: Tensor, flow: Tensor) -> list[Tensor]:
-    """Return the departures of adjacent days where the flow of a day has carried them, and how surely seen.
+    """Return the departures of adjacent days where the flow of a day has carried them, and with which weight.
 
     Each (batch, days, lat, lon): of a day and a lag, what the day so much later has at the place where the water is
     by then.

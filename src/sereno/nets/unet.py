@@ -1,4 +1,4 @@
-"""A U-Net with the days of a window as channels, which corrects a first guess and says how sure it is.
+"""A U-Net with the days of a window as channels, which corrects a first guess and states its uncertainty.
 
 It is built of convolutions and of nothing that looks at the whole map, so that it works on any grid, and a tile with
 enough halo gives what the whole map gives.

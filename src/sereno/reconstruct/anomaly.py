@@ -42,7 +42,7 @@ class AnomalyReconstructor:
     noise_variance: float = 0.0
     """Variance of the observations' errors, the field's unit squared, estimated on the training cube."""
     calibration: Calibration = field(default_factory=Calibration)
-    """What makes the method's standard deviation right where later days are in sight."""
+    """What corrects the standard deviation of the method where later days are visible."""
     near_real_time: Calibration | None = None
     """The same where they are not; None of a model that an earlier version made."""
 

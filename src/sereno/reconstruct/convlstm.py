@@ -212,7 +212,7 @@ def _tensors(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def _learned(config: ConvLSTM, state: State, least: float = 0.0) -> TrainedNetwork:
-    """Return what a state remembers of the training; its scale is 0 where it is not known."""
+    """Return what a state stores of the training; its scale is 0 where it is not known."""
     arrays = {name: array for name, array in state.tensors.items() if not name.startswith(SPREAD)}
     weights = checked(arrays, shapes_of(lambda: ThesisNetwork(config)))
     return TrainedNetwork(weights, number(state.values, "scale", least, LARGEST), state.values["history"])

@@ -40,7 +40,7 @@ def save_score_figures(evaluation: Evaluation, folder: Path, *, progress: Progre
 
 
 def triptych_figure(example: xr.Dataset, *, method: str, protocol: str) -> Figure:
-    """Show target, prediction and climatology of the day of middling coverage side by side, with one colour scale.
+    """Show target, prediction and climatology of the day of median coverage side by side, with one colour scale.
 
     Parameters
     ----------

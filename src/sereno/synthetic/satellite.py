@@ -38,7 +38,7 @@ class SatelliteImages:
     Attributes
     ----------
     adjusted
-        SST after the known bias of the sensor is taken off, kelvin, float32, NaN where nothing was seen.
+        SST after the known bias of the sensor is subtracted, kelvin, float32, NaN where nothing was seen.
     quality
         GHRSST quality level, int8: 0 nothing seen, 2 and 3 suspect, 4 and 5 good.
     sensor

@@ -101,7 +101,7 @@ class Archive:
         return Archive(self.anomaly.isel(time=slice(start, stop)), self.water)
 
     def blocks(self, *, block_bytes: int = BLOCK_BYTES) -> list[range]:
-        """Part the positions of the days into blocks of nearly equal length, none above `block_bytes`."""
+        """Divide the positions of the days into blocks of nearly equal length, none above `block_bytes`."""
         longest = max(1, block_bytes // (4 * self.water.size))
         parts = np.array_split(np.arange(len(self.days)), -(-len(self.days) // longest))
         return [range(int(part[0]), int(part[-1]) + 1) for part in parts]

@@ -1,4 +1,4 @@
-"""What can be given as a method: its name, its settings, a class of one's own, a configuration, a model."""
+"""What can be given as a method: its name, its settings, a class of your own, a configuration, a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sereno.workflow.models import Model
 
 
 class Settings(Protocol):
-    """Settings of a method: one of the dataclasses of `sereno.config`, or one of one's own."""
+    """Settings of a method: one of the dataclasses of `sereno.config`, or one of your own."""
 
     @property
     def method(self) -> str:

@@ -90,7 +90,7 @@ def fitted_or_kept(
         Whether a model that is fitted is kept; not where several processes are at work on the output.
     """
     choice = None if isinstance(method, Model) else choice_of(method, at_once=True)
-    if choice is None or choice.row.name not in METHODS:  # of a method of one's own, no version is known
+    if choice is None or choice.row.name not in METHODS:  # of a method of your own, no version is known
         return Fitted(model_for(cube, method, days=days, nrt=nrt, progress=progress))
     place = place_of(output)
     last = select_period(cube, days)["time"].values[0] if nrt else cube["time"].values[-1]

@@ -142,7 +142,7 @@ def load(folder: str | Path, method: type[Reconstructor[Any]] | None = None) -> 
 
 @dataclass(frozen=True)
 class _Saved:
-    """What the description in a model's folder means; `own` is a method of one's own that no package registered."""
+    """What the description in a model's folder means; `own` is a method of your own that no package registered."""
 
     folder: str | Path
     own: Method | None

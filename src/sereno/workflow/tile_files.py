@@ -98,7 +98,7 @@ def write_tiles(tiles: Tiles, folder: str | Path, *, progress: Progress = silent
     Parameters
     ----------
     tiles
-        The plan; its configuration must hide the whole central day. Its windows are gone through twice: for the
+        The plan; its configuration must hide the whole central day. Its windows are used twice: for the
         largest standard deviation of a sequence, and to be written.
     folder
         Target; an older folder of tiles is replaced.
@@ -224,7 +224,7 @@ def _std(window: HiddenWindow) -> float:
 
 
 def _arrays(path: Path, shape: tuple[int, ...] | None) -> tuple[np.ndarray, np.ndarray]:
-    """Read sequence and target, and make sure of their shapes and values."""
+    """Read sequence and target, and check their shapes and values."""
     arrays = read_npz(path, ("sequence", "target"), wanted=_TILE)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     sequence, target = arrays.values()

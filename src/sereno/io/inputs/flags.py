@@ -1,4 +1,4 @@
-"""Flags of a mask: numbers or bits, and what they represent, in the spellings that files are met with."""
+"""Flags of a mask: numbers or bits, and what they represent, in the spellings that occur in files."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def save_model(model_dir: str | Path, state: State, description: ModelDescriptio
     model_dir
         The folder to make.
     state
-        What the method must remember. Lists and tuples among its values come back as lists.
+        What the method must store. Lists and tuples among its values come back as lists.
     description
         What the model says about itself.
 
@@ -220,7 +220,7 @@ def load_model(model_dir: str | Path, *, weights: Weights | None = None) -> tupl
 
 
 def fingerprint(state: State) -> str:
-    """Return a digest of all that a fitted method remembers."""
+    """Return a digest of all that a fitted method stores."""
     digest = hashlib.sha256(json.dumps(state.values, sort_keys=True, default=lambda value: value.tolist()).encode())
     fields = {} if state.fields is None else {str(name): field.values for name, field in state.fields.items()}
     for name, array in sorted({**state.tensors, **fields}.items()):

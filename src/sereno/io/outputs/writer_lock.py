@@ -240,7 +240,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _read(file: Path) -> Holder:
-    """Read who a holder is; what cannot be read is somebody unknown on another host, who is believed for a time."""
+    """Read a holder; where it cannot be read, it is unknown, on another host, and counts as alive for a time."""
     with suppress(ValueError, TypeError, PermissionError):
         return Holder(**json.loads(file.read_text(encoding="utf-8")))
     return Holder()

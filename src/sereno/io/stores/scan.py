@@ -122,7 +122,7 @@ def count_seen(
 
 
 def runs(places: Sequence[int], cells: int) -> list[Sequence[int]]:
-    """Part ascending places into runs of neighbours, none longer than a block of days of maps of this many cells."""
+    """Divide ascending places into runs of neighbours, no longer than a block of days of maps of `cells`."""
     breaks = np.flatnonzero(np.diff(places) != 1) + 1
     length = days_per_block(cells)
     return [

@@ -98,9 +98,9 @@ def thinned(water: np.ndarray, most: float) -> np.ndarray:
 def _bearable(
     cube: xr.Dataset, chosen: xr.DataArray, observed: np.ndarray, pixels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return days and what is withheld on them, (n,) and bool (n, lat, lon), no more than the modes can bear.
+    """Return days and what is withheld on them, (n,) and bool (n, lat, lon), no more than the modes allow.
 
-    Every fifth day is withheld whole, so that the error far from any observation is met too.
+    Every fifth day is withheld whole, so that the error far from any observation is learned too.
     """
     limit = max(MOST_WITHHELD * np.count_nonzero(np.isfinite(observed)), 1)
     every = max(1, int(np.ceil(np.count_nonzero(chosen.values[:, pixels]) / limit)))

@@ -132,7 +132,7 @@ class _Filling:
     def _correction(self, values: np.ndarray, widening: float, part: Part, known: list[Blocks]) -> Blocks:
         """Return the correction of a level, from a part of the map, once others are known."""
         factor, space, days = self._block(widening), self.space_scale * widening, len(values) - 2 * self.half
-        # What is known of the middle of a block is taken off all of its observations.
+        # What is known of the middle of a block is subtracted from all of its observations.
         middles = [
             np.arange(along.start, along.stop, side) + (side - 1) / 2
             for along, side in zip(part, factor, strict=True)

@@ -108,7 +108,7 @@ class Blocks:
 
 
 def in_cache(maps: np.ndarray) -> Iterator[slice]:
-    """Part the days of maps, (n, …, lat, lon), into runs that stay in the processor's cache."""
+    """Divide the days of maps, (n, …, lat, lon), into runs that stay in the processor's cache."""
     step = max(1, CACHED * len(maps) // max(1, maps.size))
     return (slice(start, start + step) for start in range(0, len(maps), step))
 
@@ -155,9 +155,9 @@ def _filter_sea(
 ) -> np.ndarray:
     """Smooth by a recursive filter along columns and rows in turn, which starts again where there is no passage.
 
-    Each pass is a first-order filter to and fro (Purser et al. 2003, Monthly Weather Review 131, 1524–1535), of
-    kernel α^|d| and variance 2α / (1 − α)²; those of the passes add up. By turning from columns to rows and back it
-    finds its way round a cape.
+    Each pass is a first-order filter forward and backward (Purser et al. 2003, Monthly Weather Review 131,
+    1524–1535), of kernel α^|d| and variance 2α / (1 − α)²; those of the passes add up. By turning from columns to
+    rows and back it finds its way round a cape.
 
     Parameters
     ----------

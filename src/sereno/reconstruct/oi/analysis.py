@@ -18,7 +18,7 @@ BATCH = 192
 
 @dataclass(frozen=True)
 class Batch:
-    """Blocks that look at their squares alike, and the cells that they answer for.
+    """Blocks that look at their squares alike, and the cells that they fill.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ def reachable_squares(geometry: Geometry, stencil: Stencil, origin: np.ndarray, 
 
 
 def _cells(water: np.ndarray, blocks: Blocks, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cells that blocks answer for, half a block beyond their own, and their weights in the blend."""
+    """Return the cells that blocks fill, half a block beyond their own, and their weights in the blend."""
     side = blocks.side
     beyond = side // 2
     steps = np.arange(-beyond, side + beyond)

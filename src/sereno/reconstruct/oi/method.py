@@ -174,10 +174,10 @@ def _geometry(cube: xr.Dataset, covariance: Covariance, config: OptimalInterpola
 def _fit_spread(withheld: Withheld | None, covariance: Covariance, noise_variance: float) -> Spread:
     """Learn how large errors are from withheld observations, by how much of the variance is explained.
 
-    Only the uncorrelated noise that the images show is taken off, as for every method: what tuning holds for an
+    Only the uncorrelated noise that the images show is subtracted, as for every method: what tuning holds for an
     error that observations of a day share may as well be the sea's.
     """
-    if withheld is None:  # believe the equations
+    if withheld is None:  # use the equations
         return Spread(np.array([0.0, 1.0]), np.array([1.0, SMALLEST_STD**2]))
     mean, variance = withheld.predict(covariance)
     scale = withheld.target.scale[:, 0].double()

@@ -75,7 +75,7 @@ class Blocks:
 
     @classmethod
     def of(cls, water: np.ndarray, side: int) -> Blocks:
-        """Part the water into blocks."""
+        """Divide the water into blocks."""
         rows, columns = (np.arange(n) + np.arange(n) // side for n in water.shape)
         parted = np.zeros((rows[-1] + 1, columns[-1] + 1), bool)  # a line of land between the squares
         parted[np.ix_(rows, columns)] = water

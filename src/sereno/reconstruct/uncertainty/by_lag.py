@@ -45,7 +45,7 @@ def spread_by_lag(
     scale
         Climatological standard deviation at each of the pixels, > 0.
     noise_variance
-        Variance of the observations' own noise, taken off.
+        Variance of the observations' own noise; it is subtracted.
 
     Returns
     -------

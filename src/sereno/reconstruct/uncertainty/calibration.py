@@ -111,7 +111,7 @@ class Calibration:
     def fit(cls, collected: ModeResiduals | None, error: ObservationError, remote: Remote) -> Self:
         """Learn the factors from residuals; without any, there is none but the spread where nothing was seen.
 
-        The error of the observation is taken off the squared residual, but for what the analysis shares with it:
+        The error of the observation is subtracted from the squared residual, except what the analysis shares with it:
         E[(analysis − truth)²] = E[(analysis − observation)²] − n + 2 Cov(analysis, error of the observation), as in
         Stein's unbiased estimate of risk (1981, Annals of Statistics 9, 1135–1151). The covariance is what the
         analysis took up of the errors that were added.

@@ -115,7 +115,7 @@ def collect(
 def _folds(
     cube: xr.Dataset, climatology: Climatology, refit: Callable[[xr.Dataset], Climatology] | None
 ) -> list[Climatology]:
-    """Return a climatology for each part of the record in turn: one that has not seen it, where that can be had."""
+    """Return a climatology for each part of the record in turn: one that has not seen it, where that is possible."""
     days = cube.sizes["time"]
     if refit is None or days <= SHORT_DAYS or cube.nbytes > SMALL_BYTES:
         return [climatology]

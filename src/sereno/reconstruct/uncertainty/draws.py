@@ -1,8 +1,9 @@
 """What is withheld of a record to calibrate on: real clouds of other days, for a while, and voids of some length.
 
-Clouds stay. A day that lost some of its observations to the clouds of a single other day has more in sight before and
-after than a day in a real gap, so the clouds are those of a run of days, applied to as many. How long it is, and how
-much of the sea a void empties, differs from draw to draw, so that both dense and sparse surroundings are met.
+Clouds stay. A day that lost some of its observations to the clouds of a single other day has more visible
+observations before and after than a day in a real gap, so the clouds are those of a run of days, applied to as many.
+How long it is, and how much of the sea a void empties, differs from draw to draw, so that both dense and sparse
+surroundings occur.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ them."""
 LONGEST_VOID = 0.15
 """Half-length of a void at most, as a share of the record."""
 ROUNDS = 4
-"""How often a short record is gone through, each time under other clouds."""
+"""How often a short record is used, each time under other clouds."""
 SHARE = 0.25
 """Share of a record's days that are drawn in a round, at most."""
 

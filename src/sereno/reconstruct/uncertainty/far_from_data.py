@@ -1,4 +1,4 @@
-"""Uncertainty where nothing was observed: of the climatology, of the basin-mean anomaly, and a doubt of both."""
+"""Variance where nothing was observed: of the climatology, of the basin-mean anomaly, and for short records."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Residuals:
 
 
 class ModeResiduals(NamedTuple):
-    """Residuals of one mode, and gaps of the record as they are met in it."""
+    """Residuals of one mode, and gaps of the record as they occur in it."""
 
     residuals: Residuals
     gaps: Gaps
@@ -220,7 +220,7 @@ class HiddenDays:
         at = disturbed.indexes["time"].get_indexer(pd.DatetimeIndex(days[places]))
         disturbed["anomaly"].values[at] += white + shared
         response[places] = self._run(disturbed, days[places])[0] - mean[places]
-        # A withheld observation shares a part of its error with those in sight; one in sight is its own neighbour.
+        # A withheld observation shares a part of its error with the visible ones; a visible one is its own neighbour.
         disturbance[places] = np.where(withheld[places], shared, white + shared)
         return response, disturbance
 

@@ -165,7 +165,7 @@ def state_with(
     values: Mapping[str, Any] | None = None,
     tensors: Mapping[str, np.ndarray] | None = None,
 ) -> State:
-    """Return the state of a method: its spread, what observed pixels are worth, and what else it must remember."""
+    """Return the state of a method: its spread, what observed pixels are worth, and what else it must store."""
     weights = {} if observed is None else {"observed": asdict(observed)}
     return State({**(values or {}), **weights}, {**(tensors or {}), **spread.tensors()})
 
