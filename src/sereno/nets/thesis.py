@@ -23,7 +23,7 @@ class ThesisNetwork(nn.Module):
 
     `sereno.config.REFERENCE_NETWORKS` has the settings of the others.
 
-    The output has two channels, as in the reference: the normalised anomaly of the central day, and a second one
+    The output has two channels, as in the thesis: the normalised anomaly of the central day, and a second one
     that no loss looks at, kept so that weights trained there fit in here.
     """
 
