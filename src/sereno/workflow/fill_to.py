@@ -115,8 +115,8 @@ def fill_to(
     ------
     InputError
         If another run writes the output; if something else exists there, or an analysis of other settings, model or
-        input; if a filled value is impossible (`sereno.io.outputs.final_checks`); if days are missing at a merge; or if the
-        arguments contradict each other.
+        input; if a filled value is impossible (`sereno.io.outputs.final_checks`); if days are missing at a merge; or
+        if the arguments contradict each other.
 
     Examples
     --------
