@@ -230,10 +230,10 @@ def method_named(name: str) -> Method:
     InputError
         If there is no method of that name, or what is registered is none.
     """
-    found = METHODS.get(name) or registered(name)
-    if found is None:
+    row = METHODS.get(name) or registered(name)
+    if row is None:
         raise InputError(f"unknown method {name!r}: choose one of {', '.join([*METHODS, *registered_names()])}")
-    return found
+    return row
 
 
 def method_class(name: str) -> type[Reconstructor[Any]]:

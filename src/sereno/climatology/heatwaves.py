@@ -67,12 +67,12 @@ def thresholds(series: np.ndarray, time: np.ndarray) -> np.ndarray:
     day = leap_day_of_year(time)
     order = np.argsort(day, kind="stable")
     ascending, day = series[order], day[order]
-    found = np.empty((LEAP_YEAR_DAYS, series.shape[1]))
+    percentiles = np.empty((LEAP_YEAR_DAYS, series.shape[1]))
     for number in range(1, LEAP_YEAR_DAYS + 1):
         near = (np.arange(number - HALF_WINDOW, number + HALF_WINDOW + 1) - 1) % LEAP_YEAR_DAYS + 1
         chosen = np.concatenate([ascending[slice(*np.searchsorted(day, (n, n + 1)))] for n in near])
-        found[number - 1] = np.percentile(chosen, PERCENTILE, axis=0)
-    return smooth(found, SMOOTHING)
+        percentiles[number - 1] = np.percentile(chosen, PERCENTILE, axis=0)
+    return smooth(percentiles, SMOOTHING)
 
 
 def events(above: np.ndarray) -> np.ndarray:

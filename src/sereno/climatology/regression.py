@@ -160,8 +160,8 @@ def _neighbourhood(values: np.ndarray, water: np.ndarray, scale: float) -> Calla
         halo = int(3 * scale + 0.5)
         outer = slice(max(0, rows.start - halo), rows.stop + halo)
         sea = water[outer]
-        found = _over_sea(np.where(sea, values[:, outer], 0.0), sea[None].astype(float), scale)
-        return found[:, rows.start - outer.start : rows.stop - outer.start]
+        smoothed = _over_sea(np.where(sea, values[:, outer], 0.0), sea[None].astype(float), scale)
+        return smoothed[:, rows.start - outer.start : rows.stop - outer.start]
 
     return near
 

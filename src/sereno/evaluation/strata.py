@@ -123,7 +123,7 @@ def bins(
         By stratum, int8 (time, lat, lon): the bin of each scored pixel, 0 elsewhere.
     """
     left_out = {"marine_heatwave"} if heatwave is None else set()
-    found = {name: np.zeros(scored.shape, np.int8) for name in STRATA if name not in left_out}
+    bins = {name: np.zeros(scored.shape, np.int8) for name in STRATA if name not in left_out}
     cells = int(water.sum())
     season = pd.DatetimeIndex(time).month.to_numpy() % 12 // 3
     for index, day in enumerate(scored):
@@ -139,8 +139,8 @@ def bins(
         if heatwave is not None:
             values["marine_heatwave"] = heatwave[index][day]
         for name, value in values.items():
-            found[name][index][day] = np.digitize(value, STRATA[name].edges)
-    return found
+            bins[name][index][day] = np.digitize(value, STRATA[name].edges)
+    return bins
 
 
 def tabulate(totals: Mapping[str, Mapping[str, Sequence[Sums]]]) -> StrataScores:

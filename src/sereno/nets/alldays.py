@@ -271,14 +271,14 @@ def _carried(departure: Tensor, observed: Tensor, flow: Tensor) -> list[Tensor]:
     )
     here = torch.stack([columns, rows], -1).float()
     both = torch.stack([departure, observed.float()], 2)
-    found = []
+    carried_days = []
     for lag in LAGS:
         first, last = max(0, -lag), min(days, days - lag)
         places = (here + lag * fine[:, first:last]).flatten(0, 1)
         part = sampled(both[:, first + lag : last + lag].flatten(0, 1), places).reshape(batch, -1, 2, lat, lon)
         part = functional.pad(part, (0, 0, 0, 0, 0, 0, first, days - last))
-        found += list(part.unbind(2))
-    return found
+        carried_days += list(part.unbind(2))
+    return carried_days
 
 
 def _nearest(departure: Tensor, observed: Tensor) -> list[Tensor]:

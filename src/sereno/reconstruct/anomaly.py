@@ -121,12 +121,12 @@ class AnomalyReconstructor:
         """
         error = ObservationError.estimate(_in_memory(cube))
         days = self.config.calibration_days
-        found = collect(
+        by_mode = collect(
             self.inner, self.climatology, cube, error, days=days, seed=seed, nrt=nrt, refit=refit, progress=progress
         )
         remote = Remote.fit(cube, self.climatology)
         modes = (False, True) if nrt is None else (nrt, nrt)
-        delayed, near = (Calibration.fit(found.get(mode), error, remote) for mode in modes)
+        delayed, near = (Calibration.fit(by_mode.get(mode), error, remote) for mode in modes)
         return replace(self, noise_variance=error.variance, calibration=delayed, near_real_time=near)
 
     @property

@@ -127,5 +127,5 @@ def _png(level: np.ndarray, palette: list[int]) -> str:
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
     """Return round numbers between two limits."""
-    found = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    return [float(round(tick, 9)) for tick in found if low <= tick <= high]
+    ticks = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return [float(round(tick, 9)) for tick in ticks if low <= tick <= high]

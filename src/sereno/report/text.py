@@ -88,7 +88,7 @@ def facts(results: Results, command: str) -> dict[str, str]:
     }
     days, intervals = results.n_days, results.intervals
     noise = sorted({f"{record.observation_noise:.3f}" for record in results.fitted.values()}, key=float)
-    found = {
+    rows = {
         "Protocol": protocol[results.protocol],
         "Scored": f"{results.n_pixels:,} pixels on {days:,} day{'s' * (days > 1)}, {period(results.days)}",
         "Withheld": results.withheld,
@@ -100,7 +100,7 @@ def facts(results: Results, command: str) -> dict[str, str]:
         f"in blocks of {intervals.block_days}",
         "Command": command,
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in rows.items() if text}
 
 
 def period(text: str) -> str:

@@ -166,6 +166,6 @@ def split(cube: xr.Dataset, config: ConvLSTM | UNet, *, valid: xr.Dataset | None
         parts = archive.between(0, stop), archive.between(int(np.searchsorted(days, first)), len(days))
         needed = 3 * window
     if len(parts[0].days) < window:
-        found = f"the training period has {len(days)} days"
-        raise InputError(f"{found}; a network with a window of {window} days needs {needed}")
+        stated = f"the training period has {len(days)} days"
+        raise InputError(f"{stated}; a network with a window of {window} days needs {needed}")
     return parts

@@ -80,8 +80,8 @@ def find_field(dataset: xr.Dataset, wanted: str | None, *, origin: str) -> str:
     ]
     if len(named) == 1:
         return named[0]
-    found = f"several may be meant: {', '.join(named)}" if named else f"it has {_listed(maps)}"
-    raise InputError(f"{origin}: no variable recognised as sea surface temperature; {found}. Name one by `variable`")
+    remark = f"several may be meant: {', '.join(named)}" if named else f"it has {_listed(maps)}"
+    raise InputError(f"{origin}: no variable recognised as sea surface temperature; {remark}. Name one by `variable`")
 
 
 def _listed(names: list[str]) -> str:

@@ -39,11 +39,11 @@ def expand(paths: Paths) -> list[Path]:
     given: Sequence[str | os.PathLike[str]] = list(listed)
     if not given:
         raise InputError("no input: give files, folders, globs or a Zarr store")
-    found: list[Path] = []
+    paths_found: list[Path] = []
     for item in given:
         with file_edge(item, "correct the path"):
-            found += _expand(Path(item))
-    return list(dict.fromkeys(found))
+            paths_found += _expand(Path(item))
+    return list(dict.fromkeys(paths_found))
 
 
 def _expand(path: Path) -> list[Path]:

@@ -87,8 +87,8 @@ def tally_of(cube: xr.Dataset) -> Tally:
         graph: Any = getattr(variable.data, "dask", None)
         for name, layer in getattr(graph, "layers", {}).items():
             if name.startswith("original-images-"):
-                found = layer[name]
-                tally = getattr(getattr(found, "value", found), "tally", None)
+                values = layer[name]
+                tally = getattr(getattr(values, "value", values), "tally", None)
                 if isinstance(tally, Tally):
                     return tally
     return Tally()

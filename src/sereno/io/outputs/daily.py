@@ -37,12 +37,12 @@ class DailyFolder:
 
     def of_days(self) -> dict[np.datetime64, list[Path]]:
         """Return the analyses in the folder by their day."""
-        found: dict[np.datetime64, list[Path]] = {}
+        by_day: dict[np.datetime64, list[Path]] = {}
         for path in sorted(self.folder.glob("*-SERENO-L4*.nc")):
             text = path.name
             if text[:8].isdigit():
-                found.setdefault(np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:8]}", "D"), []).append(path)
-        return found
+                by_day.setdefault(np.datetime64(f"{text[:4]}-{text[4:6]}-{text[6:8]}", "D"), []).append(path)
+        return by_day
 
     def deliver(self, *, instead_of: Sequence[Path] = ()) -> None:
         """Move the files that wait into the folder, and then remove those that they take the place of."""

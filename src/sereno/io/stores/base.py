@@ -118,9 +118,11 @@ class GrowingStore:
         zarr.consolidate_metadata(self.path, zarr_format=2)
 
 
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def differences(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Return what is wanted otherwise than found, a line for each."""
-    return [f"{key}: {found.get(key)} there, {wanted[key]} now" for key in wanted if found.get(key) != wanted[key]]
+    return [
+        f"{key}: {present.get(key)} there, {wanted[key]} now" for key in wanted if present.get(key) != wanted[key]
+    ]
 
 
 def books(settings: Mapping[str, Any], kind: type[GrowingStore]) -> dict[str, str]:

@@ -53,9 +53,9 @@ class Dineof:
         The modes themselves are not kept: they are those of the days that are reconstructed.
         """
         judged = cube if valid is None else valid
-        found = matrices(judged, config, seed)
-        modes = choose_modes(found, config, progress)
-        spread, observed = learn_uncertainty(judged, found, modes, config)
+        cut_matrices = matrices(judged, config, seed)
+        modes = choose_modes(cut_matrices, config, progress)
+        spread, observed = learn_uncertainty(judged, cut_matrices, modes, config)
         return cls(config, modes, cube["time"].values[0].astype("datetime64[D]"), spread, observed)
 
     @property

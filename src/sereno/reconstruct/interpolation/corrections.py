@@ -124,10 +124,10 @@ class _Filling:
         values
             Of the part, (n + 2 half, lat, lon); the corrections are of the n days within them.
         """
-        found = list(known)
+        corrections = list(known)
         for widening in levels:
-            found.append(self._correction(values, widening, part, found))
-        return found
+            corrections.append(self._correction(values, widening, part, corrections))
+        return corrections
 
     def _correction(self, values: np.ndarray, widening: float, part: Part, known: list[Blocks]) -> Blocks:
         """Return the correction of a level, from a part of the map, once others are known."""

@@ -91,10 +91,12 @@ class Covariance:
 
     def with_vector(self, vector: torch.Tensor) -> Self:
         """Return this family with the parameters that a vector holds, as tensors that keep their gradient."""
-        found = [torch.sigmoid(v) if n == "share" else torch.exp(v) for n, v in zip(self.names, vector, strict=True)]
+        numbers = [
+            torch.sigmoid(v) if n == "share" else torch.exp(v) for n, v in zip(self.names, vector, strict=True)
+        ]
         count = len(SCALES[self.family])
-        common: dict[str, Parameter] = dict(zip(_COMMON, found[count:], strict=True))
-        return replace(self, scales=tuple(found[:count]), **common)
+        common: dict[str, Parameter] = dict(zip(_COMMON, numbers[count:], strict=True))
+        return replace(self, scales=tuple(numbers[:count]), **common)
 
     def settled(self) -> Self:
         """Return the same with plain numbers for parameters."""

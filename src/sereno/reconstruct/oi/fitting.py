@@ -56,5 +56,5 @@ def fit_family(
         for place, name in enumerate(names):
             moved[place] += math.log({"length": length, "large_length": length, "time": time}.get(name, 1.0))
         starts.append(moved)
-    found = nearest(moments, variogram, starts, (low, high), cell=cell)
-    return first.with_vector(torch.from_numpy(found)).settled()
+    best = nearest(moments, variogram, starts, (low, high), cell=cell)
+    return first.with_vector(torch.from_numpy(best)).settled()

@@ -198,8 +198,8 @@ class Geometry:
             whole = size <= OPENING * np.hypot(distance, self.covariance.speed * lag)
             keep = near & (whole if level else distance <= radius)
             sector = 2 * (offset[:, 0] >= 0) + (offset[:, 1] >= 0)
-            found = (lag, np.full(lag.size, level), first, second, sector, distance)
-            kept.append(np.stack(found, axis=1)[keep])
+            square = (lag, np.full(lag.size, level), first, second, sector, distance)
+            kept.append(np.stack(square, axis=1)[keep])
             split = near & ~whole
             lag = np.repeat(lag[split], 4)
             first = np.repeat(2 * first[split], 4) + np.tile([0, 0, 1, 1], split.sum())

@@ -131,14 +131,14 @@ def _of_day(
         count, total, error, rows, columns = _summed(fine * (observed & water[level]), lattice, level)
         known = np.maximum(count, 1)
         middle = [(np.arange(n, dtype=np.float32) + 0.5) * side - 0.5 for n in count.shape]
-        found = (
+        sums = (
             (total / known).astype(np.float32),
             count.astype(np.uint16),
             np.where(count > 0, rows / known - middle[0][:, None], 0).astype(np.float16),
             np.where(count > 0, columns / known - middle[1], 0).astype(np.float16),
             (error / known**2).astype(np.float32),
         )
-        parts.append([part.ravel() for part in found])
+        parts.append([part.ravel() for part in sums])
     parts.append([part[:1] * 0 for part in parts[0]])  # beyond the grid
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 

@@ -114,8 +114,8 @@ class Region:
         """
         relative = torch.from_numpy(np.where(np.isfinite(values), values, 0) / self.scale).float()
         first = solver.analysed.index((len(values) - targets) // 2)
-        found = solver.analyse(relative[None], precision[None])[0, first : first + targets]
-        return found * torch.from_numpy(self.scale)
+        mean = solver.analyse(relative[None], precision[None])[0, first : first + targets]
+        return mean * torch.from_numpy(self.scale)
 
     def precision(self, values: np.ndarray, noise: Tensor | float, stated: np.ndarray | None) -> Tensor:
         """Return the inverse variance of observations in climatological units, 0 where missing; as `values`.
@@ -183,7 +183,7 @@ class Parts:
         for tile in self._tiles:
             part = self._region.part(*tile.outer)
             at_sea = bool(part.water.any())
-            found = work(part, make(part), tile.outer) if at_sea else np.zeros((2, days, *part.water.shape))
-            pieces.append(found.reshape(2 * days, *part.water.shape))
+            values = work(part, make(part), tile.outer) if at_sea else np.zeros((2, days, *part.water.shape))
+            pieces.append(values.reshape(2 * days, *part.water.shape))
         blended = [blend(self._tiles, maps).astype(np.float32) for maps in zip(*pieces, strict=True)]
         return np.stack(blended).reshape(2, days, *self._region.water.shape)

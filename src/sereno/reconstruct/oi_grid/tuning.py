@@ -189,7 +189,7 @@ def _squared_error(
     terms, noise = terms_of(logarithms, cell=cell)
     solver = here.solver(terms, len(sample.values))
     precision = here.precision(sample.values, noise, relative_variance(sample.error, typical_error))
-    found = here.analyse(solver, sample.values, precision)[0]
+    analysis = here.analyse(solver, sample.values, precision)[0]
     withheld = np.isfinite(sample.withheld)
-    error = found[torch.from_numpy(withheld)] - torch.from_numpy(sample.withheld[withheld])
+    error = analysis[torch.from_numpy(withheld)] - torch.from_numpy(sample.withheld[withheld])
     return (error**2).sum()

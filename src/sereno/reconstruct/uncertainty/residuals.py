@@ -197,8 +197,8 @@ class HiddenDays:
 
     def _run(self, anomalies: xr.Dataset, days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and std of the analysis of days, (days, lat, lon)."""
-        found = self.inner.reconstruct(anomalies.copy(deep=True), days.copy())[["mean", "std"]].compute()
-        return found["mean"].transpose(*DIMS).values, found["std"].transpose(*DIMS).values
+        analysis = self.inner.reconstruct(anomalies.copy(deep=True), days.copy())[["mean", "std"]].compute()
+        return analysis["mean"].transpose(*DIMS).values, analysis["std"].transpose(*DIMS).values
 
     def _disturbed(
         self,

@@ -85,8 +85,8 @@ class FirstGuess:
         precision = region.precision(values, self.noise, relative_variance(error, self.typical_error))
         given = torch.from_numpy((np.nan_to_num(values) / region.scale).astype(np.float32))
         with torch.inference_mode():
-            found = solver.analyse(given[None], precision[None])[0]
-        return np.asarray(found.numpy())
+            analysis = solver.analyse(given[None], precision[None])[0]
+        return np.asarray(analysis.numpy())
 
     def scalars(self, region: Region, day: np.datetime64) -> np.ndarray:
         """Return the inputs that describe a window of a region around a day."""
