@@ -268,6 +268,7 @@ def test_describe_writes_all_its_files_and_a_summary_within_eighty_columns(
     assert float(rows["cloud_cover", "mean over pixels", ""]) == pytest.approx(float(missing.mean()), rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_describe_takes_days_settings_and_a_run_file(run: Run, sea: Path, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text('quality_level = 5\n[model]\nmethod = "convlstm"\n')
     words = ("--config", tmp_path / "run.toml", "--set", "climatology.neighbours=3", "--days", "2019-02")
@@ -908,7 +909,10 @@ def interrupt_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., R
     return interrupt_here
 
 
-@pytest.mark.parametrize(("output", "store"), [("out.nc", "out.nc.filling.zarr"), ("out.zarr", "out.zarr")])
+@pytest.mark.parametrize(
+    ("output", "store"),
+    [pytest.param("out.nc", "out.nc.filling.zarr", marks=pytest.mark.thorough), ("out.zarr", "out.zarr")],
+)
 def test_ctrl_c_while_filling_is_no_end_of_it(
     run: Run,
     interrupt_here: Callable[..., Result],

@@ -318,6 +318,7 @@ def test_scoring_refuses_a_file_whose_base_period_holds_scored_days(tmp_path: Pa
     assert record["climatology_base_period"] == "2000-01-01:2002-12-31"
 
 
+@pytest.mark.thorough
 def test_a_file_without_a_base_period_is_told_of_in_the_scores(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -137,6 +137,7 @@ def test_maps_agree_between_processors(folder: Path, expected: dict[str, np.ndar
         np.testing.assert_allclose(found, expected[key], **bound, err_msg=f"{key}, {kind}")
 
 
+@pytest.mark.thorough
 def test_maps_agree_between_engines(expected: dict[str, np.ndarray]) -> None:
     pytest.importorskip("openvino", reason="needs the extra openvino")
     np.testing.assert_allclose(expected["openvino mean"], expected["unet mean"], rtol=0, atol=IN_MEAN)

@@ -85,6 +85,7 @@ def test_a_first_guess_is_nearer_to_the_truth_than_none(windows: Windows) -> Non
         assert (guess - truth)[:, day].square().mean() < 0.8 * truth[:, day].square().mean()
 
 
+@pytest.mark.statistical
 def test_water_that_is_followed_stays_where_it_is() -> None:
     sampler = Sampler(side=32, count=2, followed=1.0, references=(7,), quality=Quality(150.0, 7.0, 0.0))
     followed = sampler.windows(carried_seas(), 0, generator(1))
@@ -101,6 +102,7 @@ def test_water_that_is_followed_stays_where_it_is() -> None:
     assert change(followed) < 0.05 * change(still)
 
 
+@pytest.mark.statistical
 def test_currents_that_do_not_carry_the_sea_are_not_followed() -> None:
     seas = carried_seas()
     speed = seas.current[0]
@@ -108,6 +110,7 @@ def test_currents_that_do_not_carry_the_sea_are_not_followed() -> None:
     assert not sea_terms(seas.anomaly[0], seas.resting[0], seas.spacing[0], -speed, step=1)[1]
 
 
+@pytest.mark.statistical
 def test_terms_become_slow_where_the_water_is_followed() -> None:
     seas = carried_seas(0.03)
     still, _ = sea_terms(seas.anomaly[0], seas.resting[0], seas.spacing[0], None, step=1)

@@ -86,6 +86,7 @@ def fitted(path: Path) -> tuple[xr.Dataset, Model]:
     return cube, fit(cube, "interpolation")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", CORNERS, ids=lambda path: path.name)
 def test_real_images_are_filled_on_all_water_and_observations_are_respected(path: Path) -> None:
     cube, model = fitted(path)
@@ -127,6 +128,7 @@ def scores_of_tasmania() -> dict[str, Any]:
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("all_samples")
 def test_interpolation_scores_on_the_withheld_pixels_of_tasmania_as_it_should(
     scores_of_tasmania: dict[str, Any],
 ) -> None:
@@ -140,6 +142,8 @@ def test_interpolation_scores_on_the_withheld_pixels_of_tasmania_as_it_should(
     assert abs(scored["bias"]) < 0.05
 
 
+@pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 def test_the_std_of_interpolation_on_the_withheld_pixels_of_tasmania_is_right(
     scores_of_tasmania: dict[str, Any],
 ) -> None:

@@ -54,6 +54,7 @@ def test_two_and_three_modes_tie_on_the_small_example_where_the_fortran_retained
     assert mean[2] < 1.02 * mean.min()
 
 
+@pytest.mark.thorough
 def test_fewer_and_more_modes_serve_worse_on_the_small_example(errors: np.ndarray) -> None:
     mean = errors.mean(axis=0)
     assert mean[0] > 1.1 * mean[2]

@@ -60,7 +60,10 @@ def pristine(sea: xr.Dataset) -> xr.Dataset:
     return sea.copy(deep=True)
 
 
-@pytest.fixture(scope="module", params=METHODS)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.thorough) if name == "convlstm-unet" else name for name in METHODS],
+)
 def model(request: pytest.FixtureRequest, sea: xr.Dataset, pristine: xr.Dataset) -> Model:
     return sereno.fit(sea, config_of(request.param))
 

@@ -375,6 +375,7 @@ EXTREMES = {
 }
 
 
+@pytest.mark.thorough
 @IN_BROWSER
 @pytest.mark.parametrize("case", EXTREMES)
 def test_any_evaluation_renders(

@@ -17,6 +17,7 @@ def month() -> list[Currents]:
     return list(islice(simulate(TwinSeaConfig()), 30))
 
 
+@pytest.mark.statistical
 def test_spectrum_of_temperature_falls_like_that_of_the_sea(month: list[Currents]) -> None:
     config = TwinSeaConfig()
     cell_km = config.spacing * METRES_PER_DEGREE * np.cos(np.deg2rad(config.centre[0])) / 1000

@@ -64,6 +64,7 @@ def test_days_are_found_whose_neighbours_changed(cube: xr.Dataset, model: Model,
         fill_to(other, model, path, merge=True)
 
 
+@pytest.mark.thorough
 def test_an_update_takes_in_any_image_that_changed(
     cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path
 ) -> None:
@@ -211,7 +212,9 @@ def test_shards_replace_an_analysis_together(cube: xr.Dataset, model: Model, who
     assert [file.name for file in tmp_path.iterdir()] == ["out.zarr"]
 
 
-@pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
+@pytest.mark.parametrize(
+    "name", ["out.nc", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("out.zarr", "days"))]
+)
 @pytest.mark.parametrize(
     "value", [*(pytest.param(value, marks=pytest.mark.thorough) for value in (np.nan, np.inf)), 400.0]
 )

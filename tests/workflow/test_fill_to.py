@@ -156,6 +156,7 @@ def test_a_scheduler_that_does_not_answer_is_told(
     assert fill_to(cube, model, tmp_path / "out.zarr").finished
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["out.nc", "days"])
 def test_shards_make_files_too(cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path, name: str) -> None:
     for index in (2, 1):

@@ -101,6 +101,7 @@ def test_tiles_are_split_by_their_days_with_a_gap(folder: Path) -> None:
     assert sorted(orders[0]) == sorted(orders[1])
 
 
+@pytest.mark.thorough
 def test_a_network_learns_from_tiles_and_is_completed_by_the_sea_it_is_used_on(
     sea: xr.Dataset, folder: Path, tmp_path: Path
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_network_learns_from_tiles_and_is_completed_by_the_sea_it_is_used_on(
     }
 
 
+@pytest.mark.thorough
 def test_the_scored_days_do_not_complete_a_bare_network(sea: xr.Dataset, folder: Path) -> None:
     """What is withheld changes neither its climatology, nor its scale, nor its uncertainty."""
     bare = replace(fit_tiles(folder, parse_config({"model": SMALL})), origin="")

@@ -71,6 +71,7 @@ def interrupt_at(number: int) -> Callable[[str, float], None]:
     return report
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("grid", [None, "1/24"])
 def test_a_re_issued_file_is_noted_and_taken_in_where_that_is_asked_for(
     files: Path, store: Path, tmp_path: Path, grid: str | None
@@ -210,6 +211,7 @@ def test_what_an_interruption_damaged_is_written_again(files: Path, store: Path,
 # Files that change meanwhile
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("skip_bad", [False, True])
 @pytest.mark.parametrize("change", ["cut", "swapped", "removed"])
 @pytest.mark.parametrize("moment", ["scan", "write"])

@@ -112,6 +112,7 @@ def dataset_of(arrays: dict[str, np.ndarray], fields: xr.Dataset, tampered: str)
         return xr.Dataset({n: (dims[n], a) for n, a in arrays.items()})
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.name)
 def test_a_tampered_model_is_an_input_error_or_makes_maps_that_can_be(

@@ -81,6 +81,7 @@ def test_ctrl_c_in_the_middle_of_a_block_leaves_nothing(tmp_path: Path, name: st
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
 def test_memory_is_bounded_by_a_few_blocks(tmp_path: Path, name: str) -> None:
     days, side, block = 20, 256, 1

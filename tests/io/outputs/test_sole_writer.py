@@ -47,6 +47,7 @@ def test_who_comes_second_is_refused_and_who_is_alone_leaves_nothing_of_killed_r
     assert {path.name for path in tmp_path.iterdir()} == {"cube.nc", output.name}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "fit"])
 def test_where_the_disk_takes_no_more_the_output_is_named_and_nothing_half_written_stays(
     tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

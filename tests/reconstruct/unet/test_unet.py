@@ -206,6 +206,7 @@ def stages(anomalies: xr.Dataset, config: UNet, folder: Path, **more: object) ->
     return UNetReconstructor.fit(anomalies, config, folder=folder, progress=seen.__setitem__, **more), list(seen)
 
 
+@pytest.mark.thorough
 def test_a_training_is_resumed_without_its_preparation(anomalies: xr.Dataset, tmp_path: Path) -> None:
     whole, stages_done = stages(anomalies, replace(SMALL, max_epochs=2), tmp_path / "whole")
     assert stages_done == [
@@ -221,6 +222,7 @@ def test_a_training_is_resumed_without_its_preparation(anomalies: xr.Dataset, tm
     assert all(np.array_equal(one.tensors[name], other.tensors[name]) for name in other.tensors)
 
 
+@pytest.mark.thorough
 def test_a_training_that_was_killed_before_its_first_epoch_keeps_what_was_tuned(
     anomalies: xr.Dataset, tmp_path: Path
 ) -> None:
@@ -251,6 +253,7 @@ def test_other_settings_or_data_are_not_resumed(anomalies: xr.Dataset, tmp_path:
         stages(anomalies.isel(time=slice(1, None)), SMALL, tmp_path, resume=True)
 
 
+@pytest.mark.thorough
 def test_a_training_begun_anew_forgets_the_members_of_an_older_one(anomalies: xr.Dataset, tmp_path: Path) -> None:
     stages(anomalies, SMALL, tmp_path)
     stages(anomalies, replace(SMALL, members=1), tmp_path)
