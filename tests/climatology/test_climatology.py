@@ -285,6 +285,8 @@ def test_a_model_may_take_its_climatology_from_a_file(two_leap_years: xr.Dataset
     np.testing.assert_allclose(filled["mean"], 280.6, atol=1e-4)
 
 
+@pytest.mark.statistical
+@pytest.mark.usefixtures("all_samples")
 @pytest.mark.xfail(
     strict=True,
     reason="the std follows the season of the departure too little, and is 25 % too wide here; see decision 0020",
