@@ -53,7 +53,7 @@ def test_the_library_names_no_option() -> None:
 
 
 def test_every_parameter_that_a_message_names_has_an_option_or_is_of_the_library_alone() -> None:
-    own = "config cube_from data fit folder lat lon product progress time units"  # of the library alone
+    own = "config cube_from data evaluate fit folder lat lon product progress time units"  # of the library alone
     for path, text in texts():
         for name in re.findall(r"`(\w+)`", text):
             assert option_of(name) or name in own.split(), f"{path}: {text!r}"
