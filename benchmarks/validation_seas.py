@@ -26,7 +26,6 @@ import xarray as xr
 
 from engine.currents import Quality, as_seen
 from engine.family import describe_sea
-from engine.guesses import pays
 from engine.runs import make_run
 from engine.training import read_network
 from engine.validation import SLOTS
@@ -41,7 +40,7 @@ from sereno.reconstruct.oi_grid.covariance import GriddedCovariance
 from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of
 from sereno.reconstruct.variogram.covariance_terms import FittedTerms, fit_terms
-from sereno.reconstruct.variogram.pairs import LAGS, Image, Pair, pair_moments
+from sereno.reconstruct.variogram.pairs import LAGS, Image, Pair, pair_moments, pays
 from sereno.synthetic import TwinSeaConfig, twin_sea
 from sereno.synthetic.clouds import cloud_masks
 from sereno.synthetic.ocean import seasonal_background, simulate

@@ -14,15 +14,12 @@ from sereno.nets.carry import carried, paths
 from sereno.reconstruct.oi_grid.solver import Grid, Solver, Term
 from sereno.reconstruct.unet.context import window_scalars
 from sereno.reconstruct.variogram.covariance_terms import fit_terms
-from sereno.reconstruct.variogram.pairs import LAGS, Image, Pair, PairMoments, pair_moments
+from sereno.reconstruct.variogram.pairs import LAGS, Image, Pair, pair_moments, pays
 
 EVERY = 6
 """Days from one to the next that are the earlier ones of pairs."""
 NOISELESS = 0.02
 """White noise of the truth, which has none, in its standard deviations."""
-WEEK, NEAR, CLEARLY = 7, 3, 0.97
-"""Lags in days, and number of the nearest classes of distance, whose variogram shows whether it pays to follow the
-currents; how much of it there must be left at most."""
 TERMS, IMAGES = 6, 1000
 """Terms of the first guess, as in use; and images of the record of years that its moments stand for: the truth of
 some days, without gaps and noise, shows as much."""
@@ -66,13 +63,6 @@ def sea_terms(
     moments = replace(moments, images=IMAGES)
     found = fit_terms(moments, TERMS, cell=math.sqrt(height * width), noise=NOISELESS)
     return [Term(*numbers) for numbers in zip(found.variances, found.widths, found.times, strict=True)], followed
-
-
-def pays(followed: PairMoments, still: PairMoments) -> bool:
-    """Return whether water that is followed changes less from day to day than what stays in place."""
-    lags = [place for place, lag in enumerate(LAGS) if 1 < lag <= WEEK]
-    changes = [float(moments.variogram[lags, :NEAR].sum()) for moments in (followed, still)]
-    return changes[0] < CLEARLY * changes[1]
 
 
 def _pairs(anomaly: Tensor, resting: Tensor, spacing: Tensor, current: Tensor | None, step: int) -> Iterator[Pair]:

@@ -236,8 +236,7 @@ class UNet:
 
     method: Literal["unet"] = "unet"
     network: Literal["all-days", "central-day"] = "central-day"
-    """Days that the network answers: the central day of its window, or every day, for which the package has no
-    weights yet."""
+    """What the network answers: every day of its window, or the central one, as in earlier versions."""
     window: int = Field(default=15, ge=3, le=LONGEST_WINDOW)
     """Days in the window, an odd number."""
     widths: tuple[Annotated[int, Field(ge=1, le=MOST_CHANNELS)], ...] | None = Field(
@@ -245,8 +244,13 @@ class UNet:
     )
     """Channels of each level of the network, the finest first; a level has half the cells of the one before. Those of
     the pre-trained network where not given."""
-    passes: int = Field(default=1, ge=1, le=4)
-    """How often the network is applied, each time to its previous output, with the same weights."""
+    passes: int | None = Field(default=None, ge=1, le=4)
+    """How often the network is applied, each time to its previous output, with the same weights; as often as the
+    pre-trained network where not given."""
+    follow: bool = True
+    """Answer each day twice, from the images where they are and carried along the flow that the network of all days
+    estimates, and take the mean, where the training record shows that the water can be followed. It takes several
+    times as long."""
     attention: bool = False
     """Let the coarsest cells attend to those around them."""
     tuning_steps: int = Field(default=20, ge=0, le=100_000)
@@ -294,8 +298,14 @@ class UNet:
         """The widths, where not given those of the pre-trained network."""
         return self.widths or PACKAGED_WIDTHS[self.network]
 
+    @property
+    def applied(self) -> int:
+        """The passes, where not given those of the pre-trained network."""
+        return self.passes or PACKAGED_PASSES[self.network]
+
 
 PACKAGED_WIDTHS = {"all-days": (64, 96, 128, 160), "central-day": (48, 80, 128, 160)}
+PACKAGED_PASSES = {"all-days": 2, "central-day": 1}
 """Of the networks of the package."""
 
 

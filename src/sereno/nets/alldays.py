@@ -7,6 +7,7 @@ special case.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -214,6 +215,15 @@ class AllDays(nn.Module):
         answer = self.answer(values, guess, water, spread, scalars)
         return answer.means[-1], answer.log_std
 
+    def with_flow(
+        self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, scalars: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the same and the flow of every day, cells a day, (batch, days, 2, lat, lon)."""
+        answer = self.answer(values, guess, water, spread, scalars)
+        if answer.flow is None:
+            raise ValueError("this network estimates no flow")
+        return answer.means[-1], answer.log_std, on_all_cells(answer.flow[-1], values.shape[-2:])
+
     def answer(self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, scalars: Tensor) -> Answer:
         """Return mean, standard deviation and flow of every day.
 
@@ -264,8 +274,7 @@ def _carried(departure: Tensor, observed: Tensor, flow: Tensor) -> list[Tensor]:
     by then.
     """
     batch, days, lat, lon = departure.shape
-    fine = functional.interpolate(flow.flatten(0, 1), scale_factor=COARSE, mode="bilinear", align_corners=False)
-    fine = fine[..., :lat, :lon].permute(0, 2, 3, 1).reshape(batch, days, lat, lon, 2)
+    fine = on_all_cells(flow, (lat, lon)).permute(0, 1, 3, 4, 2)
     rows, columns = torch.meshgrid(
         torch.arange(lat, device=flow.device), torch.arange(lon, device=flow.device), indexing="ij"
     )
@@ -279,6 +288,12 @@ def _carried(departure: Tensor, observed: Tensor, flow: Tensor) -> list[Tensor]:
         part = functional.pad(part, (0, 0, 0, 0, 0, 0, first, days - last))
         carried_days += list(part.unbind(2))
     return carried_days
+
+
+def on_all_cells(flow: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return a flow on cells of the map, (batch, days, 2, lat, lon), from one on cells `COARSE` times as large."""
+    fine = functional.interpolate(flow.flatten(0, 1), scale_factor=COARSE, mode="bilinear", align_corners=False)
+    return fine[..., : shape[0], : shape[1]].reshape(*flow.shape[:3], *shape)
 
 
 def _nearest(departure: Tensor, observed: Tensor) -> list[Tensor]:

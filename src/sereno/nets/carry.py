@@ -36,13 +36,17 @@ def paths(current: Tensor, spacing: Tensor, reference: int) -> Tensor:
     Tensor
         Column and row, in cells, float32 (batch, days, lat, lon, 2). They may lie outside of the map.
     """
-    batch, days, _, lat, lon = current.shape
-    cells = spacing if spacing.ndim == 3 else spacing[:, :, None].expand(-1, -1, lat)
+    cells = spacing if spacing.ndim == 3 else spacing[:, :, None].expand(-1, -1, current.shape[3])
     eastward, northward = current.float().unbind(2)
     height, width = cells[:, None, :, :, None].unbind(2)
-    per_day = DAY / 1e3 * torch.stack([eastward / width, northward / height], 2)
+    return paths_of_flow(DAY / 1e3 * torch.stack([eastward / width, northward / height], 2), reference)
+
+
+def paths_of_flow(per_day: Tensor, reference: int) -> Tensor:
+    """Return the same of a flow in cells a day, eastward and northward, (batch, days, 2, lat, lon)."""
+    batch, days, _, lat, lon = per_day.shape
     rows, columns = torch.meshgrid(
-        torch.arange(lat, device=current.device), torch.arange(lon, device=current.device), indexing="ij"
+        torch.arange(lat, device=per_day.device), torch.arange(lon, device=per_day.device), indexing="ij"
     )
     start = torch.stack([columns, rows], -1).float().expand(batch, -1, -1, -1)
     places = [start] * days

@@ -121,23 +121,37 @@ class Mixture(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
 
+    @property
+    def estimates_flow(self) -> bool:
+        """Whether the members estimate how the water moves."""
+        return all(isinstance(member, AllDays) and member.design.flow for member in self.members)
+
     def forward(
         self, values: Tensor, guess: Tensor, water: Tensor, spread: Tensor, scalars: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation, float32, in the unit of `values`.
+    ) -> tuple[Tensor, ...]:
+        """Return mean and standard deviation, float32, in the unit of `values`; and the flow where they estimate it.
 
-        (batch, lat, lon); (batch, days, lat, lon) where networks answer all days.
+        (batch, lat, lon); (batch, days, lat, lon) where networks answer all days. The flow is eastward and northward
+        in cells a day, (batch, days, 2, lat, lon).
         """
-        answers = [member(values, guess, water, spread, scalars) for member in self.members]
+        answers, flows = [], []
+        for member in self.members:
+            if isinstance(member, AllDays) and member.design.flow:
+                mean, log_std, flow = member.with_flow(values, guess, water, spread, scalars)
+                flows.append(flow)
+            else:
+                mean, log_std = member(values, guess, water, spread, scalars)
+            answers.append((mean, log_std))
         means = torch.stack([mean for mean, _ in answers])
         variance = torch.stack([torch.exp(2 * log_std) for _, log_std in answers]).mean(0)
-        return means.mean(0), torch.sqrt(variance + means.var(0, correction=0))
+        mean, std = means.mean(0), torch.sqrt(variance + means.var(0, correction=0))
+        return (mean, std, torch.stack(flows).mean(0)) if flows else (mean, std)
 
 
 def corrector(config: UNetConfig | ConvLSTMUNet) -> Corrector | AllDays:
     """Return the network that a configuration asks for, with fresh weights."""
     if config.network == "all-days":
-        return AllDays(Design(config.window, "channels", config.levels, passes=config.passes))
+        return AllDays(Design(config.window, "channels", config.levels, passes=config.applied, flow=True))
     coarsest = config.levels[-1]
     middle: nn.Module = Nothing()
     if isinstance(config, ConvLSTMUNet):
@@ -145,4 +159,4 @@ def corrector(config: UNetConfig | ConvLSTMUNet) -> Corrector | AllDays:
     elif config.attention:
         middle = LocalAttention(coarsest)
     network = UNet(channels(config.window), 2, config.levels, middle)
-    return Corrector(network.to(memory_format=torch.channels_last), passes=config.passes)  # type: ignore[call-overload]
+    return Corrector(network.to(memory_format=torch.channels_last), passes=config.applied)  # type: ignore[call-overload]

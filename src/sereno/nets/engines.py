@@ -18,8 +18,8 @@ from sereno.config import ConvLSTMUNet, UNet
 from sereno.errors import InputError
 from sereno.nets.precision import computing, device
 
-Engine = Callable[..., tuple[np.ndarray, np.ndarray]]
-"""Takes the inputs of a network and returns its two outputs, all without the axis of the batch."""
+Engine = Callable[..., tuple[np.ndarray, ...]]
+"""Takes the inputs of a network and returns its outputs, all without the axis of the batch."""
 SMALLEST_MAP = 2**16
 """Cells of a map below which OpenVINO does not earn the seconds back that it takes to start."""
 
@@ -49,11 +49,11 @@ def with_torch(network: nn.Module, dtype: torch.dtype) -> Engine:
     place = device()
     network = network.to(place)
 
-    def run(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(*inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         tensors = [torch.from_numpy(np.ascontiguousarray(part))[None].to(place) for part in inputs]
         with computing(dtype):
-            mean, std = network(*tensors)
-        return mean[0].cpu().numpy(), std[0].cpu().numpy()
+            outputs = network(*tensors)
+        return tuple(output[0].cpu().numpy() for output in outputs)
 
     return run
 
@@ -78,11 +78,10 @@ def with_openvino(network: nn.Module, dtype: torch.dtype, example: tuple[Tensor,
     compiled = openvino.Core().compile_model(openvino_model(network, example), "CPU", settings)
     request, lock = compiled.create_infer_request(), Lock()
 
-    def run(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(*inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         with lock:
             request.infer([np.ascontiguousarray(part)[None] for part in inputs])
-            mean, std = (request.get_output_tensor(k).data[0].copy() for k in (0, 1))
-        return mean, std
+            return tuple(request.get_output_tensor(k).data[0].copy() for k in range(len(compiled.outputs)))
 
     return run
 

@@ -84,7 +84,7 @@ class GriddedInterpolation:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the optimally interpolated anomalies of `days` and their standard deviation."""
         region, window = Region.of(cube), self.config.window
-        parts, alone, lock = Parts(region), len(runs(days, window=window)) == 1, Lock()
+        parts, alone, lock = Parts[Solver](region), len(runs(days, window=window)) == 1, Lock()
 
         def interpolate(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None

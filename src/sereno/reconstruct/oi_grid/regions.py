@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from threading import Lock
-from typing import NamedTuple, Self
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from sereno.grids.tiles import blend, blended_tiles
 from sereno.reconstruct.oi_grid.covariance import day_blocks
 from sereno.reconstruct.oi_grid.solver import Grid, Solver, Term
 
+Made = TypeVar("Made")
+"""The equations of a part of a grid."""
 RUN = 5
 """Days of the calendar that are analysed together: neighbours share nearly all of their observations."""
 
@@ -134,7 +136,7 @@ class Region:
         return torch.from_numpy(relative.astype(np.float32)) / noise**2
 
 
-class Parts:
+class Parts(Generic[Made]):
     """The parts of a grid that are analysed one after the other, each with its own equations.
 
     Parameters
@@ -146,15 +148,15 @@ class Parts:
     def __init__(self, region: Region) -> None:
         shape = region.water.shape
         whole = region.water.size <= WHOLE_CELLS
-        self._region, self._lock, self._made = region, Lock(), list[Solver]()
+        self._region, self._lock, self._made = region, Lock(), list[Made]()
         self._tiles = blended_tiles(shape, tile=shape if whole else (TILE, TILE), halo=0 if whole else HALO)
 
     def analyse(
         self,
         days: int,
         *,
-        make: Callable[[Region], Solver],
-        work: Callable[[Region, Solver, tuple[slice, slice]], np.ndarray],
+        make: Callable[[Region], Made],
+        work: Callable[[Region, Made, tuple[slice, slice]], np.ndarray],
     ) -> np.ndarray:
         """Blend the maps of all parts.
 

@@ -14,6 +14,8 @@ AFTER = 5
 """Days after the last of a run that a window of all days ends with: the run is then in its middle."""
 LONG_ENOUGH = RUN + 2 * AFTER
 """Days of a window from which on it answers a run; each day has a window of its own where they are fewer."""
+FURTHER = 5
+"""Days on either side of a window of all days that its first guess knows too."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class Placed:
 
 def days_solved(config: UNet) -> int:
     """Return the days of a first guess."""
-    return config.window + (RUN - 1 if config.network == "central-day" else 0)
+    return config.window + (RUN - 1 if config.network == "central-day" else 2 * FURTHER)
 
 
 def margin(config: UNet) -> int:
-    """Return how many days a window may reach further from a day that it answers than half of it."""
-    return RUN - 1 if config.network == "central-day" else config.window - 1 - config.window // 2
+    """Return how many days a first guess may reach further from a day that it serves than half a window."""
+    if config.network == "central-day":
+        return RUN - 1
+    return config.window - 1 - config.window // 2 + 2 * FURTHER
 
 
 def placed(run: Run, observed: np.ndarray, config: UNet) -> list[Placed]:
@@ -61,7 +65,8 @@ def placed(run: Run, observed: np.ndarray, config: UNet) -> list[Placed]:
     The network of the central day has a window of its own for each. That of all days answers the run as the middle
     of one window. Where the last days of this are without observations, as in near real time, the window lies as much
     earlier as leaves none of them: then a day is answered as one of the last, from as many observations as there are.
-    Which window answers a day follows from the images alone, not from what else is asked for.
+    The first guess, which knows `FURTHER` days on either side of the window, ends earlier in the same way. Which
+    window answers a day follows from the images alone, not from what else is asked for.
 
     Parameters
     ----------
@@ -84,7 +89,8 @@ def placed(run: Run, observed: np.ndarray, config: UNet) -> list[Placed]:
     for each in np.unique(last):
         which = last == each
         start = int(each) - window + 1
-        count = int(which.sum())
-        context = slice(start, int(each) + 1)
-        parts.append(Placed(context, run.at[which], [slice(0, window)] * count, days[which] - start))
+        stop = max(int(each), int(latest[int(each) + FURTHER])) + 1
+        context = slice(stop - days_solved(config), stop)
+        within = slice(start - context.start, start - context.start + window)
+        parts.append(Placed(context, run.at[which], [within] * int(which.sum()), days[which] - start))
     return parts

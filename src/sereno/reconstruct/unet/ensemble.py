@@ -23,7 +23,7 @@ from sereno.reconstruct.unet.samples import Pool, days_drawn, pool
 from sereno.training.archive import split
 from sereno.training.windows import Drawn, windows_of_epoch
 
-WEIGHTS = {"central-day": "unet.safetensors"}
+WEIGHTS = {"all-days": "unet-all-days.safetensors", "central-day": "unet.safetensors"}
 """Weights that come with the package, in `sereno.data`."""
 
 
@@ -50,7 +50,7 @@ def packaged(config: UNet) -> dict[str, Tensor]:
             f"model.weights: those of the package are of a network with window {default.window} and widths "
             f'{list(default.levels)}; keep to these, or set model.weights to "fresh" and train with fit'
         )
-    return weights | {name: torch.from_numpy(array) for name, array in held.items()}
+    return weights | {name: torch.from_numpy(array).float() for name, array in held.items()}
 
 
 def train_members(

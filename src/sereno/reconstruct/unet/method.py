@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Self
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from sereno.compute.threads import workers
 from sereno.config import GriddedInterpolation, UNet
-from sereno.grids.tiles import blend, blended_tiles, sides
 from sereno.methods import State
 from sereno.nets.alldays import SCALARS as SCALARS_OF_ALL_DAYS
 from sereno.nets.alldays import AllDays
@@ -28,15 +27,13 @@ from sereno.reconstruct.day_blocks import by_block
 from sereno.reconstruct.oi_grid.regions import RUN, Parts, Region, runs
 from sereno.reconstruct.oi_grid.solver import Solver
 from sereno.reconstruct.oi_grid.tuning import measure
+from sereno.reconstruct.unet.answers import Answers, Window
 from sereno.reconstruct.unet.cache import Kept
 from sereno.reconstruct.unet.day_windows import Placed, days_solved, margin, placed
 from sereno.reconstruct.unet.ensemble import packaged, train_members
-from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of
-from sereno.reconstruct.unet.samples import scalars_of
+from sereno.reconstruct.unet.first_guess import FirstGuess
+from sereno.reconstruct.unet.following import followed_guess
 from sereno.training.archive import split
-
-TILE, HALO = 448, 64
-"""Cells of the tiles that a large map is cut into for the network, and of the context round each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +50,15 @@ class UNetReconstructor:
         One for each member.
     history
         Losses of the epochs of each member, if it was trained here.
+    followed
+        The first guess of images that are carried along the flow; None where the water is not followed.
     """
 
     config: UNet
     guess: FirstGuess
     networks: tuple[Corrector | AllDays, ...]
     history: list[dict[str, float]]
+    followed: FirstGuess | None = None
     _engines: dict[str, Engine] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -107,7 +107,13 @@ class UNetReconstructor:
             weights, history = train_members(
                 cube, valid, config, guess, kept=kept, seed=seed, max_minutes=max_minutes, progress=progress
             )
-        return cls(config, guess, tuple(_network(config, w) for w in weights), history)
+        networks = tuple(_network(config, w) for w in weights)
+        made = cls(config, guess, networks, history)
+        if not (config.follow and Mixture(networks).estimates_flow):
+            return made
+        records = [cube] if valid is None else [cube, valid]
+        followed = followed_guess(records, Region.of(cube), guess, config.window, made._answers("torch").flow)
+        return replace(made, followed=followed)
 
     @property
     def reach(self) -> int:
@@ -117,25 +123,32 @@ class UNetReconstructor:
     def reconstruct(self, cube: xr.Dataset, days: np.ndarray) -> xr.Dataset:
         """Return the corrected anomalies of `days` and their standard deviation, lazily."""
         region, window = Region.of(cube), self.config.window
-        parts = Parts(region)
+        parts = Parts[list[Solver]](region)
         kind = engine_for(self.config, region.water.size)
         lock = Lock()
 
         def correct(
             values: np.ndarray, block: np.ndarray, error: np.ndarray | None = None
         ) -> tuple[np.ndarray, np.ndarray]:
-            def work(here: Region, solver: Solver, crop: tuple[slice, slice]) -> np.ndarray:
+            def work(here: Region, solvers: list[Solver], crop: tuple[slice, slice]) -> np.ndarray:
                 mean_and_std = np.zeros((2, len(block), *here.water.shape), np.float32)
 
                 def fill(part: Placed) -> None:
                     context = values[part.context, *crop]
                     stated = None if error is None else error[part.context, *crop]
-                    guess = self.guess.analyse(solver, context, here, stated)
+                    guess = self.guess.analyse(solvers[0], context, here, stated)
                     for around, which in part.each_window():
                         at, slots = part.at[which], part.slots[which]
                         centre = block[at[0]] + np.timedelta64(window // 2 - int(slots[0]), "D")
-                        answers = self._correct(engine, context[around], guess[around], here, centre, slots)
-                        mean_and_std[:, at] = answers
+                        shown = Window(here, around, centre)
+                        maps, flow = answers.of_window(context, guess, shown, slots)
+                        if self.followed is not None and flow is not None:
+                            carried = [
+                                answers.of_followed_day(solvers[1], context, stated, flow, shown, int(slot))
+                                for slot in slots
+                            ]
+                            maps = (maps + np.stack(carried, 1)) / 2
+                        mean_and_std[:, at] = maps
 
                 list(pool.map(fill, of_days))
                 return mean_and_std
@@ -144,10 +157,11 @@ class UNetReconstructor:
             of_days = [part for run in runs(block, window=window) for part in placed(run, observed, self.config)]
             # Threads share the windows: torch keeps to a core in each. More blocks would but add to the memory.
             with lock, workers() as pool:
-                engine = self._engine(kind)
+                answers = self._answers(kind)
 
-                def make(here: Region) -> Solver:
-                    return pool.submit(self.guess.solver, here, days_solved(self.config)).result()
+                def make(here: Region) -> list[Solver]:
+                    guesses = [self.guess, *([] if self.followed is None else [self.followed])]
+                    return [pool.submit(guess.solver, here, days_solved(self.config)).result() for guess in guesses]
 
                 mean, std = parts.analyse(len(block), make=make, work=work)
             return mean, std
@@ -162,33 +176,9 @@ class UNetReconstructor:
             with_error=True,
         )
 
-    def _correct(
-        self,
-        engine: Engine,
-        values: np.ndarray,
-        guess: np.ndarray,
-        region: Region,
-        centre: np.datetime64,
-        slots: np.ndarray,
-    ) -> np.ndarray:
-        """Return mean and standard deviation of some days of a window, the field's unit, (2, days, lat, lon)."""
-        mean_and_std = np.zeros((2, len(slots), *region.water.shape), np.float32)
-        mean_and_std[1] = region.scale
-        if not np.isfinite(values).any():
-            return mean_and_std
-        scalars, spread = scalars_of(self.guess, region, centre, self.config), spread_of(region)
-        grid = region.water.shape
-        tiles = blended_tiles(grid, tile=sides(grid, tile=(TILE, TILE), halo=HALO), halo=HALO)
-        pieces = []
-        for tile in tiles:
-            crop = tile.outer
-            scaled = (values[:, *crop] / region.scale[crop]).astype(np.float32)
-            answers = engine(scaled, guess[:, *crop], region.water[crop], spread[crop], scalars)
-            pieces.append([answer[slots] if answer.ndim > 2 else answer[None] for answer in answers])
-        for k in (0, 1):
-            for day in range(len(slots)):
-                mean_and_std[k, day] = blend(tiles, (piece[k][day] for piece in pieces)) * region.scale
-        return mean_and_std
+    def _answers(self, kind: str) -> Answers:
+        """Return the networks as they are run, with their first guesses."""
+        return Answers(self.config, self._engine(kind), self.guess, self.followed)
 
     def _engine(self, kind: str) -> Engine:
         """Return what runs the networks, made once."""
@@ -211,11 +201,15 @@ class UNetReconstructor:
         """Return the networks for other programs, those of the package without a state."""
         networks = [_network(config, packaged(config))] if state is None else _networks(config, state)
         about = {"network": config.network, "unit": "climatological standard deviations"}
-        return Portable(Mixture(networks).eval(), _inputs(config), ("anomaly", "std"), about)
+        mixture = Mixture(networks).eval()
+        outputs = ("anomaly", "std", *(["flow"] if mixture.estimates_flow else []))
+        return Portable(mixture, _inputs(config), outputs, about)
 
     def state(self) -> State:
         """Return the scales of the first guess, the weights, and the history of the losses."""
         values = {"guess": self.guess.values(), "history": self.history}
+        if self.followed is not None:
+            values["followed"] = self.followed.values()
         tensors = {
             f"{number}.{name}": np.ascontiguousarray(tensor.cpu().numpy())
             for number, network in enumerate(self.networks)
@@ -227,7 +221,9 @@ class UNetReconstructor:
     def from_state(cls, config: UNet, state: State) -> Self:
         """Rebuild the method from its state."""
         guess = FirstGuess.from_values(state.values["guess"])
-        return cls(config, guess, tuple(_networks(config, state)), state.values["history"])
+        of_followed = state.values.get("followed")
+        followed = None if of_followed is None else FirstGuess.from_values(of_followed)
+        return cls(config, guess, tuple(_networks(config, state)), state.values["history"], followed)
 
 
 def _inputs(config: UNet) -> tuple[Input, ...]:

@@ -87,10 +87,12 @@ def shown_days(values: np.ndarray, config: UNet, *, past: bool) -> tuple[np.ndar
     return values, half
 
 
-def scalars_of(guess: FirstGuess, region: Region, centre: np.datetime64, config: UNet) -> np.ndarray:
-    """Return the inputs that describe a window of a region around a day; no currents are followed."""
+def scalars_of(
+    guess: FirstGuess, region: Region, centre: np.datetime64, config: UNet, *, follows: bool = False
+) -> np.ndarray:
+    """Return the inputs that describe a window of a region around a day, and whether it follows the water."""
     scalars = guess.scalars(region, centre)
-    return scalars if config.network == "central-day" else np.append(scalars, np.float32(0))
+    return scalars if config.network == "central-day" else np.append(scalars, np.float32(follows))
 
 
 def pool(

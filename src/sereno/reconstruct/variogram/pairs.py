@@ -30,6 +30,9 @@ MOST_CELLS = 5e7
 """Cells of all images that are transformed, about: of a larger record, some of it, evenly spread."""
 RUN_DAYS = 32
 """Days of such a run, in addition to the longest lag."""
+WEEK, NEAR, CLEARLY = 7, 3, 0.97
+"""Lags in days, and number of the nearest classes of distance, whose variogram tells whether it pays to follow the
+water; how much of it there must be left at most."""
 TILE = 256
 """Cells along a side of such a part, at most."""
 
@@ -164,6 +167,13 @@ def pair_moments(pairs: Iterable[Pair], shape: tuple[int, int], spacing: tuple[f
         sums[place, 1] += conjugate[1] * there[2] + conjugate[2] * there[1]
         sums[place, 2] += conjugate[2] * there[2]
     return _by_distance(sums, size, spacing, images)
+
+
+def pays(followed: PairMoments, still: PairMoments) -> bool:
+    """Tell whether water that is followed changes less from day to day than what stays in place."""
+    lags = [place for place, lag in enumerate(LAGS) if 1 < lag <= WEEK]
+    changes = [float(moments.variogram[lags, :NEAR].sum()) for moments in (followed, still)]
+    return changes[0] < CLEARLY * changes[1]
 
 
 def _by_distance(sums: np.ndarray, size: tuple[int, int], spacing: tuple[float, float], images: int) -> PairMoments:
