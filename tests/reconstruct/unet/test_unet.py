@@ -27,7 +27,7 @@ from sereno.reconstruct.oi_grid.regions import RUN, Region, runs
 from sereno.reconstruct.oi_grid.solver import Term
 from sereno.reconstruct.uncertainty.spread import Spread
 from sereno.reconstruct.unet import method as unet_method
-from sereno.reconstruct.unet.day_windows import placed
+from sereno.reconstruct.unet.day_windows import days_solved, margin, placed
 from sereno.reconstruct.unet.ensemble import packaged
 from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of, window_scalars
 from sereno.reconstruct.unet.method import UNetReconstructor
@@ -169,12 +169,6 @@ def test_packaged_weights_fit_the_default_networks() -> None:
 def test_the_package_holds_one_network() -> None:
     with pytest.raises(InputError, match="the package holds one network"):
         parse_config({"model": {"method": "unet", "weights": "packaged", "members": 2}})
-
-
-def test_weights_that_the_package_has_not_are_refused(sea: xr.Dataset) -> None:
-    model = {"method": "unet", "weights": "packaged", "network": "all-days"}
-    with pytest.raises(InputError, match=r'the package has none of model\.network = "all-days"'):
-        sereno.fit(sea, parse_config({"model": model}))
 
 
 @pytest.mark.parametrize("settings", [{"window": 7}, {"widths": [8, 16]}])
@@ -326,60 +320,69 @@ def test_the_parts_of_a_large_map_show_no_seam(
     xr.testing.assert_identical(method.reconstruct(anomalies, days[1:]).compute(), parts.isel(time=slice(1, None)))
 
 
-def placing(
-    days: np.ndarray,
-    seen: np.ndarray,
-    config: UNet = UNet(network="all-days"),  # noqa: B008
-) -> dict[np.datetime64, tuple[int, int]]:
-    """Return the first day of each day's window, counted from it, and its slot; of days asked for."""
-    found = {}
-    for run in runs(days, window=config.window):
-        for part in placed(run, seen, config):
-            for at, slot, window in zip(part.at, part.slots, part.windows, strict=True):
-                assert part.context.stop - part.context.start == config.window
-                first = part.context.start + window.start - (at + config.window - 1)
-                assert first + slot == 0
-                found[days[at]] = (first, int(slot))
-    return found
-
-
+ALL_DAYS = UNet(network="all-days")
+REACH = ALL_DAYS.window // 2 + margin(ALL_DAYS)
+"""Days before and after those asked for that are handed over."""
 DAYS_ASKED = np.datetime64("2020-01-01") + np.arange(10)
 
 
+def placing(
+    days: np.ndarray, seen: np.ndarray, config: UNet = ALL_DAYS
+) -> dict[np.datetime64, tuple[int, int, tuple[int, int]]]:
+    """Return of each day the first one of its window, counted from it, its slot, and what its first guess knows."""
+    reach = config.window // 2 + margin(config)
+    placed_days = {}
+    for run in runs(days, window=config.window):
+        for part in placed(run, seen, config):
+            for at, slot, window in zip(part.at, part.slots, part.windows, strict=True):
+                assert part.context.stop - part.context.start == days_solved(config)
+                assert 0 <= part.context.start < part.context.stop <= len(seen)
+                assert 0 <= window.start < window.stop <= days_solved(config)
+                first = part.context.start + window.start - (at + reach)
+                assert first + slot == 0
+                known = (part.context.start - at - reach, part.context.stop - 1 - at - reach)
+                placed_days[days[at]] = (first, int(slot), known)
+    return placed_days
+
+
 def test_five_days_are_answered_by_the_middle_of_one_window() -> None:
-    for day, (_, slot) in placing(DAYS_ASKED, np.ones(38, bool)).items():
+    for day, (first, slot, known) in placing(DAYS_ASKED, np.ones(2 * REACH + 10, bool)).items():
         assert slot == 5 + day.astype("datetime64[D]").astype(int) % RUN
+        assert known == (first - 5, first + 19)
 
 
 def test_in_near_real_time_a_day_is_answered_as_the_last() -> None:
     for number in range(10):
         asked = DAYS_ASKED[number : number + 1]
-        seen = np.arange(29) <= 14
-        assert placing(asked, seen)[asked[0]] == (-14, 14)
+        seen = np.arange(2 * REACH + 1) <= REACH
+        assert placing(asked, seen)[asked[0]] == (-14, 14, (-24, 0))
 
 
 def test_at_the_end_of_a_record_a_window_ends_with_it() -> None:
     """The last image is of the sixth day asked for: no window holds an empty day after it without need."""
-    last = 14 + 5
-    found = placing(DAYS_ASKED, np.arange(38) <= last)
+    last = REACH + 5
+    places = placing(DAYS_ASKED, np.arange(2 * REACH + 10) <= last)
     for number, day in enumerate(DAYS_ASKED):
-        end = max(number + 14, min(last, number + 14 - day.astype("datetime64[D]").astype(int) % RUN + 9))
-        assert number + 14 + found[day][0] + 14 == end
+        end = max(number + REACH, min(last, number + REACH - day.astype("datetime64[D]").astype(int) % RUN + 9))
+        first, _, (_, latest) = places[day]
+        assert number + REACH + first + 14 == end
+        assert number + REACH + latest == max(end, min(last, end + 5))
 
 
 def test_the_window_of_a_day_does_not_hang_on_what_else_is_asked_for() -> None:
-    seen = np.random.default_rng(2).random(38) < 0.4
-    seen[30:] = False
+    seen = np.random.default_rng(2).random(2 * REACH + 10) < 0.4
+    seen[REACH + 16 :] = False
     whole = placing(DAYS_ASKED, seen)
     for start in range(10):
         for stop in range(start + 1, 11):
-            part = placing(DAYS_ASKED[start:stop], seen[start : stop + 28])
+            part = placing(DAYS_ASKED[start:stop], seen[start : stop + 2 * REACH])
             assert part == {day: whole[day] for day in part}
 
 
 def test_a_short_window_has_its_day_in_the_middle() -> None:
     config = UNet(window=7, widths=(4, 8), network="all-days")
-    assert set(placing(DAYS_ASKED, np.ones(22, bool), config).values()) == {(-3, 3)}
+    seen = np.ones(10 + 2 * (3 + margin(config)), bool)
+    assert set(placing(DAYS_ASKED, seen, config).values()) == {(-3, 3, (-8, 8))}
 
 
 def test_near_real_time_is_the_record_without_later_days(anomalies: xr.Dataset) -> None:

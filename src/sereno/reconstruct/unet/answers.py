@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from sereno.config import UNet
 from sereno.grids.tiles import blend, blended_tiles, sides
+from sereno.nets.carry import carried, paths_of_flow
 from sereno.nets.engines import Engine
 from sereno.reconstruct.oi_grid.regions import Region
 from sereno.reconstruct.oi_grid.solver import Solver
 from sereno.reconstruct.unet.first_guess import FirstGuess, spread_of
-from sereno.reconstruct.unet.following import along
 from sereno.reconstruct.unet.samples import scalars_of
 
 TILE, HALO = 448, 64
@@ -120,8 +121,19 @@ class Answers:
         answers, _ = self.of_window(images, guess, window, np.array([slot]), follows=True)
         return answers[:, 0]
 
-    def flow(self, values: np.ndarray, region: Region, centre: np.datetime64) -> np.ndarray:
-        """Return the flow that the networks estimate of a window, cells a day, (days, 2, lat, lon)."""
-        guess = self.still.analyse(self.still.solver(region, len(values)), values, region)
-        _, flow = self.of_window(values, guess, Window(region, slice(0, len(values)), centre), np.array([0]))
-        return np.zeros((len(values), 2, *region.water.shape), np.float32) if flow is None else flow
+
+def along(values: np.ndarray, flow: np.ndarray, reference: int) -> np.ndarray:
+    """Return images in the frame of a reference day, NaN where nothing is known there.
+
+    Parameters
+    ----------
+    values
+        (days, lat, lon), NaN where missing.
+    flow
+        Eastward and northward, cells a day, (days, 2, lat, lon).
+    reference
+        Number of the day that stays as it is.
+    """
+    places = paths_of_flow(torch.from_numpy(np.ascontiguousarray(flow, np.float32))[None], reference)
+    images = torch.from_numpy(np.ascontiguousarray(values, np.float32))[None]
+    return np.asarray(carried(images, places, nearest=True)[0].numpy())

@@ -33,13 +33,8 @@ def packaged(config: UNet) -> dict[str, Tensor]:
     Raises
     ------
     InputError
-        If there are none of such a network, or they are of another size.
+        If they are of another size.
     """
-    if config.network not in WEIGHTS:
-        raise InputError(
-            f'model.weights: the package has none of model.network = "{config.network}"; '
-            'set model.weights to "fresh" and train with fit, or model.network to "central-day"'
-        )
     held = load_tensors((files("sereno.data") / WEIGHTS[config.network]).read_bytes())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -112,7 +112,7 @@ class UNetReconstructor:
         if not (config.follow and Mixture(networks).estimates_flow):
             return made
         records = [cube] if valid is None else [cube, valid]
-        followed = followed_guess(records, Region.of(cube), guess, config.window, made._answers("torch").flow)
+        followed = followed_guess(records, Region.of(cube), made._answers("torch"))
         return replace(made, followed=followed)
 
     @property
