@@ -95,6 +95,16 @@ def make_sea(seed: int) -> Sea:
     return Sea(make_cube(sst, **grid, extra={"truth": truth}), run.current[0].float())
 
 
+def sea_of(seed: int, work: Path | None) -> Sea:
+    """Return a sea, from the folder that keeps them if there is one."""
+    kept = work / f"sea-{seed}.pkl" if work else None
+    if kept is None:
+        return make_sea(seed)
+    if not kept.exists():
+        kept.write_bytes(pickle.dumps(vars(make_sea(seed))))
+    return Sea(**pickle.loads(kept.read_bytes()))
+
+
 def _described(number: int) -> dict[str, Any]:
     return describe_sea(SMOOTH_SEED, number, side=SIDE, coasts=0)
 
@@ -230,10 +240,7 @@ def main() -> None:
     options = parser.parse_args()
     network = read_network(options.weights)
     for seed in options.seas:
-        kept = options.work / f"sea-{seed}.pkl" if options.work else None
-        sea = pickle.loads(kept.read_bytes()) if kept and kept.exists() else make_sea(seed)
-        if kept and not kept.exists():
-            kept.write_bytes(pickle.dumps(sea))
+        sea = sea_of(seed, options.work)
         found = errors(sea, network)
         former = dict(zip(SLOTS, FORMER.get(seed, (np.nan, np.nan)), strict=True))
         print(f"sea {seed}, former oi: {former}")

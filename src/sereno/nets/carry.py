@@ -84,10 +84,11 @@ def sampled(maps: Tensor, places: Tensor, *, edge: bool = False, nearest: bool =
         Take the nearest cell, rather than what lies between four.
     """
     lat, lon = maps.shape[-2:]
-    size = torch.tensor([lon, lat], dtype=places.dtype, device=places.device)
+    # Each by a number: a tensor of both would keep the size of the map that a network is traced with for OpenVINO.
+    column, row = ((2 * places[..., axis] + 1) / size - 1 for axis, size in enumerate((lon, lat)))
     return functional.grid_sample(
         maps,
-        (2 * places + 1) / size - 1,
+        torch.stack([column, row], -1),
         mode="nearest" if nearest else "bilinear",
         padding_mode="border" if edge else "zeros",
         align_corners=False,

@@ -75,10 +75,9 @@ def test_images_are_carried_to_where_the_water_is_on_the_reference_day() -> None
     np.testing.assert_allclose(carried[1][:, 2:], images[2][:, 2:], atol=1e-6)
     np.testing.assert_allclose(carried[4][:, :-4], images[2][:, :-4], atol=1e-6)
     assert np.isnan(carried[1][:, :2]).all()  # came from beyond the map
-    assert np.argwhere(np.isnan(carried[3])).tolist() == [
-        [4, 8],
-        *([row, col] for row in range(12) for col in (22, 23)),
-    ][:1] + sorted([row, col] for row in range(12) for col in (22, 23)) or np.isnan(carried[3][4, 8])
+    missing = np.isnan(carried[3])
+    assert missing[:, -2:].all()
+    assert np.argwhere(missing[:, :-2]).tolist() == [[4, 8]]
 
 
 def test_water_that_is_followed_remembers_longer() -> None:
@@ -95,10 +94,10 @@ def test_water_that_is_followed_remembers_longer() -> None:
     assert correlation(followed, 5) == pytest.approx(np.exp(-5 / 40), abs=0.1)
 
 
-@pytest.mark.parametrize(("speed", "taken_for"), [(0.0, 1.5), (0.0, 0.0)])
-def test_water_that_rests_is_not_followed(speed: float, taken_for: float) -> None:
-    cube = sea(speed)
-    assert followed_guess([cube], Region.of(cube), knowing(taken_for)) is None
+@pytest.mark.parametrize("flow", [1.5, 0.0])
+def test_water_that_rests_is_not_followed(flow: float) -> None:
+    cube = sea(0.0)
+    assert followed_guess([cube], Region.of(cube), knowing(flow)) is None
 
 
 def test_a_record_shorter_than_a_window_is_not_followed() -> None:
@@ -108,18 +107,16 @@ def test_a_record_shorter_than_a_window_is_not_followed() -> None:
 
 def test_a_followed_day_is_nearer_to_the_truth_where_the_water_moves() -> None:
     cube = sea(SPEED)
-    whole = sea(SPEED)  # the same clouds: the day that is asked for is hidden as a whole
     region, answers = Region.of(cube), knowing(SPEED)
     followed = followed_guess([cube], region, answers)
     answers = replace(answers, followed=followed)
     assert followed is not None
     values = cube["anomaly"].values[60:79].copy()
-    truth = whole["anomaly"].values[69]
-    values[9] = np.nan
+    truth = cube["anomaly"].values[69]
+    values[9] = np.nan  # the day that is asked for
     window = Window(region, slice(5, 14), cube["time"].values[69])
-    still, flow = answers.of_window(
-        values, GUESS.analyse(GUESS.solver(region, 19), values, region), window, np.array([4])
-    )
+    guess = GUESS.analyse(GUESS.solver(region, 19), values, region)
+    still, flow = answers.of_window(values, guess, window, np.array([4]))
     assert flow is not None
     carried = answers.of_followed_day(followed.solver(region, 19), values, None, flow, window, 4)
     seen = np.isfinite(truth)
