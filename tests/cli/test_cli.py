@@ -247,6 +247,7 @@ def test_prepare_coarsens_takes_the_anomaly_and_goes_on_with_new_days(run: Run, 
 # describe
 
 
+@pytest.mark.thorough
 def test_describe_writes_all_its_files_and_a_summary_within_eighty_columns(
     run: Run, sea: Path, tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, sea: xr.Dataset) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("threads", [2, 4])
 def test_threads_read_and_write_daily_files_at_once(
     tmp_path: Path, sea: xr.Dataset, folder: Path, threads: int

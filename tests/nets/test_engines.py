@@ -61,7 +61,7 @@ def test_a_mixture_has_the_moments_of_draws_from_its_members() -> None:
     torch.testing.assert_close(draws.std(0), std, rtol=0.1, atol=0)
 
 
-@pytest.mark.parametrize("more", [{"network": "central-day", "attention": True}, {}])
+@pytest.mark.parametrize("more", [{"network": "central-day", "attention": True}, {"network": "all-days"}, {}])
 def test_a_network_computes_where_its_inputs_are(more: dict[str, object]) -> None:
     """The meta device knows shapes alone, and refuses what mixes it with the processor, as a graphics card does."""
     config = UNet(**SMALL, **more, passes=2)
@@ -95,6 +95,18 @@ def test_openvino_is_written_with_what_it_is(tmp_path: Path) -> None:
     assert [each.any_name for each in written.inputs] == [each.name for each in network.inputs]
     assert [each.any_name for each in written.outputs] == ["anomaly", "std"]
     assert str(written.inputs[0].partial_shape) == "[?,3,?,?]"
+
+
+def test_openvino_carries_along_the_flow_at_any_size(tmp_path: Path) -> None:
+    """What is written is compared with PyTorch on maps of another size than those that were traced."""
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    network = portable(UNet(**SMALL, network="all-days"))
+    torch.manual_seed(0)
+    for name, weight in network.network.named_parameters():
+        if name.endswith("leave.weight"):
+            torch.nn.init.normal_(weight, std=0.1)  # a fresh network estimates no flow
+    assert network.outputs == ("anomaly", "std", "flow")
+    assert network.write(tmp_path / "network.xml", "openvino", {}) < 1e-4
 
 
 def test_a_network_that_came_out_wrong_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ def test_windows_follow_from_their_seed(seas: Seas, windows: Windows) -> None:
         assert torch.equal(torch.nan_to_num(part.float()), torch.nan_to_num(same.float()))
 
 
+@pytest.mark.thorough
 def test_what_a_window_holds(windows: Windows) -> None:
     assert windows.values.shape == windows.guess.shape == windows.truth.shape == (6, 15, 32, 32)
     seen = torch.isfinite(windows.values)

@@ -110,6 +110,7 @@ def test_real_images_are_filled_on_all_water_and_observations_are_respected(path
     assert abs(np.mean(difference)) < 0.01
 
 
+@pytest.mark.thorough
 def test_the_day_without_a_file_is_reconstructed_like_its_neighbours() -> None:
     cube, model = fitted(ALBORAN)
     analysis = fill(cube, model, days="2017-05-21:2017-05-23").compute()

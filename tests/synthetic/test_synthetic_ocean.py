@@ -29,6 +29,7 @@ def test_spectrum_of_temperature_falls_like_that_of_the_sea(month: list[Currents
     assert -2.3 < slope < -1.6
 
 
+@pytest.mark.statistical
 def test_currents_have_the_speed_asked_for(month: list[Currents]) -> None:
     speed = np.sqrt(np.mean([day.u**2 + day.v**2 for day in month]))
     assert speed == pytest.approx(TwinSeaConfig().current_speed, rel=0.2)

@@ -35,6 +35,7 @@ def a_day(cube: xr.Dataset, first: int) -> int:
     return int(seen[seen >= first][0])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
 def test_days_that_were_filled_from_another_image_are_found_wherever_they_are(
     cube: xr.Dataset, model: Model, tmp_path: Path, name: str
@@ -134,6 +135,7 @@ def test_a_store_of_an_earlier_version_is_continued(
     assert kept == {name: content for name, content in maps(whole).items() if not name.startswith("books")}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "days"])
 def test_of_what_is_done_nothing_is_left_to_do_and_another_analysis_is_refused_or_replaced(
     cube: xr.Dataset, model: Model, tmp_path: Path, name: str

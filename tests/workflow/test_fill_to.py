@@ -127,6 +127,7 @@ def test_workers_are_a_number_or_an_address() -> None:
             workers_of(text)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["a.nc", "a.zarr", "days"])
 def test_an_output_says_how_it_was_filled(cube: xr.Dataset, model: Model, tmp_path: Path, name: str) -> None:
     told = {}

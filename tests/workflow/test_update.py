@@ -84,6 +84,7 @@ def test_a_late_file_and_a_changed_one_are_taken_up_and_told_of(
     assert maps(path) == maps(whole)
 
 
+@pytest.mark.thorough
 def test_an_update_of_daily_files_writes_just_those_that_change(
     cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_folder_that_holds_other_files_is_no_place_for_daily_ones(
     assert list(tmp_path.rglob("*.*")) == [other]
 
 
+@pytest.mark.thorough
 def test_an_update_keeps_the_water_that_was_guessed_the_first_night(
     cube: xr.Dataset, model: Model, tmp_path: Path
 ) -> None:

@@ -246,7 +246,9 @@ class AllDays(nn.Module):
         static = torch.cat([sea, offshore(sea), spread[:, None]], 1)[:, None].expand(-1, days, -1, -1, -1)
         mean, means, flows = guess, [], []
         log_std = torch.zeros_like(guess)
-        flow = torch.zeros(*values.shape[:2], 2, *((n + COARSE - 1) // COARSE for n in values.shape[2:]), device=values.device)
+        flow = torch.zeros(
+            *values.shape[:2], 2, *((n + COARSE - 1) // COARSE for n in values.shape[2:]), device=values.device
+        )
         for _ in range(self.design.passes):
             departure = torch.where(observed, values - mean, 0.0)
             before = _nearest(departure, observed)

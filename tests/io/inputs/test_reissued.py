@@ -118,6 +118,7 @@ def test_a_file_that_now_holds_a_single_other_value_is_re_issued(files: Path, st
     assert "1 day (2020-01-02) was re-issued since" in prepare(files, store).notes[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("moment", [1, 2])
 def test_a_refresh_that_is_broken_off_goes_on_to_the_same_store(
     files: Path, store: Path, tmp_path: Path, moment: int
@@ -174,6 +175,7 @@ def test_a_re_issued_file_that_is_bad_leaves_the_day_as_it_was(files: Path, stor
 # What a store lost
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["sst", "state"])
 @pytest.mark.parametrize("how", ["gone", "emptied"])
 def test_a_lost_chunk_is_missed_and_written_again(files: Path, store: Path, name: str, how: str) -> None:

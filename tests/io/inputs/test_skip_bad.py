@@ -189,6 +189,7 @@ VERBS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spoil", [truncate, damage])
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_ends_with_three_where_files_were_skipped_and_with_two_otherwise(

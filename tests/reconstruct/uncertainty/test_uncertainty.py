@@ -81,12 +81,14 @@ def test_the_std_holds_in_all_gaps_in_the_mode_it_is_used_in(long_sea: xr.Datase
     assert np.mean(np.abs(in_gaps) < 2) > 0.92
 
 
+@pytest.mark.statistical
 def test_near_real_time_is_less_sure(long_sea: xr.Dataset, model: Model) -> None:
     days = long_sea["time"].values[30:-30:20]
     stds = [float(fill_days(long_sea, model, days, nrt=nrt)["std"].mean()) for nrt in (False, True)]
     assert stds[1] > stds[0]
 
 
+@pytest.mark.statistical
 @pytest.mark.parametrize("nrt", [False, True])
 def test_fitted_for_one_mode_it_is_calibrated_as_for_both(long_sea: xr.Dataset, model: Model, nrt: bool) -> None:
     alone = sereno.fit(long_sea, model.config, nrt=nrt).reconstructor
