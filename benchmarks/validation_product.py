@@ -1,10 +1,10 @@
 """Errors of the pre-trained networks on the validation seas as `fit` and `fill` make them.
 
 Usage: ``PYTHONPATH=src:pretraining:benchmarks python benchmarks/validation_product.py [--seas 11 …] [--every 4]
-[--work FOLDER]``. The seas, the days fitted on and the withheld pixels are those of `validation_seas.py`. Every fourth
-of the scored days is filled, in delayed mode and in near real time, by the network of the central day, by that of all
-days, and by the same along the flow that it estimates. Ratios are to `oi` as it was tuned before its scales came
-from moments.
+[--work FOLDER]``. The seas, the days fitted on and the withheld pixels are those of `validation_seas.py`. Every
+fourth of the scored days is filled, in delayed mode and in near real time, by the network of the central day, by
+that of all days, and by the same along the flow that it estimates. Ratios are to `oi` as it was tuned before its
+scales came from moments.
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ import sereno
 ROOT = Path(sereno.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 MOST_LINES, MOST_IN_A_FUNCTION = 350, 60
-LONGER: dict[str, str] = {}
+LONGER: dict[str, str] = {
+    "config/model.py": "a table: the settings of every method, a line each with what it means",
+}
 """What may be longer, ``file.py`` or ``file.py:function`` under `ROOT`, and why."""
 
 
