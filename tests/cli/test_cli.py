@@ -410,6 +410,7 @@ def test_weights_of_the_package_are_told_to_be_such(run: Run, tmp_path: Path, ve
     assert told not in run(*words, "-m", "oi").err
 
 
+@pytest.mark.thorough
 def test_who_fits_or_fills_is_cautioned_of_short_records_and_fine_cells(
     run: Run, sea: Path, model: Path, tmp_path: Path
 ) -> None:

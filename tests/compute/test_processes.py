@@ -37,6 +37,7 @@ def test_results_come_in_order_and_each_is_told_once(workers: int) -> None:
     assert (os.getpid() in places) == (workers == 1)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_killed_is_told_with_a_remedy() -> None:
     with (
         pytest.raises(InputError, match="killed, perhaps for lack of memory; run again with fewer"),
@@ -100,6 +101,7 @@ def test_workers_that_are_told_to_end_leave_nothing_half_written(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_signals_to_the_whole_group_are_left_to_the_parent() -> None:
     with worker_pool(2) as pool:
         assert compute(blocked, range(2), pool=pool) == [[], []]
@@ -126,6 +128,7 @@ class Unreadable:
         return importlib.import_module, ("sereno.no_such_module",)
 
 
+@pytest.mark.thorough
 def test_a_task_that_a_worker_cannot_read_is_an_error_and_not_its_end() -> None:
     with worker_pool(2) as pool, pytest.raises(ModuleNotFoundError, match="no_such_module"):
         compute(square, [Unreadable(), Unreadable()], pool=pool)  # type: ignore[list-item]

@@ -11,7 +11,7 @@ from fuzz.cases import draw
 
 SEED = 2026
 PARTS, EACH = 4, 50
-FEW = 10
+FEW = 5
 """Cases that every run of the tests tries."""
 
 

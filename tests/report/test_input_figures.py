@@ -189,6 +189,7 @@ def test_another_field_keeps_its_unit(tmp_path: Path) -> None:
     assert draw_all(found, tmp_path / "out") == FILES
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "values",
     [

@@ -55,6 +55,7 @@ def test_twin_sea_is_a_valid_cube(sea: TwinSea) -> None:
     np.testing.assert_array_equal(cube["truth"].notnull().all("time"), CONFIG.water)
 
 
+@pytest.mark.thorough
 def test_same_seed_same_sea_however_long() -> None:
     short, longer, other = (
         twin_sea(TwinSeaConfig(days=days, shape=(20, 24), seed=seed)) for days, seed in ((4, 5), (6, 5), (4, 6))

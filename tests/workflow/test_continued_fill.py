@@ -121,6 +121,7 @@ def test_a_merge_and_an_update_find_what_is_lost(cube: xr.Dataset, model: Model,
     assert maps(path) == maps(whole)
 
 
+@pytest.mark.thorough
 def test_a_store_of_an_earlier_version_is_continued(
     cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ def test_of_what_is_done_nothing_is_left_to_do_and_another_analysis_is_refused_o
             xr.testing.assert_equal(mine, theirs)
 
 
+@pytest.mark.thorough
 def test_days_after_those_of_a_folder_are_added_and_none_of_another_kind(
     cube: xr.Dataset, model: Model, tmp_path: Path
 ) -> None:
@@ -203,6 +205,7 @@ def test_a_file_of_something_else_is_not_replaced_unless_asked(
     fill_to(cube, model, path, days=SHORT, overwrite=True)
 
 
+@pytest.mark.thorough
 def test_shards_replace_an_analysis_together(cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.zarr"
     fill_to(cube, model, path, keep_observed=True)

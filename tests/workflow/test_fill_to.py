@@ -146,6 +146,7 @@ def test_an_output_says_how_it_was_filled(cube: xr.Dataset, model: Model, tmp_pa
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://127.0.0.1:9"])
 def test_a_scheduler_that_does_not_answer_is_told(
     cube: xr.Dataset, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str

@@ -31,6 +31,7 @@ def test_a_second_run_is_refused_and_harms_nothing(cube: xr.Dataset, model: Mode
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.thorough
 def test_shards_are_let_in_together_and_nobody_else(
     cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_broken_update_goes_on_to_the_same_bytes(
     assert maps(path) == maps(whole)
 
 
+@pytest.mark.thorough
 def test_a_late_file_and_a_changed_one_are_taken_up_and_told_of(
     cube: xr.Dataset, model: Model, whole: Path, tmp_path: Path
 ) -> None:

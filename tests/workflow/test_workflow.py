@@ -254,6 +254,7 @@ def test_filling_reads_nothing_until_computed_and_then_what_bears_on_the_day(sea
     assert set(read) == set(range(60 - reach, 60 + reach + 1))
 
 
+@pytest.mark.thorough
 def test_another_field_is_filled_under_its_own_name_and_unit(sea: xr.Dataset) -> None:
     chlorophyll = sea.rename(sst="chl").assign_attrs(field="chl").drop_vars("truth")
     chlorophyll["chl"] = (0.01 * (sea["sst"] - 280)).assign_attrs(units="mg m-3")

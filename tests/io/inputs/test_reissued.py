@@ -269,6 +269,7 @@ def test_of_two_at_once_one_is_refused_and_the_store_is_whole(files: Path, store
     assert {path.name for path in store.parent.iterdir()} == {"l3s", "cube.zarr"}
 
 
+@pytest.mark.thorough
 def test_who_comes_while_another_is_at_work_is_refused(files: Path, store: Path) -> None:
     refused: list[str] = []
 

@@ -223,6 +223,7 @@ def test_maps_that_a_file_cannot_hold_are_refused_before_they_are_read(model: Pa
         sereno.load(sealed(model))
 
 
+@pytest.mark.thorough
 def test_a_damaged_model_leaves_no_output_and_the_mended_one_is_taken(model: Path, tmp_path: Path) -> None:
     small = twin_sea(TwinSeaConfig(days=90, shape=(16, 16)))[["sst", "water"]]
     small.assign(water=small["water"].astype("int8")).to_netcdf(tmp_path / "sea.nc")

@@ -159,6 +159,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["out.nc", "out.zarr", "out"])
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize(("variable", "value", "match"), FAULTS)

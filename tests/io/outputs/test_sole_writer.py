@@ -21,7 +21,9 @@ VERBS = {
 }
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    "verb", ["prepare", *(pytest.param(verb, marks=pytest.mark.thorough) for verb in VERBS if verb != "prepare")]
+)
 def test_who_comes_second_is_refused_and_who_is_alone_leaves_nothing_of_killed_runs(
     tmp_path: Path, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -210,6 +210,7 @@ def test_a_file_of_many_days_in_any_order_makes_the_same_store(tmp_path: Path, f
     assert a.keys() == b.keys()
 
 
+@pytest.mark.thorough
 def test_a_store_can_be_made_of_a_store(tmp_path: Path, files: Path) -> None:
     prepare(files, tmp_path / "fine.zarr")
     prepare(tmp_path / "fine.zarr", tmp_path / "a.zarr", grid="1/24")
@@ -365,6 +366,7 @@ def test_a_file_gone_since_the_interruption_leaves_an_empty_day(tmp_path: Path, 
     assert content(store) == content(tmp_path / "whole.zarr")
 
 
+@pytest.mark.thorough
 def test_a_store_interrupted_while_it_grows_goes_on_to_the_same_store(tmp_path: Path) -> None:
     files, store = write_days(tmp_path / "l3s", DAYS[:4], masked=True), tmp_path / "cube.zarr"
     prepare(files, store)
@@ -444,6 +446,7 @@ def test_all_bad_files_are_listed_before_anything_is_written(tmp_path: Path, fil
     assert not (tmp_path / "cube.zarr").exists()
 
 
+@pytest.mark.thorough
 def test_a_file_damaged_inside_is_named_and_the_other_days_are_written(tmp_path: Path) -> None:
     days = pd.date_range("2020-01-01", periods=20)
     files, store = write_days(tmp_path / "l3s", days, masked=True), tmp_path / "cube.zarr"

@@ -264,6 +264,7 @@ def test_blocks_hold_all_water_once_and_never_both_sides_of_a_spit() -> None:
         assert blocks.members[row, column] == block
 
 
+@pytest.mark.statistical
 def test_an_observation_of_a_large_stated_error_counts_for_less() -> None:
     """The cube's own errors are used: a wrong value that is said to be bad hardly moves the analysis."""
     rng = np.random.default_rng(9)
