@@ -87,6 +87,7 @@ def fitted(path: Path) -> tuple[xr.Dataset, Model]:
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("all_samples")
 @pytest.mark.parametrize("path", CORNERS, ids=lambda path: path.name)
 def test_real_images_are_filled_on_all_water_and_observations_are_respected(path: Path) -> None:
     cube, model = fitted(path)
@@ -111,6 +112,7 @@ def test_real_images_are_filled_on_all_water_and_observations_are_respected(path
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("all_samples")
 def test_the_day_without_a_file_is_reconstructed_like_its_neighbours() -> None:
     cube, model = fitted(ALBORAN)
     analysis = fill(cube, model, days="2017-05-21:2017-05-23").compute()
@@ -122,14 +124,13 @@ def test_the_day_without_a_file_is_reconstructed_like_its_neighbours() -> None:
 
 
 @pytest.fixture(scope="module")
-def scores_of_tasmania() -> dict[str, Any]:
+def scores_of_tasmania(all_samples: None) -> dict[str, Any]:
     cube = open_cube(BENCH / "tasmania_l3.nc")
     config = configure("interpolation", train=":2009")
     return evaluate(select_period(cube, "2012-12:"), {"interpolation": fit(cube, config)}, days="2013:2016").scores
 
 
 @pytest.mark.thorough
-@pytest.mark.usefixtures("all_samples")
 def test_interpolation_scores_on_the_withheld_pixels_of_tasmania_as_it_should(
     scores_of_tasmania: dict[str, Any],
 ) -> None:
@@ -144,7 +145,6 @@ def test_interpolation_scores_on_the_withheld_pixels_of_tasmania_as_it_should(
 
 
 @pytest.mark.statistical
-@pytest.mark.usefixtures("all_samples")
 def test_the_std_of_interpolation_on_the_withheld_pixels_of_tasmania_is_right(
     scores_of_tasmania: dict[str, Any],
 ) -> None:
