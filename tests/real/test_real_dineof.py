@@ -46,6 +46,7 @@ def errors() -> np.ndarray:
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("all_samples")
 def test_two_and_three_modes_tie_on_the_small_example_where_the_fortran_retained_three(errors: np.ndarray) -> None:
     best = errors.argmin(axis=1) + 1
     assert set(best) <= {2, 3}
@@ -55,6 +56,7 @@ def test_two_and_three_modes_tie_on_the_small_example_where_the_fortran_retained
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("all_samples")
 def test_fewer_and_more_modes_serve_worse_on_the_small_example(errors: np.ndarray) -> None:
     mean = errors.mean(axis=0)
     assert mean[0] > 1.1 * mean[2]
@@ -62,6 +64,7 @@ def test_fewer_and_more_modes_serve_worse_on_the_small_example(errors: np.ndarra
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("all_samples")
 def test_dineof_scores_on_the_withheld_pixels_of_tasmania_as_it_should() -> None:
     cube = select_period(open_cube(BENCH / "tasmania_l3.nc"), "2008:2014")
     config = parse_config({"model": {"method": "dineof", "modes": 45}, "train": ":2009"})
@@ -74,6 +77,7 @@ def test_dineof_scores_on_the_withheld_pixels_of_tasmania_as_it_should() -> None
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("all_samples")
 def test_dineof_scores_on_the_withheld_pixels_of_alboran_as_it_should() -> None:
     result = evaluate(open_cube(BENCH / "alboran_l3.nc"), {"dineof": "dineof"}).scores
     assert result["n_pixels"] == 42_348
